@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Installs the real clients and backends that the interop tests and the benchmarks run against, into a cache outside the
+# tree. Each part is installed once; a part that is there already is left alone. Prints what is missing at the end and
+# exits non-zero if anything is.
+#
+#   tests/peers/install.sh            all parts
+#   tests/peers/install.sh otelcol    only the named ones: otelcol telemetrygen prometheus victoriametrics python node
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+peers=${SLUICE_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice-peers}
+mkdir -p "$peers/bin" "$peers/log"
+export GOBIN="$peers/bin" GOFLAGS=-trimpath CGO_ENABLED=0
+parts=("$@"); [ ${#parts[@]} -gt 0 ] || parts=(python node telemetrygen prometheus victoriametrics otelcol)
+missing=()
+
+have() { [ -e "$peers/$1" ]; }
+
+python() {
+  have venv/.ready && return
+  python3 -m venv "$peers/venv" &&
+    "$peers/venv/bin/pip" install -q -r "$here/python/requirements.txt" && touch "$peers/venv/.ready"
+}
+node() {
+  have node/.ready && return
+  mkdir -p "$peers/node" && cp "$here/node/package.json" "$peers/node/" &&
+    (cd "$peers/node" && npm install --no-audit --no-fund --silent) && touch "$peers/node/.ready"
+}
+telemetrygen() {
+  have bin/telemetrygen || go install github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.160.0
+}
+# Modules with `replace` lines cannot be installed by path@version; a wrapper module repeats those lines.
+wrapper() {
+  local name=$1; shift
+  rm -rf "$peers/src/$name" && mkdir -p "$peers/src/$name" && cp "$here/$name/go.mod" "$peers/src/$name/" &&
+    (cd "$peers/src/$name" && go mod tidy && go install "$@")
+}
+prometheus() {
+  have bin/prometheus && have bin/promtool && return
+  wrapper prometheus -tags remove_all_sd,enable_file_sd,enable_http_sd \
+    github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
+}
+victoriametrics() {
+  have bin/victoria-metrics && have bin/vmagent && return
+  wrapper victoriametrics github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics \
+    github.com/VictoriaMetrics/VictoriaMetrics/app/vmagent
+}
+otelcol() {
+  have bin/otelcol && return
+  have bin/builder || go install go.opentelemetry.io/collector/cmd/builder@v0.159.0 || return
+  rm -rf "$peers/src/otelcol" && mkdir -p "$peers/src/otelcol" && cp "$here/otelcol/manifest.yaml" "$peers/src/otelcol/" &&
+    (cd "$peers/src/otelcol" && "$peers/bin/builder" --config manifest.yaml) &&
+    cp "$peers/src/otelcol/_build/otelcol" "$peers/bin/otelcol"
+}
+
+for part in "${parts[@]}"; do
+  start=$SECONDS
+  if "$part" >"$peers/log/$part.log" 2>&1; then
+    echo "peer $part: ready ($((SECONDS - start)) s)"
+  else
+    echo "peer $part: MISSING, see $peers/log/$part.log"; missing+=("$part")
+  fi
+done
+[ ${#missing[@]} -eq 0 ]
