@@ -7,10 +7,12 @@
 //! |---|---|
 //! | [`wire`] | protobuf tags, varints and fields |
 //! | [`schema`], [`tags`] | the OTLP messages as a table, and their field numbers |
+//! | [`view`] | lazy, typed reading of messages |
 
 pub mod error;
 pub mod schema;
 pub mod tags;
+pub mod view;
 pub mod wire;
 
 pub use error::{Error, Fault};
