@@ -1,9 +1,6 @@
 //! What the fused pass promises, on small requests: what is dropped goes with its emptied parents, what nobody changed is the
 //! same allocation, edits land where they belong.
-
-use std::sync::Arc;
 #![expect(clippy::unwrap_used, reason = "tests")]
-
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -17,6 +14,7 @@ use sluice_pdata::msg::{Message, NewValue};
 use sluice_pdata::pass::{Chain, Cx, Hooks, Level, Passed, Progress, Scratch, Step, Verdict};
 use sluice_pdata::tags::{log_record, resource};
 use sluice_pdata::{Error, Signal};
+use std::sync::Arc;
 
 struct DropBelow(u64);
 
