@@ -7,10 +7,20 @@
 //! |---|---|
 //! | [`wire`] | protobuf tags, varints and fields |
 //! | [`schema`], [`tags`] | the OTLP messages as a table, and their field numbers |
+//! | [`signal`] | traces, metrics, logs: their names, paths and root messages |
+//! | [`framing`] | the check down to items that every request passes |
+//! | [`canonical`] | every singular field once |
+//! | `testing` | random requests and oracles, behind the feature of that name |
 
+pub mod canonical;
 pub mod error;
+pub mod framing;
 pub mod schema;
+pub mod signal;
 pub mod tags;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod wire;
 
 pub use error::{Error, Fault};
+pub use signal::Signal;
