@@ -38,7 +38,7 @@ pub fn envelopes(signal: Signal, request: &[u8]) -> Result<Vec<u8>, Error> {
     let mut out = Vec::with_capacity(request.len());
     let rewrite = Rewrite { root: request, drop_unknown: false, enter: is_envelope };
     // A request nests five envelopes at most, so the depth cannot be reached.
-    rewrite.message(signal.root(), &[request], 8, &mut out)?;
+    rewrite.message(signal.request(), &[request], 8, &mut out)?;
     Ok(out)
 }
 
@@ -46,15 +46,19 @@ pub fn envelopes(signal: Signal, request: &[u8]) -> Result<Vec<u8>, Error> {
 /// resolved, tags and lengths in their shortest form. Packed scalars stay packed and are checked.
 ///
 /// # Errors
-/// Malformed bytes, a known field of a wire type that it cannot have, or nesting beyond `options.depth`, a message split
+/// Malformed bytes, an envelope field of the wrong wire type (elsewhere such a field counts as unknown), or nesting beyond `options.depth`, a message split
 /// into more than 1,024 pieces. `out` then holds an unfinished message.
 pub fn message(schema: &'static Message, bytes: &[u8], options: &Options, out: &mut Vec<u8>) -> Result<(), Error> {
     let rewrite = Rewrite { root: bytes, drop_unknown: options.drop_unknown, enter: |_| true };
     rewrite.message(schema, &[bytes], options.depth, out)
 }
 
+/// Whether a message stands between a request and its items, so that [`crate::framing`] looks inside.
 fn is_envelope(message: &'static Message) -> bool {
     [
+        &schema::TRACES_REQUEST,
+        &schema::LOGS_REQUEST,
+        &schema::METRICS_REQUEST,
         &schema::RESOURCE_SPANS,
         &schema::SCOPE_SPANS,
         &schema::RESOURCE_LOGS,
@@ -102,7 +106,7 @@ impl<'a> Rewrite<'a> {
         };
         let seen = self.survey(schema, pieces)?;
         self.each(pieces, |ordinal, piece, field| {
-            let Some(known) = schema.field(field.number) else {
+            let Some(known) = known(schema, field) else {
                 if !self.drop_unknown {
                     out.extend_from_slice(&piece[field.start..field.end]);
                 }
@@ -218,6 +222,11 @@ impl<'a> Rewrite<'a> {
     fn offset(&self, piece: &[u8]) -> usize {
         (piece.as_ptr() as usize).saturating_sub(self.root.as_ptr() as usize)
     }
+}
+
+/// The schema of a field, unless it is unknown: by its number, or by a wire type that its number cannot have.
+fn known(schema: &'static Message, field: Field<'_>) -> Option<&'static FieldSchema> {
+    schema.field(field.number).filter(|known| check_layout(known, field.value).is_ok())
 }
 
 /// Whether a value can stand in the field; packed scalars are checked element by element.

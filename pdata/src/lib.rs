@@ -11,15 +11,21 @@
 //! | [`framing`] | the check down to items that every request passes |
 //! | [`canonical`] | every singular field once |
 //! | `testing` | random requests and oracles, behind the feature of that name |
+//! | [`view`] | lazy, typed reading of messages |
+//! | [`msg`] | one message being edited |
+//! | [`pass`] | the fused pass of steps over a batch |
 
 pub mod canonical;
 pub mod error;
 pub mod framing;
+pub mod msg;
+pub mod pass;
 pub mod schema;
 pub mod signal;
 pub mod tags;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod view;
 pub mod wire;
 
 pub use error::{Error, Fault};

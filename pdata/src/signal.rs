@@ -1,10 +1,8 @@
-//! The three kinds of telemetry and what OTLP calls them.
-
-use std::fmt;
+//! The three signals.
 
 use crate::schema::{self, Message};
 
-/// A kind of telemetry. A batch holds one kind.
+/// A kind of telemetry. Each has its own request message and its own item: span, data point, log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Signal {
     Traces,
@@ -13,20 +11,11 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Every signal, in the order of upstream's documentation.
+    /// Traces, metrics, logs.
     pub const ALL: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
 
-    /// The message type of an export request.
-    pub fn root(self) -> &'static Message {
-        match self {
-            Signal::Traces => &schema::TRACES_REQUEST,
-            Signal::Metrics => &schema::METRICS_REQUEST,
-            Signal::Logs => &schema::LOGS_REQUEST,
-        }
-    }
-
-    /// The name in configuration (`service.pipelines`): `traces`, `metrics`, `logs`.
-    pub fn name(self) -> &'static str {
+    /// The name in pipeline ids and labels.
+    pub const fn name(self) -> &'static str {
         match self {
             Signal::Traces => "traces",
             Signal::Metrics => "metrics",
@@ -34,8 +23,8 @@ impl Signal {
         }
     }
 
-    /// What one item is called in upstream's internal metrics: `spans`, `metric_points`, `log_records`.
-    pub fn items(self) -> &'static str {
+    /// The items, as metric names have them.
+    pub const fn items(self) -> &'static str {
         match self {
             Signal::Traces => "spans",
             Signal::Metrics => "metric_points",
@@ -43,27 +32,36 @@ impl Signal {
         }
     }
 
-    /// The default path of OTLP/HTTP.
-    pub fn http_path(self) -> &'static str {
+    /// The request message.
+    pub fn request(self) -> &'static Message {
         match self {
-            Signal::Traces => "/v1/traces",
-            Signal::Metrics => "/v1/metrics",
-            Signal::Logs => "/v1/logs",
+            Signal::Traces => &schema::TRACES_REQUEST,
+            Signal::Metrics => &schema::METRICS_REQUEST,
+            Signal::Logs => &schema::LOGS_REQUEST,
         }
     }
 
-    /// The path of the OTLP/gRPC Export call.
-    pub fn grpc_path(self) -> &'static str {
+    /// The gRPC path of the Export call.
+    pub const fn grpc_path(self) -> &'static str {
         match self {
             Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
             Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
             Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
         }
     }
+
+    /// The default HTTP path.
+    pub const fn http_path(self) -> &'static str {
+        match self {
+            Signal::Traces => "/v1/traces",
+            Signal::Metrics => "/v1/metrics",
+            Signal::Logs => "/v1/logs",
+        }
+    }
 }
 
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Display for Signal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }
 }

@@ -40,7 +40,7 @@ fn envelopes_of_an_odd_request_become_plain_and_mean_the_same() {
         let decoded = Decoded::new(signal, &plain).unwrap();
         assert_eq!(framing.items, decoded.items());
         assert_eq!(decoded, Decoded::new(signal, &odd).unwrap());
-        assert_eq!(meaning(signal.root(), &plain), meaning(signal.root(), &odd));
+        assert_eq!(meaning(signal.request(), &plain), meaning(signal.request(), &odd));
     });
 }
 
@@ -51,7 +51,7 @@ fn a_plain_request_is_left_as_it_is_by_the_rewriters() {
         assert_eq!(canonical::envelopes(signal, &request).unwrap(), request);
         let mut out = Vec::new();
         let options = canonical::Options { drop_unknown: true, depth: 64 };
-        canonical::message(signal.root(), &request, &options, &mut out).unwrap();
+        canonical::message(signal.request(), &request, &options, &mut out).unwrap();
         assert_eq!(out, request);
     });
 }
@@ -63,22 +63,22 @@ fn the_canonical_form_means_the_same_at_every_depth() {
         let odd = odd_request_of(signal, seed, &shape, &Oddities::ALL);
         let mut kept = Vec::new();
         let options = canonical::Options { drop_unknown: false, depth: 64 };
-        canonical::message(signal.root(), &odd, &options, &mut kept).unwrap();
-        assert_eq!(meaning(signal.root(), &kept), meaning(signal.root(), &odd));
+        canonical::message(signal.request(), &odd, &options, &mut kept).unwrap();
+        assert_eq!(meaning(signal.request(), &kept), meaning(signal.request(), &odd));
 
         let mut dropped = Vec::new();
         let options = canonical::Options { drop_unknown: true, depth: 64 };
-        canonical::message(signal.root(), &odd, &options, &mut dropped).unwrap();
-        let expected = meaning(signal.root(), &odd).unwrap().without_unknown(signal.root());
-        assert_eq!(meaning(signal.root(), &dropped).unwrap(), expected);
+        canonical::message(signal.request(), &odd, &options, &mut dropped).unwrap();
+        let expected = meaning(signal.request(), &odd).unwrap().without_unknown(signal.request());
+        assert_eq!(meaning(signal.request(), &dropped).unwrap(), expected);
 
         // What `prost` reads stays too, and a second rewrite finds nothing to do.
         let odd = odd_request(signal, seed);
         let mut once = Vec::new();
-        canonical::message(signal.root(), &odd, &options, &mut once).unwrap();
+        canonical::message(signal.request(), &odd, &options, &mut once).unwrap();
         assert_eq!(Decoded::new(signal, &once).unwrap(), Decoded::new(signal, &odd).unwrap());
         let mut twice = Vec::new();
-        canonical::message(signal.root(), &once, &options, &mut twice).unwrap();
+        canonical::message(signal.request(), &once, &options, &mut twice).unwrap();
         assert_eq!(once, twice);
     });
 }
@@ -117,7 +117,7 @@ fn damaged_bytes_never_panic_and_what_prost_accepts_is_accepted() {
         let rewritten = canonical::envelopes(signal, &request);
         let mut out = Vec::new();
         let options = canonical::Options { drop_unknown: true, depth: 64 };
-        let deep = canonical::message(signal.root(), &request, &options, &mut out);
+        let deep = canonical::message(signal.request(), &request, &options, &mut out);
         assert_eq!(framed.is_ok(), rewritten.is_ok());
         if let Ok(decoded) = Decoded::new(signal, &request) {
             framed.unwrap();
@@ -308,9 +308,9 @@ fn every_field_of_every_message_is_drawn() {
     for signal in Signal::ALL {
         let (mut seen, mut gaps) = (BTreeSet::new(), Vec::new());
         for seed in 0..300 {
-            note(signal.root(), &meaning(signal.root(), &request(signal, seed)).unwrap(), &mut seen);
+            note(signal.request(), &meaning(signal.request(), &request(signal, seed)).unwrap(), &mut seen);
         }
-        missing(signal.root(), &seen, &mut BTreeSet::new(), &mut gaps);
+        missing(signal.request(), &seen, &mut BTreeSet::new(), &mut gaps);
         assert_eq!(gaps, Vec::<String>::new(), "{signal}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::canonical::scalar_layout;
 use crate::error::Error;
-use crate::schema::{Kind, Label, Message};
+use crate::schema::{FieldSchema, Kind, Label, Message};
 use crate::wire::{Reader, Value, WireType, fields};
 
 /// A message as fields by number. Singular fields hold one value, the one that counts; unknown fields hold every value in
@@ -59,6 +59,11 @@ fn read(schema: Option<&'static Message>, bytes: &[u8]) -> Result<Meaning, Error
             scalars.entry(field.number).or_default().push(node(field.value)?);
             continue;
         };
+        if !fits(known, field.value) {
+            // Unknown, and told apart from the values of the known field.
+            scalars.entry(field.number | FOREIGN).or_default().push(node(field.value)?);
+            continue;
+        }
         if known.label == Label::Oneof && member != Some(known.number) {
             if let Some(before) = member {
                 scalars.remove(&before);
@@ -98,6 +103,20 @@ fn read(schema: Option<&'static Message>, bytes: &[u8]) -> Result<Meaning, Error
     // A packed field without elements is an absent field.
     scalars.retain(|_, nodes| !nodes.is_empty());
     Ok(Meaning(scalars))
+}
+
+/// Set in the number of a field whose wire type is not the one that the schema gives it.
+const FOREIGN: u32 = 1 << 31;
+
+fn fits(field: &FieldSchema, value: Value<'_>) -> bool {
+    match (scalar_layout(field.kind), value) {
+        (WireType::Len, Value::Len(_))
+        | (WireType::Varint, Value::Varint(_))
+        | (WireType::Fixed64, Value::Fixed64(_))
+        | (WireType::Fixed32, Value::Fixed32(_)) => true,
+        (layout, Value::Len(_)) => layout != WireType::Len && field.label == Label::Repeated,
+        _ => false,
+    }
 }
 
 fn node(value: Value<'_>) -> Result<Node, Error> {

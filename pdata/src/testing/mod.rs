@@ -31,7 +31,7 @@ pub fn odd_request(signal: Signal, seed: u64) -> Vec<u8> {
 /// As [`odd_request`], of a given size and with chosen oddities.
 pub fn odd_request_of(signal: Signal, seed: u64, shape: &Shape, oddities: &Oddities) -> Vec<u8> {
     let plain = request_of(signal, seed, shape);
-    odd(signal.root(), &plain, &mut Rng::new(seed ^ 0x6f64_6421), oddities)
+    odd(signal.request(), &plain, &mut Rng::new(seed ^ 0x6f64_6421), oddities)
 }
 
 /// Requests as a proptest strategy. Shrinks to fewer resources, scopes and items.

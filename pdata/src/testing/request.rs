@@ -38,7 +38,7 @@ pub fn request(signal: Signal, seed: u64) -> Vec<u8> {
 
 /// As [`request`], of a given size.
 pub fn request_of(signal: Signal, seed: u64, shape: &Shape) -> Vec<u8> {
-    message(signal.root(), &mut Rng::new(seed), shape)
+    message(signal.request(), &mut Rng::new(seed), shape)
 }
 
 /// A random message of any type.
