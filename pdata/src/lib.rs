@@ -10,6 +10,7 @@
 //! | [`signal`] | traces, metrics, logs: their names, paths and root messages |
 //! | [`framing`] | the check down to items that every request passes |
 //! | [`canonical`] | every singular field once |
+//! | [`split`] | cutting requests at item boundaries, and joining them |
 //! | `testing` | random requests and oracles, behind the feature of that name |
 //! | [`view`] | lazy, typed reading of messages |
 //! | [`msg`] | one message being edited |
@@ -22,6 +23,7 @@ pub mod msg;
 pub mod pass;
 pub mod schema;
 pub mod signal;
+pub mod split;
 pub mod tags;
 #[cfg(feature = "testing")]
 pub mod testing;
