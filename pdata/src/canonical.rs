@@ -53,6 +53,37 @@ pub fn message(schema: &'static Message, bytes: &[u8], options: &Options, out: &
     rewrite.message(schema, &[bytes], options.depth, out)
 }
 
+/// Whether every singular field of `bytes`, a message of type `schema`, occurs once at every depth and at most one member of
+/// each oneof is there. Unknown fields, order, and how scalars are packed make no difference.
+///
+/// # Errors
+/// Malformed bytes, or nesting beyond `depth` messages.
+pub fn is_canonical(schema: &'static Message, bytes: &[u8], depth: usize) -> Result<bool, Error> {
+    let depth = depth.checked_sub(1).ok_or(Error::new(Fault::Depth, 0))?;
+    // A bit for each singular number; bit 0 for the oneof.
+    let mut seen = 0u32;
+    let mut reader = Reader::new(bytes);
+    while let Some(field) = reader.field()? {
+        let Some(known) = known(schema, field) else { continue };
+        let bit = match known.label {
+            Label::Repeated => 0,
+            Label::Oneof => 1,
+            Label::Singular | Label::Optional => 1 << known.number,
+        };
+        if seen & bit != 0 {
+            return Ok(false);
+        }
+        seen |= bit;
+        if let (Kind::Message(inner), Value::Len(payload)) = (known.kind, field.value) {
+            let base = field.end - payload.len();
+            if !is_canonical(inner, payload, depth).map_err(|error| error.at(base))? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
 /// Whether a message stands between a request and its items, so that [`crate::framing`] looks inside.
 fn is_envelope(message: &'static Message) -> bool {
     [
@@ -226,11 +257,16 @@ impl<'a> Rewrite<'a> {
 
 /// The schema of a field, unless it is unknown: by its number, or by a wire type that its number cannot have.
 fn known(schema: &'static Message, field: Field<'_>) -> Option<&'static FieldSchema> {
-    schema.field(field.number).filter(|known| check_layout(known, field.value).is_ok())
+    schema.field(field.number).filter(|known| fits(known, field.value))
+}
+
+/// Whether the wire type of a value is one that its field can have.
+pub(crate) fn fits(field: &FieldSchema, value: Value<'_>) -> bool {
+    check_layout(field, value) != Err(Fault::WireType)
 }
 
 /// Whether a value can stand in the field; packed scalars are checked element by element.
-pub(crate) fn check_layout(field: &FieldSchema, value: Value<'_>) -> Result<(), Fault> {
+fn check_layout(field: &FieldSchema, value: Value<'_>) -> Result<(), Fault> {
     let scalar = scalar_layout(field.kind);
     match (scalar, value) {
         (WireType::Len, Value::Len(_))

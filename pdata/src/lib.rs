@@ -10,6 +10,7 @@
 //! | [`signal`] | traces, metrics, logs: their names, paths and root messages |
 //! | [`framing`] | the check down to items that every request passes |
 //! | [`canonical`] | every singular field once |
+//! | [`json`] | OTLP/JSON, straight to and from wire form |
 //! | [`split`] | cutting requests at item boundaries, and joining them |
 //! | `testing` | random requests and oracles, behind the feature of that name |
 //! | [`view`] | lazy, typed reading of messages |
@@ -19,6 +20,7 @@
 pub mod canonical;
 pub mod error;
 pub mod framing;
+pub mod json;
 pub mod msg;
 pub mod pass;
 pub mod schema;

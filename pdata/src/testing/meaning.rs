@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::canonical::scalar_layout;
+use crate::canonical::{fits, scalar_layout};
 use crate::error::Error;
-use crate::schema::{FieldSchema, Kind, Label, Message};
+use crate::schema::{Kind, Label, Message};
 use crate::wire::{Reader, Value, WireType, fields};
 
 /// A message as fields by number. Singular fields hold one value, the one that counts; unknown fields hold every value in
@@ -107,17 +107,6 @@ fn read(schema: Option<&'static Message>, bytes: &[u8]) -> Result<Meaning, Error
 
 /// Set in the number of a field whose wire type is not the one that the schema gives it.
 const FOREIGN: u32 = 1 << 31;
-
-fn fits(field: &FieldSchema, value: Value<'_>) -> bool {
-    match (scalar_layout(field.kind), value) {
-        (WireType::Len, Value::Len(_))
-        | (WireType::Varint, Value::Varint(_))
-        | (WireType::Fixed64, Value::Fixed64(_))
-        | (WireType::Fixed32, Value::Fixed32(_)) => true,
-        (layout, Value::Len(_)) => layout != WireType::Len && field.label == Label::Repeated,
-        _ => false,
-    }
-}
 
 fn node(value: Value<'_>) -> Result<Node, Error> {
     Ok(match value {

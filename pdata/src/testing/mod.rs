@@ -57,9 +57,9 @@ fn oddities() -> impl Strategy<Value = Oddities> {
     })
 }
 
-/// How many random requests of each signal a law is tried on: `SLUICE_LAWS`, or 300.
+/// How many random requests of each signal a law is tried on: `SLUICE_LAWS`, or 100.
 pub fn law_cases() -> u64 {
-    std::env::var("SLUICE_LAWS").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
+    std::env::var("SLUICE_LAWS").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
 }
 
 /// Tries `law` on [`law_cases`] seeds of every signal. The law panics when it is broken; signal and seed of the case are
