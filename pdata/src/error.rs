@@ -17,6 +17,8 @@ pub enum Fault {
     WireType,
     /// Messages or groups nest deeper than the limit.
     Depth,
+    /// A singular message is written in more pieces than are merged.
+    Pieces,
     /// The whole is larger than 2 GiB, the largest protobuf message.
     TooLarge,
 }
@@ -52,6 +54,7 @@ impl fmt::Display for Error {
             Fault::Group => "unbalanced group",
             Fault::WireType => "wrong wire type",
             Fault::Depth => "nested too deep",
+            Fault::Pieces => "message written in too many pieces",
             Fault::TooLarge => "message over 2 GiB",
         };
         write!(f, "malformed protobuf at offset {}: {what}", self.offset)
