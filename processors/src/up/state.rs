@@ -131,6 +131,8 @@ pub struct Liveness {
     pushes_missing: u32,
     closing: Option<Mono>,
     bad: bool,
+    /// Whether a partition was suspected when the deadline was passed; None before it.
+    in_doubt: Option<bool>,
 }
 
 impl Liveness {
@@ -192,7 +194,9 @@ impl Liveness {
         {
             return State::Frozen;
         }
-        if c.suspected_partition && silence <= deadline * 2 {
+        // Decided once, when the deadline is passed; then it holds for one more D, however the suspicion goes on.
+        let in_doubt = *self.in_doubt.get_or_insert(c.suspected_partition);
+        if in_doubt && silence <= deadline * 2 {
             return late_state;
         }
         self.down = true;
@@ -211,13 +215,7 @@ impl Liveness {
         self.down = false;
         self.closing = push.closing.then_some(at);
         self.bad = push.bad;
-    }
-
-    /// The target was away from the expected set for a while: its silence in that time does not count.
-    pub fn skip(&mut self, away: Duration) {
-        let shift = |at: Mono| at.saturating_add(away);
-        self.last_seen = self.last_seen.map(shift);
-        self.closing = self.closing.map(shift);
+        self.in_doubt = None;
     }
 
     fn ended(&self, c: &Circumstances) -> State {

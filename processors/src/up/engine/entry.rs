@@ -65,7 +65,6 @@ pub(super) struct Entry {
 /// A target that is no longer expected.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leaving {
-    pub since: Mono,
     /// Timestamp of the marker: the first grid point after the removal.
     pub stale_ms: u64,
 }

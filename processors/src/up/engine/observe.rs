@@ -177,14 +177,24 @@ impl Engine {
         found
     }
 
+    /// A target that is leaving is found only if no other one is.
     fn match_in_job(&mut self, job: u32, identity: &Identity, forwards: bool) -> Option<(Slot, Rung)> {
+        let found = self.climb(job, identity, forwards, false);
+        if found.is_none() && !self.jobs[job as usize].leaving.is_empty() {
+            return self.climb(job, identity, forwards, true);
+        }
+        found
+    }
+
+    fn climb(&mut self, job: u32, identity: &Identity, forwards: bool, leaving: bool) -> Option<(Slot, Rung)> {
         let mut bound_tried = false;
         for i in 0..self.jobs[job as usize].rungs.len() {
             let rung = self.jobs[job as usize].rungs[i];
-            if !rung.is_strong() && !std::mem::replace(&mut bound_tried, true) {
-                if let Some(slot) = self.bound(job, identity) {
-                    return Some((slot, rung));
-                }
+            if !rung.is_strong()
+                && !std::mem::replace(&mut bound_tried, true)
+                && let Some(slot) = self.bound(job, identity)
+            {
+                return Some((slot, rung));
             }
             if rung == Rung::PeerIp && forwards {
                 continue;
@@ -192,7 +202,9 @@ impl Engine {
             let entries = &self.entries;
             let compatible = |slot: Slot| {
                 let entry = entries.get(slot as usize).and_then(Option::as_ref);
-                entry.is_some_and(|entry| same_scope(&entry.target.relabelled, identity))
+                entry.is_some_and(|entry| {
+                    entry.leaving.is_some() == leaving && same_scope(&entry.target.relabelled, identity)
+                })
             };
             match self.ladder.lookup(job, rung, identity, compatible) {
                 Lookup::Hit(slot) => return Some((slot, rung)),
@@ -298,6 +310,9 @@ impl Engine {
                 let before = liveness.state_at(now.mono, &circumstances);
                 liveness.push(seen, push, before, job.up_after);
             }
+        }
+        if entry.leaving.is_some() {
+            return;
         }
         if aligns && arrival.signal == Signal::Metrics && entry.kind == Kind::Instance && identity.job().is_some() {
             let before = entry.senders.many(now.mono);

@@ -170,16 +170,19 @@ impl Engine {
     }
 
     /// A target is no longer expected: nothing more is written, and the marker waits (`up`, Removal).
+    ///
+    /// Its keys stay: pushes that find no better target are remembered, in case it returns.
     fn remove(&mut self, slot: Slot, now: Now) {
         let Some(entry) = self.entries[slot as usize].as_mut() else { return };
         let stale_ms = entry.grid.after(now.unix_ms().max(entry.last_written_ms.unwrap_or(0)));
-        entry.leaving = Some(Leaving { since: now.mono, stale_ms });
+        entry.leaving = Some(Leaving { stale_ms });
         entry.late_due = None;
+        let labels = entry.labels.clone();
         let job = &mut self.jobs[entry.job as usize];
         job.targets.remove(&entry.target.labels);
         job.leaving.insert(entry.target.labels.clone(), slot);
-        self.ladder.remove(entry.job, slot, &rungs_of(&job.rungs, entry.kind), &entry.target.relabelled);
         self.version += 1;
+        self.disown(&labels, slot);
         self.end_absence(slot);
         self.arm(slot, now);
     }
@@ -187,22 +190,12 @@ impl Engine {
     /// A removed target is expected again before its marker was written: the state goes on.
     fn take_back(&mut self, slot: Slot, now: Now) {
         let Some(entry) = self.entries[slot as usize].as_mut() else { return };
-        let Some(leaving) = entry.leaving.take() else { return };
-        let away = now.mono.saturating_sub(leaving.since);
-        // Its pushes were not looked at meanwhile.
-        entry.up.skip(away);
-        for (_, liveness) in &mut entry.signals {
-            liveness.skip(away);
-        }
-        if let Some(learned) = &mut entry.learned {
-            learned.interrupt();
-        }
-        entry.expected_since = entry.expected_since.saturating_add(away);
+        entry.leaving = None;
         entry.next_ms = entry.grid.after(now.unix_ms().max(entry.last_written_ms.unwrap_or(0)));
         let job = &mut self.jobs[entry.job as usize];
         job.leaving.remove(&entry.target.labels);
         job.targets.insert(entry.target.labels.clone(), slot);
-        self.ladder.insert(entry.job, slot, &rungs_of(&job.rungs, entry.kind), &entry.target.relabelled);
+        self.owners.entry(entry.labels.clone()).or_default().push(slot);
         self.version += 1;
         self.watch(slot, now.mono);
         self.arm(slot, now);
@@ -214,13 +207,10 @@ impl Engine {
         let Some(entry) = self.entries[slot as usize].take() else { return };
         self.disown(&entry.labels, slot);
         let job = &mut self.jobs[entry.job as usize];
-        if entry.leaving.is_some() {
-            job.leaving.remove(&entry.target.labels);
-        } else {
-            job.targets.remove(&entry.target.labels);
-            self.ladder.remove(entry.job, slot, &rungs_of(&job.rungs, entry.kind), &entry.target.relabelled);
-            self.version += 1;
-        }
+        let known = if entry.leaving.is_some() { &mut job.leaving } else { &mut job.targets };
+        known.remove(&entry.target.labels);
+        self.ladder.remove(entry.job, slot, &rungs_of(&job.rungs, entry.kind), &entry.target.relabelled);
+        self.version += 1;
         self.free.push(slot);
     }
 

@@ -1,2 +1,3 @@
+mod matching;
 mod scenarios;
 mod world;

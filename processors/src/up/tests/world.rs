@@ -30,6 +30,8 @@ pub struct World {
     /// Subtracted from `mono` for the engine: its process started then.
     started: Duration,
     pub written: Vec<Emission>,
+    /// When each of them was handed over.
+    pub written_at: Vec<Duration>,
     pub collector: String,
 }
 
@@ -48,6 +50,7 @@ impl World {
             unix: START,
             started: Duration::ZERO,
             written: Vec::new(),
+            written_at: Vec::new(),
             collector: collector.to_owned(),
         };
         world.engine.receiver_ready(world.now());
@@ -63,9 +66,7 @@ impl World {
         while self.mono < mono {
             let next = (self.engine.next_wakeup() + self.started).clamp(self.mono, mono);
             self.sleep(next - self.mono);
-            let now = self.now();
-            let emissions = self.engine.tick(now);
-            self.written.extend(emissions);
+            self.tick();
         }
     }
 
@@ -78,6 +79,7 @@ impl World {
     pub fn tick(&mut self) {
         let emissions = self.engine.tick(self.now());
         self.written.extend(emissions);
+        self.written_at.resize(self.written.len(), self.mono);
     }
 
     pub fn push(&mut self, identity: &SharedIdentity) {
@@ -97,10 +99,6 @@ impl World {
         self.run_until(until);
     }
 
-    pub fn job(&self, name: &str) -> JobId {
-        self.engine.job(name).expect("job")
-    }
-
     /// A discovery update of the only job with these instances.
     pub fn sync(&mut self, instances: &[&str]) -> SyncOutcome {
         let targets = self.targets(instances);
@@ -116,8 +114,7 @@ impl World {
     /// The process ends and another one takes over its state after a while.
     pub fn restart(&mut self, pause: Duration) {
         let snapshot = self.engine.snapshot(self.now());
-        let emissions = self.engine.tick(self.now());
-        self.written.extend(emissions);
+        self.tick();
         self.restart_from(Some(snapshot), pause);
     }
 
