@@ -20,6 +20,8 @@ pub struct TargetSnapshot {
     pub last_seen_ms: [u64; 3],
     /// Whether it was DOWN.
     pub down: bool,
+    /// Whether its last push was that of an orderly shutdown.
+    pub closing: bool,
     /// The last times between arrivals, in ms.
     pub gaps_ms: Vec<u32>,
     /// The learned I in ms; 0: none.

@@ -107,6 +107,8 @@ pub enum Restored {
     Nothing,
     /// It had pushed.
     Seen,
+    /// It had pushed, last of all its orderly shutdown.
+    Closing,
     /// It had pushed, and was DOWN.
     Down,
 }
@@ -139,6 +141,11 @@ impl Liveness {
     /// The liveness of a target that is known from before a restart.
     pub fn restored(restored: Restored) -> Self {
         Liveness { restored, ..Liveness::default() }
+    }
+
+    /// Whether the last push was that of an orderly shutdown.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some() || self.restored == Restored::Closing
     }
 
     /// The last arrival since the start of this process.
@@ -189,7 +196,7 @@ impl Liveness {
         if silence <= deadline {
             return late_state;
         }
-        if let Some(closing) = self.closing
+        if let Some(closing) = self.closing.or((self.restored == Restored::Closing).then_some(since))
             && at <= closing.saturating_add(deadline).saturating_add(grid * 2)
         {
             return State::Frozen;

@@ -237,6 +237,7 @@ impl Engine {
             labels_hash: entry.target.labels.fnv64a(),
             last_seen_ms: entry.traffic.last_seen_ms,
             down: entry.up.is_down(),
+            closing: entry.up.is_closing(),
             gaps_ms,
             interval_ms,
         })
@@ -245,7 +246,11 @@ impl Engine {
 
 impl Entry {
     fn restore(&mut self, kept: &TargetSnapshot) {
-        let restored = if kept.down { Restored::Down } else { Restored::Seen };
+        let restored = match (kept.down, kept.closing) {
+            (true, _) => Restored::Down,
+            (false, true) => Restored::Closing,
+            (false, false) => Restored::Seen,
+        };
         self.up = Liveness::restored(restored);
         self.traffic.last_seen_ms = kept.last_seen_ms;
         for (signal, liveness) in &mut self.signals {

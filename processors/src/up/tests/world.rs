@@ -130,7 +130,7 @@ impl World {
 
     /// Virtual time of a timestamp, for a wall clock that never jumped.
     pub fn at(time_ms: u64) -> Duration {
-        Duration::from_millis(time_ms) - START
+        Duration::from_millis(time_ms).saturating_sub(START)
     }
 
     /// All samples of a series, as (virtual time, labels, value); no value is a marker.
