@@ -1,3 +1,7 @@
-//! Sluice processors.
+//! Processors: what stands between receivers and exporters.
+//!
+//! | module | component |
+//! |---|---|
+//! | [`up`] | synthetic liveness for pushed telemetry |
 
 pub mod up;
