@@ -1,1 +1,3 @@
 //! Sluice exporters.
+
+pub mod prometheus_remote_write;
