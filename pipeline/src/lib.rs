@@ -18,15 +18,20 @@
 //! | [`outcome`] | what a sender is told: every refusal, and partial success |
 //! | [`answer`] | the refusals as OTLP/gRPC, OTLP/HTTP and remote-write answers |
 //! | [`send`] | what a destination said, classified |
+//! | [`factory`] | how components are made: a factory per type, a registry per kind |
+//! | [`blocks`] | config blocks that many components share |
 //! | [`component`] | what every component has: start and stop; what it is built with |
 //! | [`receiver`], [`processor`], [`stage`], [`connector`], [`exporter`], [`extension`] | the component kinds |
 //! | [`spine`] | the log between receiving and delivering: records, cursors, quotas |
 //! | [`admission`] | memory by reservation |
+//! | [`ledger`] | where every item is; the equations that must hold |
+//! | [`telemetry`] | self-telemetry and its exposition |
 //! | [`error`] | why a component cannot be built or started |
 
 pub mod admission;
 pub mod answer;
 pub mod batch;
+pub mod blocks;
 pub mod clock;
 pub mod component;
 pub mod connector;
@@ -34,7 +39,9 @@ pub mod context;
 pub mod error;
 pub mod exporter;
 pub mod extension;
+pub mod factory;
 pub mod id;
+pub mod ledger;
 pub mod outcome;
 pub mod processor;
 pub mod receiver;
@@ -42,6 +49,7 @@ pub mod rng;
 pub mod send;
 pub mod spine;
 pub mod stage;
+pub mod telemetry;
 
 use std::future::Future;
 use std::pin::Pin;

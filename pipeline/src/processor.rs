@@ -33,7 +33,8 @@ pub struct Batching {
 }
 
 /// What queue and batch sizes count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Sizer {
     /// Records.
     #[default]

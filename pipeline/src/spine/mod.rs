@@ -155,7 +155,8 @@ pub struct DestinationSpec {
 }
 
 /// What happens to new data at the quota of a destination.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnQuota {
     /// The whole request is refused, retryably, before anything of it is kept.
     #[default]
@@ -164,6 +165,17 @@ pub enum OnQuota {
     DropOldest,
     /// The new entry is not kept for this destination. Needs `loss_tolerant`.
     DropNewest,
+}
+
+impl OnQuota {
+    /// The word in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            OnQuota::Reject => "reject",
+            OnQuota::DropOldest => "drop_oldest",
+            OnQuota::DropNewest => "drop_newest",
+        }
+    }
 }
 
 /// When a stage's cursor may pass an entry.
