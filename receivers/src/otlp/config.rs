@@ -152,7 +152,7 @@ impl Config {
         if !self.protocols.grpc.is_on() && !self.protocols.http.is_on() {
             problems.error("", "must specify at least one protocol when using the OTLP receiver");
         }
-        if let Some(grpc) = self.protocols.grpc.get() {
+        if let Some(grpc) = self.protocols.grpc.as_ref() {
             endpoint(&grpc.endpoint, &grpc.transport, "protocols::grpc", problems);
             if !(0..=2047).contains(&grpc.max_recv_msg_size_mib) {
                 problems.error(
@@ -161,7 +161,7 @@ impl Config {
                 );
             }
         }
-        if let Some(http) = self.protocols.http.get() {
+        if let Some(http) = self.protocols.http.as_ref() {
             endpoint(&http.endpoint, &http.transport, "protocols::http", problems);
             let paths = [
                 ("traces_url_path", &http.traces_url_path),

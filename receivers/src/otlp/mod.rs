@@ -11,8 +11,7 @@ mod intake;
 mod receiver;
 mod reserve;
 
-#[cfg(test)]
-mod tests;
-
-pub use config::{Config, GrpcServer, HttpServer, Keepalive, KeepaliveEnforcement, KeepaliveServer, Protocols, ServerTls};
+pub use config::{
+    Config, GrpcServer, HttpServer, Keepalive, KeepaliveEnforcement, KeepaliveServer, Protocols, ServerTls,
+};
 pub use receiver::OtlpReceiver;
