@@ -1,1 +1,3 @@
 //! Sluice processors.
+
+pub mod redaction;
