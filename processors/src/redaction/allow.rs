@@ -53,9 +53,10 @@ impl AllowList {
     pub(crate) fn allows(&self, found: &[u8], detector: Option<&dyn Detector>, normalized: &mut Vec<u8>) -> bool {
         if self.prefixes.iter().any(|prefix| found.starts_with(prefix))
             || self.suffixes.iter().any(|suffix| found.ends_with(suffix))
-            || self.patterns.iter().any(|pattern| {
-                pattern.regex().search_half(&Input::new(found).anchored(Anchored::Yes)).is_some()
-            })
+            || self
+                .patterns
+                .iter()
+                .any(|pattern| pattern.regex().search_half(&Input::new(found).anchored(Anchored::Yes)).is_some())
         {
             return true;
         }
@@ -67,8 +68,7 @@ impl AllowList {
             Some(detector) => detector.normalize(found, normalized),
             None => normalized.extend_from_slice(found),
         }
-        let hashed =
-            |text: &[u8]| !self.hashed.is_empty() && self.hashed.contains(&hash::sha256(text));
+        let hashed = |text: &[u8]| !self.hashed.is_empty() && self.hashed.contains(&hash::sha256(text));
         hashed(found)
             || hashed(normalized)
             || detector.is_some_and(|detector| {

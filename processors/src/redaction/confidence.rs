@@ -9,7 +9,8 @@ const EXCLUDED_COST: f32 = 0.40;
 
 /// Words that say that a number is something else.
 pub(crate) const EXCLUDED: [&str; 12] = [
-    "trace_id", "span_id", "commit", "sha", "digest", "checksum", "block", "version", "build", "port", "offset", "nanos",
+    "trace_id", "span_id", "commit", "sha", "digest", "checksum", "block", "version", "build", "port", "offset",
+    "nanos",
 ];
 
 /// A list of words and phrases, folded for case and for `_ - .` and space.
@@ -45,9 +46,7 @@ impl Words {
 
     /// Distance in bytes of the nearest word from the given end of `text`.
     fn nearest(&self, text: &[u8], end: End) -> Option<usize> {
-        self.matches(text, false)
-            .map(|(start, stop)| if end == End::Front { start } else { text.len() - stop })
-            .min()
+        self.matches(text, false).map(|(start, stop)| if end == End::Front { start } else { text.len() - stop }).min()
     }
 
     /// Where the words stand in `text`.
@@ -192,7 +191,10 @@ mod tests {
         assert!((value("card offset 42", "42", none) - 0.5).abs() < 1e-6, "the nearer word counts");
         assert_eq!(value("offset card 42", "42", none), 0.9);
         assert!((value("trace-id=42", "42", none) - 0.1).abs() < 1e-6);
-        assert_eq!(value("card is far away from here, so far that the window ends before it begins: 42", "42", none), 0.5);
+        assert_eq!(
+            value("card is far away from here, so far that the window ends before it begins: 42", "42", none),
+            0.5
+        );
     }
 
     #[test]

@@ -62,7 +62,13 @@ mod tests {
     use super::*;
 
     fn finding(start: usize, end: usize, score: f32, priority: u8) -> Finding {
-        Finding::new(&Hit { start, end, base: score, with_context: score }, u16::from(priority), priority, score, Action::Mask)
+        Finding::new(
+            &Hit { start, end, base: score, with_context: score },
+            u16::from(priority),
+            priority,
+            score,
+            Action::Mask,
+        )
     }
 
     fn merged(findings: &[Finding]) -> Vec<(usize, usize, u8)> {

@@ -91,7 +91,7 @@ pub(crate) fn each(text: &[u8], mut digit: impl FnMut(u8, usize, usize)) {
     }
 }
 
-/// Digits without a separator between them. `start` is the first digit's, `end` the last one's end.
+/// Digits with nothing between them. `start` is the first digit's, `end` the last one's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
     pub(crate) start: usize,
@@ -139,31 +139,25 @@ impl<'a> Run<'a> {
     /// The group whose first digit is at `at`; of a longer one the first `limit` digits and one more.
     pub(crate) fn group_at(&self, at: usize, limit: usize) -> Option<Group> {
         let mut group = Group { start: at, end: at, digits: 0 };
-        let mut at = at;
-        while at < self.end && group.digits <= limit {
-            match piece(&self.text[at..self.end]) {
-                Piece::Digit(_, len) => {
-                    at += len;
-                    group.end = at;
-                    group.digits += 1;
-                }
-                Piece::ZeroWidth(len) => at += len,
-                Piece::Other => break,
-            }
+        while group.digits <= limit && group.end < self.end {
+            let Piece::Digit(_, len) = piece(&self.text[group.end..self.end]) else { break };
+            group.end += len;
+            group.digits += 1;
         }
         (group.digits > 0).then_some(group)
     }
 
-    /// The digit that follows `end` behind exactly one space or dash: its start, and that separator.
+    /// The digit that follows `end` behind one space or dash or behind zero-width characters alone: its start, and the
+    /// separator ([`JOINED`] if there is none).
     pub(crate) fn after(&self, end: usize) -> Option<(usize, u8)> {
         let mut at = end;
-        let mut separator = None;
+        let mut separator = JOINED;
         while at < self.end {
             match piece(&self.text[at..self.end]) {
-                Piece::Digit(..) => return separator.map(|byte| (at, byte)),
+                Piece::Digit(..) => return Some((at, separator)),
                 Piece::ZeroWidth(len) => at += len,
-                Piece::Other if separator.is_none() && matches!(self.text[at], b' ' | b'-') => {
-                    separator = Some(self.text[at]);
+                Piece::Other if separator == JOINED && matches!(self.text[at], b' ' | b'-') => {
+                    separator = self.text[at];
                     at += 1;
                 }
                 Piece::Other => return None,
@@ -172,3 +166,6 @@ impl<'a> Run<'a> {
         None
     }
 }
+
+/// What separates two groups that only zero-width characters stand between.
+pub(crate) const JOINED: u8 = 0;

@@ -1,8 +1,8 @@
 //! The compiled `redaction` block: what it is made of and how it is built. How a value is judged is in [`super::leaf`].
 
 use super::allow::AllowList;
-use super::config::{Action, AllowedScope, Config, KeyAction, OnLimit, Summary, UnknownFields};
 use super::confidence::Words;
+use super::config::{Action, AllowedScope, Config, KeyAction, OnLimit, Summary, UnknownFields};
 use super::counts::Counts;
 use super::decide::Finding;
 use super::detect::{Anchor, Hit};

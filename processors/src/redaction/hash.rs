@@ -118,8 +118,7 @@ mod tests {
     use super::*;
 
     fn masked(function: HashFunction, key: &str, text: &str) -> String {
-        let config =
-            Config { hash_function: Some(function), hmac_key: Some(SecretKey::new(key)), ..Config::default() };
+        let config = Config { hash_function: Some(function), hmac_key: Some(SecretKey::new(key)), ..Config::default() };
         let mut out = Vec::new();
         Masker::new(&config).write(text.as_bytes(), &mut out);
         String::from_utf8(out).unwrap()
@@ -140,7 +139,8 @@ mod tests {
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
         assert!(
-            masked(HashFunction::HmacSha512, "Jefe", "what do ya want for nothing?").starts_with("164b7a7bfcf819e2e395fbe7")
+            masked(HashFunction::HmacSha512, "Jefe", "what do ya want for nothing?")
+                .starts_with("164b7a7bfcf819e2e395fbe7")
         );
     }
 

@@ -2,8 +2,8 @@
 
 use regex_automata::Input;
 
-use super::config::{Action, AllowedScope, KeyAction, OnLimit};
 use super::confidence::{self, Score};
+use super::config::{Action, AllowedScope, KeyAction, OnLimit};
 use super::counts::{DRY_RUN, FailClosed, Suppressed};
 use super::decide::{Finding, merge};
 use super::detect::{Detector, Hit, luhn_text};
@@ -14,7 +14,7 @@ use super::pattern::each_match;
 use super::place::Place;
 use super::replace::{Replacer, without_userinfo};
 use super::scan::{Candidates, Taken};
-use super::source::{BLOCKED_KEYS, BLOCKED_VALUES, SCHEMA_USERINFO};
+use super::source::{BLOCKED_KEYS, BLOCKED_VALUES, SCHEMA_USERINFO, SourcePattern};
 use super::url;
 
 /// Most findings of one value; with more the value is masked whole.
@@ -89,7 +89,14 @@ impl Engine {
     }
 
     /// Masks a value whole because of its key. `text` is its string form.
-    pub fn mask_by_key(&self, scratch: &mut Scratch, place: Place, key: &[u8], text: &[u8], out: &mut Vec<u8>) -> LeafVerdict {
+    pub fn mask_by_key(
+        &self,
+        scratch: &mut Scratch,
+        place: Place,
+        key: &[u8],
+        text: &[u8],
+        out: &mut Vec<u8>,
+    ) -> LeafVerdict {
         scratch.was_allowed = false;
         let plan = scratch.keys.plan(&self.keys, Some(key));
         let number = match plan {
@@ -122,7 +129,13 @@ impl Engine {
     /// Judges a text. Values must come in the order in which they stand in the bytes that were scanned. On
     /// [`LeafVerdict::Replace`] the new text is appended to `out`; otherwise `out` is left as it was.
     #[inline]
-    pub fn leaf(&self, scratch: &mut Scratch, leaf: &Leaf<'_>, candidates: &mut Candidates, out: &mut Vec<u8>) -> LeafVerdict {
+    pub fn leaf(
+        &self,
+        scratch: &mut Scratch,
+        leaf: &Leaf<'_>,
+        candidates: &mut Candidates,
+        out: &mut Vec<u8>,
+    ) -> LeafVerdict {
         let end = leaf.at + leaf.text.len();
         let quiet = !candidates.any_before(end) && !self.every_value && !self.decides_by_key();
         if quiet && leaf.text.len() <= self.max_value_bytes {
@@ -154,7 +167,14 @@ impl Engine {
 
     /// Judges a whole number. Only numbers of at least twelve digits can be a finding of a detector.
     #[inline]
-    pub fn int(&self, scratch: &mut Scratch, place: Place, key: Option<&[u8]>, value: i64, out: &mut Vec<u8>) -> LeafVerdict {
+    pub fn int(
+        &self,
+        scratch: &mut Scratch,
+        place: Place,
+        key: Option<&[u8]>,
+        value: i64,
+        out: &mut Vec<u8>,
+    ) -> LeafVerdict {
         if value < 100_000_000_000 && !self.redact_all_types {
             return LeafVerdict::Keep;
         }
@@ -164,7 +184,14 @@ impl Engine {
 
     /// Judges a floating-point number: as a whole number where it is one.
     #[inline]
-    pub fn double(&self, scratch: &mut Scratch, place: Place, key: Option<&[u8]>, value: f64, out: &mut Vec<u8>) -> LeafVerdict {
+    pub fn double(
+        &self,
+        scratch: &mut Scratch,
+        place: Place,
+        key: Option<&[u8]>,
+        value: f64,
+        out: &mut Vec<u8>,
+    ) -> LeafVerdict {
         let integral = (1e11..9.2e18).contains(&value) && value.trunc() == value;
         if !integral && !self.redact_all_types {
             return LeafVerdict::Keep;
@@ -178,7 +205,14 @@ impl Engine {
     }
 
     /// Judges a boolean; only under `redact_all_types`.
-    pub fn bool(&self, scratch: &mut Scratch, place: Place, key: Option<&[u8]>, value: bool, out: &mut Vec<u8>) -> LeafVerdict {
+    pub fn bool(
+        &self,
+        scratch: &mut Scratch,
+        place: Place,
+        key: Option<&[u8]>,
+        value: bool,
+        out: &mut Vec<u8>,
+    ) -> LeafVerdict {
         if !self.redact_all_types {
             return LeafVerdict::Keep;
         }
@@ -403,7 +437,14 @@ impl Engine {
     }
 
     /// Collapses the path of a URL, after its findings were replaced.
-    fn sanitize_url(&self, scratch: &mut Scratch, text: &[u8], before: usize, verdict: LeafVerdict, out: &mut Vec<u8>) -> LeafVerdict {
+    fn sanitize_url(
+        &self,
+        scratch: &mut Scratch,
+        text: &[u8],
+        before: usize,
+        verdict: LeafVerdict,
+        out: &mut Vec<u8>,
+    ) -> LeafVerdict {
         let replaced = match verdict {
             LeafVerdict::Keep => false,
             LeafVerdict::Replace => true,

@@ -44,11 +44,12 @@ impl Pattern {
             .utf8_empty(false)
             .nfa_size_limit(Some(RULE_BYTES))
             .hybrid_cache_capacity(LAZY_BYTES)
-            .which_captures(regex_automata::nfa::thompson::WhichCaptures::None);
-        let regex = meta::Builder::new().configure(config).build_from_hir(hir).map_err(|error| match error.size_limit() {
-            Some(limit) => format!("compiles to more than {limit} bytes"),
-            None => "cannot be compiled".to_owned(),
-        })?;
+            .which_captures(regex_automata::nfa::thompson::WhichCaptures::Implicit);
+        let regex =
+            meta::Builder::new().configure(config).build_from_hir(hir).map_err(|error| match error.size_limit() {
+                Some(limit) => format!("compiles to more than {limit} bytes"),
+                None => "cannot be compiled".to_owned(),
+            })?;
         Ok(Pattern { regex, literals: required_literals(hir) })
     }
 

@@ -113,10 +113,7 @@ impl Place {
 
     /// Identities, which `blocked_values` do not touch.
     pub(crate) fn is_identity(self) -> bool {
-        matches!(
-            self,
-            Place::Key | Place::MetricName | Place::MetricUnit | Place::ScopeName | Place::ScopeVersion
-        )
+        matches!(self, Place::Key | Place::MetricName | Place::MetricUnit | Place::ScopeName | Place::ScopeVersion)
     }
 
     /// Whether the text is the value of an attribute, which can be removed.

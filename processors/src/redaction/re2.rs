@@ -151,7 +151,8 @@ impl Translation {
 
     /// `\0` to `\777`. RE2 reads a single `\1` to `\7` as a backreference, which it has not.
     fn octal(&mut self) -> Result<(), Untranslatable> {
-        let digits: u32 = (1..4).take_while(|&at| self.peek(at).is_some_and(|c| ('0'..='7').contains(&c))).count() as u32;
+        let digits: u32 =
+            (1..4).take_while(|&at| self.peek(at).is_some_and(|c| ('0'..='7').contains(&c))).count() as u32;
         if digits == 1 && self.peek(1) != Some('0') {
             return self.fail("backreferences do not exist in RE2");
         }

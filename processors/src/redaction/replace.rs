@@ -126,7 +126,10 @@ fn write_members(text: &[u8], findings: &[Finding], out: &mut Vec<u8>) {
 /// Appends a schema URL without its user information. `false` if it has none.
 pub(crate) fn without_userinfo(url: &[u8], out: &mut Vec<u8>) -> bool {
     let Some(authority) = memchr::memmem::find(url, b"://").map(|at| at + 3) else { return false };
-    let end = url[authority..].iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).map_or(url.len(), |at| authority + at);
+    let end = url[authority..]
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?' | b'#'))
+        .map_or(url.len(), |at| authority + at);
     let Some(at) = memchr::memrchr(b'@', &url[authority..end]) else { return false };
     out.extend_from_slice(&url[..authority]);
     out.extend_from_slice(&url[authority + at + 1..]);

@@ -68,7 +68,7 @@ struct LiteralGroup {
 pub(crate) struct AnchorsBuilder {
     pub(crate) at: bool,
     pub(crate) digits: bool,
-    literals: Vec<(Vec<u8>, u16)>,
+    pub(crate) literals: Vec<(Vec<u8>, u16)>,
 }
 
 impl AnchorsBuilder {
@@ -119,7 +119,7 @@ impl Anchors {
 }
 
 /// `@`, `%40`, `%2540` and the full-width `＠`.
-fn scan_at(bytes: &[u8], out: &mut Vec<u32>) {
+pub(crate) fn scan_at(bytes: &[u8], out: &mut Vec<u32>) {
     for at in memchr3_iter(b'@', b'%', 0xEF, bytes) {
         let real = match bytes[at] {
             b'@' => true,

@@ -128,7 +128,10 @@ impl Sources {
         let id = rule.id.clone().unwrap_or_else(|| format!("rule{index}"));
         let taken = self.list.iter().any(|source| source.id == id);
         if id.is_empty() || id.len() > 64 || taken {
-            return Err(RedactionError::field(format!("rules[{index}].id"), "1 to 64 bytes, different from all others"));
+            return Err(RedactionError::field(
+                format!("rules[{index}].id"),
+                "1 to 64 bytes, different from all others",
+            ));
         }
         let label = rule.kind.clone().unwrap_or_else(|| id.to_ascii_uppercase());
         if !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {

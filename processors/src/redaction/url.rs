@@ -27,7 +27,10 @@ pub(crate) fn sanitize(url: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(segment);
         } else {
             // A method in front of the path, as in the name of a span, stays.
-            let verb = segment.iter().position(|&byte| byte == b' ').filter(|&at| segment[..at].iter().all(u8::is_ascii_uppercase));
+            let verb = segment
+                .iter()
+                .position(|&byte| byte == b' ')
+                .filter(|&at| segment[..at].iter().all(u8::is_ascii_uppercase));
             out.extend_from_slice(verb.map_or(&[][..], |at| &segment[..=at]));
             out.push(b'*');
         }
@@ -77,7 +80,8 @@ fn is_variable(segment: &[u8]) -> bool {
 
 /// A path parameter of a route template: `{id}`, `:id`, `<id>`, `[id]`, `*`.
 fn is_template(segment: &[u8]) -> bool {
-    let name = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'*' | b'.'));
+    let name =
+        |text: &[u8]| text.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'*' | b'.'));
     match segment {
         [b'*'] | [b'*', b'*'] => true,
         [b'{', inner @ .., b'}'] | [b'<', inner @ .., b'>'] | [b'[', inner @ .., b']'] => name(inner),

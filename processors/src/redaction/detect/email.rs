@@ -129,11 +129,9 @@ fn local_start(text: &[u8], at: usize) -> Option<usize> {
 
 /// Moves the start of a local part behind what cannot belong to it.
 fn trim_local(text: &[u8], mut start: usize, at: usize) -> usize {
-    // The tail of a three- or four-byte character.
-    if start > 0 && text[start - 1] >= 0xE0 {
-        while start < at && (0x80..0xC0).contains(&text[start]) {
-            start += 1;
-        }
+    // The tail of a character whose head is no letter.
+    while start < at && (0x80..0xC0).contains(&text[start]) {
+        start += 1;
     }
     let mut i = start;
     while i < at {
