@@ -19,10 +19,18 @@ pub(crate) fn resolve(text: &str) -> Value {
             let plain = text.replace('_', "");
             integer(&plain).map(Value::Int).or_else(|| float(&plain).map(Value::Float))
         }
-        Some(b'.') => float(text).map(Value::Float),
+        Some(b'.') if separates_digits(text) => float(&text.replace('_', "")).map(Value::Float),
         _ => None,
     };
     number.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// Whether every `_` stands between two digits.
+fn separates_digits(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let mut underscores = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'_');
+    underscores.all(|(at, _)| digit(at.checked_sub(1)) && digit(at.checked_add(1)))
 }
 
 /// Go's base-0 integers: optional sign, then `0x`, `0b`, `0o` or a plain `0` for octal, else decimal. Values beyond
@@ -113,6 +121,9 @@ mod tests {
             ("1.", "float 1"),
             (".5", "float 0.5"),
             (".", "string ."),
+            (".1_5", "float 0.15"),
+            ("._5", "string ._5"),
+            (".1__5", "string .1__5"),
             ("1e", "string 1e"),
             ("-", "string -"),
             ("0x", "string 0x"),

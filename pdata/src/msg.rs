@@ -498,6 +498,19 @@ impl Attributes<'_, '_> {
         self.find(key)?.map(|(_, pair)| pair.value()).transpose()
     }
 
+    /// The payload of the first such attribute's `AnyValue`, encoded, to be written elsewhere.
+    pub fn encoded_value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let Some((_, pair)) = self.find(key)? else { return Ok(None) };
+        let mut encoded = Vec::new();
+        for field in wire::fields(pair.bytes()) {
+            // Occurrences of the value merge; behind one another they are one value.
+            if let (key_value::VALUE, Value::Len(value)) = (field?.number, field?.value) {
+                encoded.extend_from_slice(value);
+            }
+        }
+        Ok(Some(encoded))
+    }
+
     /// Whether an attribute has this key.
     pub fn contains(&self, key: &[u8]) -> Result<bool, Error> {
         Ok(self.find(key)?.is_some())

@@ -1,3 +1,4 @@
 //! Sluice processors.
 
 pub mod redaction;
+pub mod up;

@@ -96,7 +96,7 @@ impl Counts {
     }
 
     /// Calls `show` with source, action, place and count of all findings.
-    pub(crate) fn each_finding(&self, mut show: impl FnMut(usize, usize, &'static str, u64)) {
+    pub fn each_finding(&self, mut show: impl FnMut(usize, usize, &'static str, u64)) {
         if !self.any {
             return;
         }
@@ -107,7 +107,7 @@ impl Counts {
     }
 
     /// Calls `show` with source, reason and count of everything that was left alone.
-    pub(crate) fn each_suppressed(&self, mut show: impl FnMut(usize, Suppressed, u64)) {
+    pub fn each_suppressed(&self, mut show: impl FnMut(usize, Suppressed, u64)) {
         if !self.any {
             return;
         }

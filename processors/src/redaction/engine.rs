@@ -222,7 +222,7 @@ impl Engine {
     }
 
     /// The label `type` of a source.
-    pub(crate) fn source_id(&self, source: usize) -> &str {
+    pub fn source_id(&self, source: usize) -> &str {
         &self.sources[source].id
     }
 

@@ -10,7 +10,7 @@ pub(crate) enum Masker {
     Stars,
     Md5,
     Digest(&'static digest::Algorithm),
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
 }
 
 /// Upstream's mask.
@@ -24,8 +24,8 @@ impl Masker {
             HashFunction::Md5 => Masker::Md5,
             HashFunction::Sha1 => Masker::Digest(&digest::SHA1_FOR_LEGACY_USE_ONLY),
             HashFunction::Sha3 => Masker::Digest(&digest::SHA3_256),
-            HashFunction::HmacSha256 => Masker::Hmac(hmac::Key::new(hmac::HMAC_SHA256, key)),
-            HashFunction::HmacSha512 => Masker::Hmac(hmac::Key::new(hmac::HMAC_SHA512, key)),
+            HashFunction::HmacSha256 => Masker::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, key))),
+            HashFunction::HmacSha512 => Masker::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA512, key))),
         }
     }
 

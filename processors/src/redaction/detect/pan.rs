@@ -171,7 +171,7 @@ pub(crate) fn luhn(digits: &[u8]) -> bool {
         .enumerate()
         .map(|(at, &digit)| u32::from(if at % 2 == 1 { DOUBLED[digit as usize % 10] } else { digit }))
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Whether a number may start here: what stands before is neither a word character nor `.` nor `-`.

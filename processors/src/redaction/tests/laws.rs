@@ -40,9 +40,11 @@ static ENGINES: LazyLock<Vec<Engine>> = LazyLock::new(|| {
     ]
 });
 
-static BYTES: LazyLock<Engine> = LazyLock::new(|| engine(json!({"packs": ["default"], "blocked_values": ["a.b", "(?i)tok"]})));
+static BYTES: LazyLock<Engine> =
+    LazyLock::new(|| engine(json!({"packs": ["default"], "blocked_values": ["a.b", "(?i)tok"]})));
 
-static REQUEST: LazyLock<Engine> = LazyLock::new(|| engine(json!({"packs": ["default"], "blocked_values": ["secret-\\d", "exam.*org"]})));
+static REQUEST: LazyLock<Engine> =
+    LazyLock::new(|| engine(json!({"packs": ["default"], "blocked_values": ["secret-\\d", "exam.*org"]})));
 
 /// The same patterns in two orders.
 static ORDERS: LazyLock<[Engine; 2]> = LazyLock::new(|| {
