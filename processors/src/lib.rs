@@ -4,4 +4,5 @@
 //! |---|---|
 //! | [`up`] | synthetic liveness for pushed telemetry |
 
+pub mod redaction;
 pub mod up;
