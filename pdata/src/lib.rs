@@ -15,12 +15,14 @@
 //! | `testing` | random requests and oracles, behind the feature of that name |
 //! | [`view`] | lazy, typed reading of messages |
 //! | [`msg`] | one message being edited |
+//! | [`leaves`] | a walk that rewrites the texts inside a message |
 //! | [`pass`] | the fused pass of steps over a batch |
 
 pub mod canonical;
 pub mod error;
 pub mod framing;
 pub mod json;
+pub mod leaves;
 pub mod msg;
 pub mod pass;
 pub mod schema;

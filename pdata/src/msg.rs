@@ -44,6 +44,8 @@ pub struct Message<'a> {
     buffers: &'a mut Buffers,
     indexed: bool,
     changed: bool,
+    /// The content lies in the arena as a whole, not yet indexed.
+    rewritten: bool,
     /// Offset of `source` in the batch that the pass walks, while these are still that batch's bytes.
     position: Option<usize>,
 }
@@ -53,7 +55,7 @@ impl<'a> Message<'a> {
     #[inline]
     pub fn new(source: &'a [u8], buffers: &'a mut Buffers) -> Self {
         buffers.clear();
-        Message { source, buffers, indexed: false, changed: false, position: None }
+        Message { source, buffers, indexed: false, changed: false, rewritten: false, position: None }
     }
 
     /// The same, remembering where in the batch the message lies.
@@ -80,8 +82,11 @@ impl<'a> Message<'a> {
         if self.indexed {
             return Ok(());
         }
-        self.buffers.slots.clear();
-        self.buffers.arena.clear();
+        self.indexed = true;
+        if self.rewritten {
+            self.rewritten = false;
+            return self.index_arena(0);
+        }
         let mut reader = Reader::new(self.source);
         loop {
             let start = reader.pos();
@@ -95,7 +100,6 @@ impl<'a> Message<'a> {
             let end = reader.pos();
             self.buffers.push(number, wire_type, Place::Source, start, end - len, end)?;
         }
-        self.indexed = true;
         Ok(())
     }
 
@@ -104,10 +108,10 @@ impl<'a> Message<'a> {
         if !self.changed {
             return self.source;
         }
-        let Buffers { slots, arena, whole } = &mut *self.buffers;
-        whole.clear();
-        write_slots(slots, self.source, arena, whole);
-        whole
+        if !self.rewritten {
+            self.flatten();
+        }
+        &self.buffers.arena
     }
 
     /// The whole message, if nothing was changed.
@@ -116,24 +120,41 @@ impl<'a> Message<'a> {
         (!self.changed).then_some(self.source)
     }
 
-    /// Replaces the content by `bytes`, as when a step has rewritten the whole message.
-    pub fn replace_all(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.buffers.slots.clear();
-        self.buffers.arena.clear();
-        self.buffers.arena.extend_from_slice(bytes);
-        self.indexed = true;
-        self.changed = true;
-        self.index_arena(0)
+    /// Lets `write` make the content anew from the message as it stands now. `write` gets that, the offset it has in the
+    /// walked batch if it is still there, and an empty buffer; it says whether the buffer now is the message.
+    pub fn rewrite<E: From<Error>>(
+        &mut self,
+        write: impl FnOnce(&[u8], Option<usize>, &mut Vec<u8>) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let position = self.position();
+        if self.changed && !self.rewritten {
+            self.flatten();
+        }
+        // The new content is written to `whole` and swapped in.
+        let mut out = std::mem::take(&mut self.buffers.whole);
+        out.clear();
+        let current = if self.rewritten { self.buffers.arena.as_slice() } else { self.source };
+        let written = write(current, position, &mut out);
+        if let Ok(true) = written {
+            std::mem::swap(&mut self.buffers.arena, &mut out);
+            self.buffers.slots.clear();
+            self.indexed = false;
+            self.changed = true;
+            self.rewritten = true;
+        }
+        self.buffers.whole = out;
+        written
     }
 
-    /// Empties the message and lets `write` append its new content, field by field.
-    pub fn rewrite(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
-        self.buffers.slots.clear();
-        self.buffers.arena.clear();
-        write(&mut self.buffers.arena);
-        self.indexed = true;
-        self.changed = true;
-        self.index_arena(0)
+    /// Makes the edited content contiguous in the arena.
+    fn flatten(&mut self) {
+        let Buffers { slots, arena, whole } = &mut *self.buffers;
+        whole.clear();
+        write_slots(slots, self.source, arena, whole);
+        std::mem::swap(arena, whole);
+        slots.clear();
+        self.indexed = false;
+        self.rewritten = true;
     }
 
     fn index_arena(&mut self, from: usize) -> Result<(), Error> {
@@ -340,13 +361,18 @@ impl<'a> Message<'a> {
         if !self.changed {
             return self.source.len();
         }
+        if self.rewritten {
+            return self.buffers.arena.len();
+        }
         let live = self.buffers.slots.iter().filter(|slot| slot.place != Place::Removed);
         live.map(|slot| (slot.end - slot.start) as usize).sum()
     }
 
     /// Appends the message as it stands now.
     pub fn write(&self, out: &mut Vec<u8>) {
-        if self.changed {
+        if self.rewritten {
+            out.extend_from_slice(&self.buffers.arena);
+        } else if self.changed {
             write_slots(&self.buffers.slots, self.source, &self.buffers.arena, out);
         } else {
             out.extend_from_slice(self.source);

@@ -18,3 +18,5 @@ mod walk;
 pub use chain::{Chain, Passed, Progress, Run};
 pub use step::{BatchState, Cx, Hooks, Level, MetricHead, Reason, Step, Verdict};
 pub use walk::Scratch;
+
+pub(crate) use out::Out;

@@ -3,20 +3,24 @@
 //! - [`request`] makes a well-formed OTLP request from a seed; [`odd_request`] the same request written as oddly as
 //!   protobuf allows. Both are pure functions of signal and seed, so a failing case is named by its seed.
 //! - [`Decoded`] is the oracle: what `prost` and `opentelemetry-proto` read from the bytes.
+//! - [`viewed`] reads a request through every view, for comparison with the oracle.
 //! - [`meaning`] is the oracle for what `prost` cannot show: unknown fields, strings that are not UTF-8.
 //! - [`laws`] runs a property over many seeds; `SLUICE_LAWS=10000` runs that many a signal.
 
 mod decoded;
+mod forget;
 mod meaning;
 mod odd;
 mod request;
 mod rng;
+mod viewed;
 
 pub use decoded::Decoded;
 pub use meaning::{Meaning, Node, meaning};
 pub use odd::{Oddities, odd};
 pub use request::{Shape, message, request, request_of};
 pub use rng::Rng;
+pub use viewed::viewed;
 
 use proptest::strategy::Strategy;
 
