@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sluice_pdata::schema::{Kind, Message};
+use sluice_pdata::schema::{self, Kind, Message};
 use sluice_pdata::testing::{
     Decoded, Meaning, Node, Oddities, Rng, Shape, laws, meaning, odd_request, odd_request_of, request, request_of,
 };
@@ -228,7 +228,7 @@ fn depth_and_pieces_are_limited() {
         value.clear();
         put_len(&mut value, 5, &array);
     }
-    let schema = &sluice_pdata::schema::ANY_VALUE;
+    let schema = &schema::ANY_VALUE;
     let rewrite = |bytes: &[u8], depth| {
         canonical::message(schema, bytes, &canonical::Options { drop_unknown: false, depth }, &mut Vec::new())
     };
@@ -313,4 +313,26 @@ fn every_field_of_every_message_is_drawn() {
         missing(signal.request(), &seen, &mut BTreeSet::new(), &mut gaps);
         assert_eq!(gaps, Vec::<String>::new(), "{signal}");
     }
+}
+
+#[test]
+fn an_error_is_located_by_its_path() {
+    let mut request = Vec::new();
+    put_len(&mut request, 1, b"");
+    put_message(&mut request, 1, |out| {
+        put_message(out, 2, |out| put_varint_field(out, 2, 7));
+        put_len(out, 3, b"x");
+    });
+    let error = framing::check(Signal::Traces, &request).unwrap_err();
+    let locate = |offset| schema::locate(Signal::Traces.request(), &request, offset);
+    assert_eq!(locate(error.offset), "resource_spans[1].scope_spans[0].spans[0]");
+    assert_eq!(locate(request.len() - 1), "resource_spans[1].schema_url");
+    // Any offset of any request has some path.
+    laws(|signal, seed| {
+        let request = odd_request(signal, seed);
+        for offset in (0..=request.len()).step_by(request.len() / 20 + 1) {
+            assert!(!schema::locate(signal.request(), &request, offset).is_empty());
+        }
+    });
+    assert_eq!(schema::locate(Signal::Traces.request(), &[0x09, 1, 2, 3, 4, 5, 6, 7, 8], 1), "resource_spans[0]");
 }
