@@ -29,5 +29,7 @@ fuzz_target!(|input: &[u8]| {
     let Ok(decoded) = Decoded::new(signal, &request) else { return };
     written.expect("what decodes is written");
     let read = json::read(signal, &text).expect("what is written is read");
-    assert!(Decoded::new(signal, &read).expect("what is read decodes") == decoded);
+    // Compared as text, because JSON has one NaN and doubles have many.
+    let read = Decoded::new(signal, &read).expect("what is read decodes");
+    assert!(format!("{read:?}") == format!("{decoded:?}"));
 });

@@ -4,18 +4,22 @@
 //!   protobuf allows. Both are pure functions of signal and seed, so a failing case is named by its seed.
 //! - [`Decoded`] is the oracle: what `prost` and `opentelemetry-proto` read from the bytes.
 //! - [`viewed`] reads a request through every view, for comparison with the oracle.
+//! - [`Edit`] is a step of a random chain, with its model on the generated types.
 //! - [`meaning`] is the oracle for what `prost` cannot show: unknown fields, strings that are not UTF-8.
 //! - [`laws`] runs a property over many seeds; `SLUICE_LAWS=10000` runs that many a signal.
 
 mod decoded;
+mod edits;
 mod forget;
 mod meaning;
+mod model;
 mod odd;
 mod request;
 mod rng;
 mod viewed;
 
 pub use decoded::Decoded;
+pub use edits::Edit;
 pub use meaning::{Meaning, Node, meaning};
 pub use odd::{Oddities, odd};
 pub use request::{Shape, message, request, request_of};
