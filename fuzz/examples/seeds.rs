@@ -9,14 +9,14 @@ use sluice_pdata::{Signal, json};
 
 fn main() -> Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-    for target in ["framing", "canonical", "split", "views", "pass"] {
-        write(&corpus.join(target), false)?;
+    for target in ["framing", "canonical", "split", "views", "pass", "json"] {
+        write(&corpus.join(target), target)?;
     }
-    write(&corpus.join("json"), true)
+    Ok(())
 }
 
 /// Six requests of each signal, plain and odd, each behind the byte that chooses the signal.
-fn write(folder: &Path, with_json: bool) -> Result<()> {
+fn write(folder: &Path, target: &str) -> Result<()> {
     fs::create_dir_all(folder)?;
     let shape = Shape { resources: 2, scopes: 2, items: 2, attributes: 2, depth: 2, ..Shape::default() };
     for (index, signal) in Signal::ALL.into_iter().enumerate() {
@@ -28,8 +28,11 @@ fn write(folder: &Path, with_json: bool) -> Result<()> {
             for (kind, request) in requests {
                 // An odd second choice means wire bytes where a target takes JSON too.
                 let choice = index as u8 + 3 * (1 + 2 * seed);
-                fs::write(folder.join(format!("{signal}-{kind}-{seed}")), [&[choice], request.as_slice()].concat())?;
-                if with_json {
+                // `pass` reads another byte, which chooses the chain.
+                let chain: &[u8] = if target == "pass" { &[seed] } else { &[] };
+                let input = [&[choice], chain, request.as_slice()].concat();
+                fs::write(folder.join(format!("{signal}-{kind}-{seed}")), input)?;
+                if target == "json" {
                     let mut text = vec![index as u8];
                     json::write(signal, &request, &mut text).map_err(std::io::Error::other)?;
                     fs::write(folder.join(format!("{signal}-{kind}-{seed}.json")), text)?;
