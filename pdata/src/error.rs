@@ -28,19 +28,20 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     pub fault: Fault,
-    pub offset: usize,
+    pub offset: u32,
 }
 
 impl Error {
     #[cold]
     pub(crate) fn new(fault: Fault, offset: usize) -> Self {
-        Error { fault, offset }
+        Error { fault, offset: u32::try_from(offset).unwrap_or(u32::MAX) }
     }
 
     /// The same error seen from a message that holds the slice at `base`.
     #[must_use]
     pub fn at(self, base: usize) -> Self {
-        Error { offset: self.offset + base, ..self }
+        let base = u32::try_from(base).unwrap_or(u32::MAX);
+        Error { offset: self.offset.saturating_add(base), ..self }
     }
 }
 

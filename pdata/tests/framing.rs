@@ -258,7 +258,7 @@ fn an_error_points_into_the_request() {
         });
     });
     let error = framing::check(Signal::Traces, &request).unwrap_err();
-    assert_eq!((error.fault, error.offset), (Fault::Truncated, request.len()));
+    assert_eq!((error.fault, error.offset as usize), (Fault::Truncated, request.len()));
     assert_eq!(error, canonical::envelopes(Signal::Traces, &request).unwrap_err());
 }
 
