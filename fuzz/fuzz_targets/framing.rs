@@ -12,8 +12,8 @@ fuzz_target!(|input: &[u8]| {
     let plain = canonical::envelopes(signal, request);
     let decoded = Decoded::new(signal, request);
     if let Err(error) = &framed {
-        assert!(decoded.is_err() && plain.is_err() && error.offset <= request.len());
-        schema::locate(signal.request(), request, error.offset);
+        assert!(decoded.is_err() && plain.is_err() && error.offset as usize <= request.len());
+        schema::locate(signal.request(), request, error.offset as usize);
         return;
     }
     let plain = plain.expect("framing is right");
