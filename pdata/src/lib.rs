@@ -1,1 +1,18 @@
-//! Sluice pdata.
+//! The wire form of telemetry: OTLP protobuf bytes that are read through views and changed by one pass.
+//!
+//! A batch of telemetry is the `Bytes` that arrived. Nothing here decodes it into an object tree, does I/O, reads a clock,
+//! or keeps state between calls.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`wire`] | protobuf tags, varints and fields |
+//! | [`schema`], [`tags`] | the OTLP messages as a table, and their field numbers |
+//! | [`view`] | lazy, typed reading of messages |
+
+pub mod error;
+pub mod schema;
+pub mod tags;
+pub mod view;
+pub mod wire;
+
+pub use error::{Error, Fault};
