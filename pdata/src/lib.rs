@@ -8,11 +8,19 @@
 //! | [`wire`] | protobuf tags, varints and fields |
 //! | [`schema`], [`tags`] | the OTLP messages as a table, and their field numbers |
 //! | [`view`] | lazy, typed reading of messages |
+//! | [`msg`] | one message being edited |
+//! | [`leaves`] | a walk that rewrites the texts inside a message |
+//! | [`pass`] | the fused pass of steps over a batch |
 
 pub mod error;
+pub mod leaves;
+pub mod msg;
+pub mod pass;
 pub mod schema;
+pub mod signal;
 pub mod tags;
 pub mod view;
 pub mod wire;
 
 pub use error::{Error, Fault};
+pub use signal::Signal;
