@@ -70,23 +70,25 @@ impl Subject {
     }
 }
 
-/// A statement, condition or value expression that cannot be compiled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadError {
-    pub subject: Subject,
-    /// The text that was given.
-    pub source: String,
-    pub diagnostic: Diagnostic,
+/// Why expressions cannot be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    #[error("unable to parse OTTL {} {}: {diagnostic}", subject.name(), quoted(source_text.as_bytes()))]
+    Invalid { subject: Subject, source_text: String, diagnostic: Diagnostic },
+    /// No context fits a group of expressions.
+    #[error("{0}")]
+    Inference(String),
 }
 
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let source = quoted(self.source.as_bytes());
-        write!(f, "unable to parse OTTL {} {source}: {}", self.subject.name(), self.diagnostic)
+impl LoadError {
+    /// The place in the source text, if one is to blame.
+    pub fn span(&self) -> Option<Span> {
+        match self {
+            LoadError::Invalid { diagnostic, .. } => Some(diagnostic.span),
+            LoadError::Inference(_) => None,
+        }
     }
 }
-
-impl std::error::Error for LoadError {}
 
 /// Why an expression has no value for a record. Made without allocating where a record can cause it at will.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

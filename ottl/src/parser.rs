@@ -59,7 +59,7 @@ fn parse<'s, T>(
         Ok((_, Some(misuse))) => misuse,
         Err(error) => error.within(format_args!("{kind} has invalid syntax")),
     };
-    Err(LoadError { subject, source: source.to_owned(), diagnostic })
+    Err(LoadError::Invalid { subject, source_text: source.to_owned(), diagnostic })
 }
 
 struct Parser<'s> {

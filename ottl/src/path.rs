@@ -2,7 +2,7 @@
 
 use crate::ast;
 use crate::context::Context;
-use crate::error::Diagnostic;
+use crate::error::{Diagnostic, Span};
 use crate::quote::quoted;
 
 macro_rules! fields {
@@ -185,13 +185,15 @@ pub fn names(level: Context) -> impl Iterator<Item = &'static str> {
     table(level).iter().map(|entry| entry.0)
 }
 
-/// Finds the field that names (behind the context) refer to; returns it with the keys that index it.
+/// Finds the field that names (behind the context) refer to; returns it with the keys that index it. `text` is the whole
+/// path for error texts.
 ///
 /// # Errors
 /// A name that does not exist, names too many, or keys where none are possible.
 pub(crate) fn resolve<'t>(
     level: Context,
-    path: &'t ast::Path,
+    text: &str,
+    span: Span,
     fields: &'t [ast::Field],
 ) -> Result<(Path, &'t [ast::Key]), Diagnostic> {
     let mut name = String::new();
@@ -204,7 +206,7 @@ pub(crate) fn resolve<'t>(
         if !known {
             let deeper = used == 0 || table(level).iter().any(|(entry, _, _)| entry.starts_with(&format!("{name}.")));
             if deeper {
-                return Err(unknown(level, path, &name, &field.name));
+                return Err(unknown(level, text, span, &name, &field.name));
             }
             break;
         }
@@ -212,7 +214,7 @@ pub(crate) fn resolve<'t>(
         used += 1;
     }
     let Some((_, field, keys)) = table(level).iter().find(|(entry, _, _)| *entry == name) else {
-        return Err(unknown(level, path, "", &name));
+        return Err(unknown(level, text, span, "", &name));
     };
     for (index, segment) in fields.iter().enumerate() {
         let segment_name = quoted(segment.name.as_bytes());
@@ -220,28 +222,28 @@ pub(crate) fn resolve<'t>(
             let message = format!(
                 "the path section {segment_name} was not used by the context - this likely means you are using extra path sections"
             );
-            return Err(Diagnostic::new(path.span, message));
+            return Err(Diagnostic::new(span, message));
         }
         if !segment.keys.is_empty() && (*keys == No || index + 1 < used) {
             let message = format!(
                 "the keys indexing {segment_name} were not used by the context - this likely means you are trying to index a path that does not support indexing"
             );
-            return Err(Diagnostic::new(path.span, message));
+            return Err(Diagnostic::new(span, message));
         }
     }
     let keys = fields.get(used - 1).map_or(&[][..], |segment| segment.keys.as_slice());
     Ok((Path { level, field: *field }, keys))
 }
 
-fn unknown(level: Context, path: &ast::Path, parent: &str, segment: &str) -> Diagnostic {
+fn unknown(level: Context, text: &str, span: Span, parent: &str, segment: &str) -> Diagnostic {
     let message = format!(
         "segment {} from path {} is not a valid path nor a valid OTTL keyword for the {} context - review {} to see all valid paths",
         quoted(segment.as_bytes()),
-        quoted(path.text().as_bytes()),
+        quoted(text.as_bytes()),
         level.name(),
         level.documentation(),
     );
-    let mut diagnostic = Diagnostic::new(path.span, message);
+    let mut diagnostic = Diagnostic::new(span, message);
     let wanted = if parent.is_empty() { segment.to_owned() } else { format!("{parent}.{segment}") };
     let close = crate::suggest::closest(&wanted, names(level));
     diagnostic.suggestion = close.map(|name| format!("{}.{name}", level.name()));

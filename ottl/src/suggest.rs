@@ -5,7 +5,7 @@ pub(crate) fn closest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str
     let wanted = wanted.to_lowercase();
     candidates
         .map(|name| (strsim::osa_distance(&wanted, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len().min(wanted.len()) / 4)
+        .filter(|(distance, name)| *distance <= (name.len().min(wanted.len()) / 4).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

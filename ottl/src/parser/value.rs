@@ -125,7 +125,8 @@ impl Parser<'_> {
             Kind::Lower | Kind::Upper if self.call_ahead().is_some() => {
                 let call = self.call()?;
                 if token.kind == Kind::Lower {
-                    let message = format!("converter names must start with an uppercase letter but got '{}'", call.name);
+                    let message =
+                        format!("converter names must start with an uppercase letter but got '{}'", call.name);
                     self.misused(call.span, message);
                 }
                 ValueKind::Converter(call)
