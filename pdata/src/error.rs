@@ -17,6 +17,8 @@ pub enum Fault {
     WireType,
     /// Messages or groups nest deeper than the limit.
     Depth,
+    /// A singular message is written in more pieces than are merged.
+    Pieces,
     /// The whole is larger than 2 GiB, the largest protobuf message.
     TooLarge,
 }
@@ -26,19 +28,20 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     pub fault: Fault,
-    pub offset: usize,
+    pub offset: u32,
 }
 
 impl Error {
     #[cold]
     pub(crate) fn new(fault: Fault, offset: usize) -> Self {
-        Error { fault, offset }
+        Error { fault, offset: u32::try_from(offset).unwrap_or(u32::MAX) }
     }
 
     /// The same error seen from a message that holds the slice at `base`.
     #[must_use]
     pub fn at(self, base: usize) -> Self {
-        Error { offset: self.offset + base, ..self }
+        let base = u32::try_from(base).unwrap_or(u32::MAX);
+        Error { offset: self.offset.saturating_add(base), ..self }
     }
 }
 
@@ -51,6 +54,7 @@ impl fmt::Display for Error {
             Fault::Group => "unbalanced group",
             Fault::WireType => "wrong wire type",
             Fault::Depth => "nested too deep",
+            Fault::Pieces => "message written in too many pieces",
             Fault::TooLarge => "message over 2 GiB",
         };
         write!(f, "malformed protobuf at offset {}: {what}", self.offset)

@@ -7,7 +7,7 @@
 use crate::error::{Error, Fault};
 use crate::tags::key_value;
 use crate::view::{AnyValueView, KeyValueView};
-use crate::wire::{self, Reader, Value, WireType};
+use crate::wire::{self, Reader, Short, Value, WireType};
 
 /// Where a field record lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,20 +87,30 @@ impl<'a> Message<'a> {
             self.rewritten = false;
             return self.index_arena(0);
         }
-        let mut reader = Reader::new(self.source);
+        offset(self.source.len())?;
+        let (source, slots) = (self.source, &mut self.buffers.slots);
+        let mut note = |number, wire_type, start: usize, payload: usize, end: usize| {
+            // The offsets fit: the whole length does.
+            let (start, payload, end) = (start as u32, payload as u32, end as u32);
+            slots.push(Slot { number, wire_type, place: Place::Source, start, payload, end });
+        };
+        let mut reader = Reader::new(source);
         loop {
+            while let Some(short) = Short::at(source, reader.pos()) {
+                let wire_type = match short.tag & 7 {
+                    2 => WireType::Len,
+                    0 => WireType::Varint,
+                    1 => WireType::Fixed64,
+                    _ => WireType::Fixed32,
+                };
+                note(short.number(), wire_type, reader.pos(), short.payload, short.end);
+                reader.seek(short.end);
+            }
             let start = reader.pos();
-            let Some((number, wire_type)) = reader.tag()? else { break };
-            let len = match reader.value(number, wire_type)? {
-                Value::Len(payload) => payload.len(),
-                Value::Fixed64(_) => 8,
-                Value::Fixed32(_) => 4,
-                _ => 0, // varints and groups: the payload is not addressed by these offsets
-            };
-            let end = reader.pos();
-            self.buffers.push(number, wire_type, Place::Source, start, end - len, end)?;
+            let Some((number, wire_type)) = reader.tag()? else { return Ok(()) };
+            let len = payload_len(reader.value(number, wire_type)?);
+            note(number, wire_type, start, reader.pos() - len, reader.pos());
         }
-        Ok(())
     }
 
     /// The whole message as it stands now, contiguous. Free while nothing was changed.
@@ -163,12 +173,7 @@ impl<'a> Message<'a> {
         loop {
             let start = reader.pos();
             let Some((number, wire_type)) = reader.tag()? else { return Ok(()) };
-            let len = match reader.value(number, wire_type)? {
-                Value::Len(payload) => payload.len(),
-                Value::Fixed64(_) => 8,
-                Value::Fixed32(_) => 4,
-                _ => 0,
-            };
+            let len = payload_len(reader.value(number, wire_type)?);
             let end = reader.pos();
             slots.push(Slot {
                 number,
@@ -384,6 +389,17 @@ impl<'a> Message<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldId(usize);
 
+/// Length of a payload that is addressed by its offsets. Varints and groups are read from their record instead.
+#[inline]
+fn payload_len(value: Value<'_>) -> usize {
+    match value {
+        Value::Len(payload) => payload.len(),
+        Value::Fixed64(_) => 8,
+        Value::Fixed32(_) => 4,
+        _ => 0,
+    }
+}
+
 #[inline]
 fn offset(at: usize) -> Result<u32, Error> {
     u32::try_from(at).map_err(|_| Error::new(Fault::TooLarge, at))
@@ -395,22 +411,6 @@ impl Buffers {
     pub(crate) fn clear(&mut self) {
         self.slots.clear();
         self.arena.clear();
-    }
-
-    #[inline]
-    fn push(
-        &mut self,
-        number: u32,
-        wire_type: WireType,
-        place: Place,
-        start: usize,
-        payload: usize,
-        end: usize,
-    ) -> Result<(), Error> {
-        let slot =
-            Slot { number, wire_type, place, start: offset(start)?, payload: offset(payload)?, end: offset(end)? };
-        self.slots.push(slot);
-        Ok(())
     }
 }
 
@@ -496,6 +496,19 @@ impl Attributes<'_, '_> {
     /// The value of the first attribute with this key.
     pub fn get(&self, key: &[u8]) -> Result<Option<AnyValueView<'_>>, Error> {
         self.find(key)?.map(|(_, pair)| pair.value()).transpose()
+    }
+
+    /// The payload of the first such attribute's `AnyValue`, encoded, to be written elsewhere.
+    pub fn encoded_value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let Some((_, pair)) = self.find(key)? else { return Ok(None) };
+        let mut encoded = Vec::new();
+        for field in wire::fields(pair.bytes()) {
+            // Occurrences of the value merge; behind one another they are one value.
+            if let (key_value::VALUE, Value::Len(value)) = (field?.number, field?.value) {
+                encoded.extend_from_slice(value);
+            }
+        }
+        Ok(Some(encoded))
     }
 
     /// Whether an attribute has this key.

@@ -54,6 +54,50 @@ pub struct Field<'a> {
     pub end: usize,
 }
 
+/// A field whose tag, and length or varint, take one byte each: nearly all fields. The walks look for these first.
+#[derive(Clone, Copy)]
+pub(crate) struct Short {
+    pub(crate) tag: u8,
+    /// Where the payload starts, and where the record ends.
+    pub(crate) payload: usize,
+    pub(crate) end: usize,
+}
+
+impl Short {
+    /// The field at `pos`, if it is whole and short.
+    #[inline(always)]
+    pub(crate) fn at(buf: &[u8], pos: usize) -> Option<Self> {
+        let Some(&[tag, next, ..]) = buf.get(pos..) else { return None };
+        if !(8..0x80).contains(&tag) {
+            return None;
+        }
+        let (payload, end) = match tag & 7 {
+            2 if next < 0x80 => (pos + 2, pos + 2 + next as usize),
+            0 if next < 0x80 => (pos + 1, pos + 2),
+            1 => (pos + 1, pos + 9),
+            5 => (pos + 1, pos + 5),
+            _ => return None,
+        };
+        (end <= buf.len()).then_some(Short { tag, payload, end })
+    }
+
+    #[inline(always)]
+    pub(crate) fn number(self) -> u32 {
+        u32::from(self.tag >> 3)
+    }
+
+    #[inline(always)]
+    fn value(self, buf: &[u8]) -> Option<Value<'_>> {
+        let payload = buf.get(self.payload..self.end)?;
+        Some(match self.tag & 7 {
+            2 => Value::Len(payload),
+            0 => Value::Varint(u64::from(*payload.first()?)),
+            1 => Value::Fixed64(u64::from_le_bytes(payload.try_into().ok()?)),
+            _ => Value::Fixed32(u32::from_le_bytes(payload.try_into().ok()?)),
+        })
+    }
+}
+
 /// A forward reader over one message.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
@@ -66,6 +110,12 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn new(buf: &'a [u8]) -> Self {
         Reader { buf, pos: 0 }
+    }
+
+    /// Goes on reading at `pos`.
+    #[inline]
+    pub(crate) fn seek(&mut self, pos: usize) {
+        self.pos = pos;
     }
 
     /// Offset of the next unread byte.
@@ -98,7 +148,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
     fn long_varint(&mut self) -> Result<u64, Error> {
         let rest = self.buf.get(self.pos..).unwrap_or_default();
         let mut value = 0u64;
@@ -153,6 +202,16 @@ impl<'a> Reader<'a> {
     /// A length prefix and the bytes it announces.
     #[inline]
     pub fn len_prefixed(&mut self) -> Result<&'a [u8], Error> {
+        if let Some((&[len @ 0..0x80], rest)) = self.buf.get(self.pos..).and_then(<[u8]>::split_first_chunk::<1>)
+            && let Some(payload) = rest.get(..len as usize)
+        {
+            self.pos += 1 + len as usize;
+            return Ok(payload);
+        }
+        self.long_len_prefixed()
+    }
+
+    fn long_len_prefixed(&mut self) -> Result<&'a [u8], Error> {
         let len = self.varint()?;
         let len = usize::try_from(len).map_err(|_| self.fault(Fault::Truncated))?;
         self.take(len)
@@ -220,6 +279,16 @@ impl<'a> Reader<'a> {
     /// The next field, or `None` at the end of the message.
     #[inline]
     pub fn field(&mut self) -> Result<Option<Field<'a>>, Error> {
+        if let Some(short) = Short::at(self.buf, self.pos)
+            && let Some(value) = short.value(self.buf)
+        {
+            let start = std::mem::replace(&mut self.pos, short.end);
+            return Ok(Some(Field { number: short.number(), value, start, end: short.end }));
+        }
+        self.any_field()
+    }
+
+    fn any_field(&mut self) -> Result<Option<Field<'a>>, Error> {
         let start = self.pos;
         let Some((number, wire_type)) = self.tag()? else { return Ok(None) };
         let value = self.value(number, wire_type)?;

@@ -1,11 +1,11 @@
 //! The walk itself.
 
-use super::table::{Action, Root, TABLES, Table, root_table};
+use super::table::{Action, Op, Root, Step, TABLES, Table, root_table};
 use super::{Content, Leaf, LeafAction, PairAction, Place, Visitor};
 use crate::error::Error;
 use crate::pass::Out;
 use crate::tags::{any_value, key_value};
-use crate::wire::{Reader, Value, WireType, patch_len, put_len, put_message};
+use crate::wire::{Reader, Short, Value, WireType, patch_len, put_len, put_message};
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,7 @@ pub fn rewrite<V: Visitor>(
         out: Out::over(std::mem::take(out)),
         pairs: visitor.wants_pairs(),
         scalars: visitor.wants_scalars(),
+        plain_only: !visitor.wants_pairs() && !visitor.wants_scalars(),
         max_depth: visitor.max_depth(),
         visitor,
     };
@@ -76,6 +77,8 @@ struct Walk<'a, V> {
     out: Out,
     pairs: bool,
     scalars: bool,
+    /// A plain pair without candidates needs no closer look.
+    plain_only: bool,
     max_depth: usize,
     visitor: &'a mut V,
 }
@@ -86,87 +89,116 @@ const TWELVE_DIGITS: u64 = 100_000_000_000;
 impl<V: Visitor> Walk<'_, V> {
     /// Walks the message at `start..end`. Returns by how much it grew.
     fn message(&mut self, table: &'static Table, start: usize, end: usize) -> Result<isize, Stop> {
-        let mut reader = Reader::new(&self.source[start..end]);
+        let buf = &self.source[start..end];
+        let mut reader = Reader::new(buf);
         let mut grown = 0isize;
         let mut seen = 0u32;
-        loop {
-            let at = start + reader.pos();
-            let Some((number, wire_type)) = reader.tag()? else { return Ok(grown) };
-            let entry = table.entry(number);
-            let fits = match (entry.action, wire_type) {
-                (Action::Varint, WireType::Varint) => {
-                    reader.varint()?;
-                    true
-                }
-                (Action::Fixed64, WireType::Fixed64) => {
-                    reader.fixed64()?;
-                    true
-                }
-                (Action::Fixed32, WireType::Fixed32) => {
-                    reader.fixed32()?;
-                    true
-                }
-                (Action::Opaque, WireType::Len) => {
-                    reader.len_prefixed()?;
-                    true
-                }
-                (Action::Packed(varint), _) => {
-                    let value = reader.value(number, wire_type)?;
-                    match value {
-                        Value::Len(_) => true,
-                        Value::Varint(_) => varint,
-                        Value::Fixed64(_) => !varint,
-                        _ => false,
-                    }
-                }
-                (Action::KeyValue, WireType::Len) => {
-                    let len_at = start + reader.pos();
-                    let payload = reader.len_prefixed()?;
-                    let record_end = start + reader.pos();
-                    grown += self.pair(table.place, 0, at, len_at, record_end - payload.len(), record_end)?;
-                    true
-                }
-                (Action::Text, WireType::Len) => {
-                    let text = reader.len_prefixed()?;
-                    let record_end = start + reader.pos();
-                    grown += self.field_text(table.place, number, at, record_end, text)?;
-                    true
-                }
-                (Action::AnyValue, WireType::Len) => {
-                    let len_at = start + reader.pos();
-                    let payload = reader.len_prefixed()?;
-                    let record_end = start + reader.pos();
-                    let payload_at = record_end - payload.len();
-                    let mark = self.out.position(len_at);
-                    let inner = self.any_value(table.place, &[], 0, payload_at, record_end)?;
-                    grown += self.patch(mark, payload_at - len_at, payload.len(), inner);
-                    true
-                }
-                (Action::Child(child), WireType::Len) => {
-                    let len_at = start + reader.pos();
-                    let payload = reader.len_prefixed()?;
-                    let record_end = start + reader.pos();
-                    let payload_at = record_end - payload.len();
-                    let mark = self.out.position(len_at);
-                    let Some(inner) = self.tables.get(child as usize) else { return Err(Stop::Odd) };
-                    let inner = self.message(inner, payload_at, record_end)?;
-                    grown += self.patch(mark, payload_at - len_at, payload.len(), inner);
-                    true
-                }
-                _ => {
-                    reader.skip(number, wire_type)?;
-                    false
-                }
+        while let Some(&tag) = buf.get(reader.pos()) {
+            let at = reader.pos();
+            let step = table.by_tag.get(tag as usize).copied().unwrap_or(Step::OTHER);
+            if seen & step.bit != 0 {
+                return Err(Stop::Odd);
+            }
+            seen |= step.bit;
+            let short = match step.op {
+                Op::Other => None,
+                _ => Short::at(buf, at),
             };
-            if fits {
-                if seen & entry.bit != 0 {
-                    return Err(Stop::Odd);
+            let Some(Short { payload, end, .. }) = short else {
+                seen ^= step.bit;
+                grown += self.other(table, &mut reader, start, &mut seen)?;
+                continue;
+            };
+            reader.seek(end);
+            match step.op {
+                Op::KeyValue => {
+                    if self.plain_only && is_plain(&buf[payload..end]) {
+                        let from = self.base + start + payload;
+                        if !self.visitor.may_match(from, end - payload) {
+                            continue;
+                        }
+                    }
+                    grown += self.pair(table.place, 0, start + at, start + at + 1, start + payload, start + end)?;
                 }
-                seen |= entry.bit;
-            } else {
-                grown += self.unknown(at, start + reader.pos());
+                Op::Text => {
+                    let text = &buf[payload..end];
+                    grown += self.field_text(table.place, u32::from(tag >> 3), start + at, start + end, text)?;
+                }
+                Op::AnyValue | Op::Child => {
+                    grown += self.nested(table, step, start + at, start + payload, start + end)?
+                }
+                _ => {}
             }
         }
+        Ok(grown)
+    }
+
+    /// An embedded message other than a pair; its length stands behind its one-byte tag.
+    fn nested(
+        &mut self,
+        table: &'static Table,
+        step: Step,
+        at: usize,
+        payload: usize,
+        end: usize,
+    ) -> Result<isize, Stop> {
+        let mark = self.out.position(at + 1);
+        let grown = if step.op == Op::AnyValue {
+            self.any_value(table.place, &[], 0, payload, end)?
+        } else {
+            let Some(inner) = self.tables.get(step.child as usize) else { return Err(Stop::Odd) };
+            self.message(inner, payload, end)?
+        };
+        Ok(self.patch(mark, payload - at - 1, end - payload, grown))
+    }
+
+    /// A field with a long tag or length, an unknown number, or not the layout that the schema has.
+    fn other(
+        &mut self,
+        table: &'static Table,
+        reader: &mut Reader<'_>,
+        start: usize,
+        seen: &mut u32,
+    ) -> Result<isize, Stop> {
+        let at = start + reader.pos();
+        let Some((number, wire_type)) = reader.tag()? else { return Ok(0) };
+        let len_at = start + reader.pos();
+        let entry = table.entry(number);
+        if *seen & entry.bit != 0 {
+            return Err(Stop::Odd);
+        }
+        *seen |= entry.bit;
+        let value = reader.value(number, wire_type)?;
+        let end = start + reader.pos();
+        let fits = match (entry.action, value) {
+            (Action::Varint, Value::Varint(_))
+            | (Action::Fixed64, Value::Fixed64(_))
+            | (Action::Fixed32, Value::Fixed32(_))
+            | (Action::Opaque, Value::Len(_))
+            | (Action::Packed(_), Value::Len(_))
+            | (Action::Packed(true), Value::Varint(_))
+            | (Action::Packed(false), Value::Fixed64(_)) => true,
+            // Nothing with text has a tag of two bytes: behind an overlong one, canonical form is asked for first.
+            (Action::Text | Action::KeyValue | Action::AnyValue | Action::Child(_), Value::Len(_))
+                if len_at != at + 1 =>
+            {
+                return Err(Stop::Odd);
+            }
+            (Action::Text, Value::Len(text)) => return self.field_text(table.place, number, at, end, text),
+            (Action::KeyValue, Value::Len(pair)) => {
+                return self.pair(table.place, 0, at, len_at, end - pair.len(), end);
+            }
+            (Action::AnyValue | Action::Child(_), Value::Len(inner)) => {
+                let step = table.by_tag.get(number as usize * 8 + 2).copied().unwrap_or(Step::OTHER);
+                return self.nested(table, step, at, end - inner.len(), end);
+            }
+            _ => false,
+        };
+        if !fits {
+            *seen ^= entry.bit;
+            return Ok(self.unknown(at, end));
+        }
+        Ok(0)
     }
 
     #[cold]
@@ -221,13 +253,8 @@ impl<V: Visitor> Walk<'_, V> {
         payload: usize,
         end: usize,
     ) -> Result<isize, Stop> {
-        // Canonical, a short key and a short string, nothing else: the most common attribute by far.
-        if !self.pairs
-            && let [0x0a, key_len @ 0..=0x7f, rest @ ..] = &self.source[payload..end]
-            && let Some((_, [0x12, value_len @ 0..=0x7f, 0x0a, text_len @ 0..=0x7f, text @ ..])) =
-                rest.split_at_checked(*key_len as usize)
-            && text.len() == *text_len as usize
-            && *value_len as usize == text.len() + 2
+        if self.plain_only
+            && is_plain(&self.source[payload..end])
             && !self.visitor.may_match(self.base + payload, end - payload)
         {
             return Ok(0);
@@ -490,5 +517,27 @@ impl<V: Visitor> Walk<'_, V> {
                 grown += self.patch(mark, payload_at - len_at, payload.len(), inner);
             }
         }
+    }
+}
+
+/// Whether a pair is written canonically with a short key and a scalar that only a match in its bytes makes interesting: the most
+/// common attributes by far.
+#[inline(always)]
+fn is_plain(pair: &[u8]) -> bool {
+    if let [0x0a, key_len, rest @ ..] = pair
+        && *key_len < 0x80
+        && let Some([0x12, value_len, tag, value @ ..]) = rest.get(*key_len as usize..)
+        && value.len() + 1 == *value_len as usize
+        && value.len() < 0x80
+    {
+        match (tag, value) {
+            (0x0a, [len, text @ ..]) => text.len() == *len as usize,
+            // A varint of at most five bytes has fewer than twelve digits.
+            (0x18, [head @ .., last]) => head.len() < 5 && *last < 0x80 && head.iter().all(|&byte| byte >= 0x80),
+            (0x10, [0..=1]) => true,
+            _ => false,
+        }
+    } else {
+        false
     }
 }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use super::Place;
 use crate::schema::{self, Kind, Label};
+use crate::wire::WireType;
 
 /// A message that a walk may start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +49,42 @@ pub(super) struct Entry {
     pub(super) bit: u32,
 }
 
+impl Step {
+    pub(super) const OTHER: Step = Step { op: Op::Other, child: 0, bit: 0 };
+}
+
 /// One message: entries by field number, and the place its texts stand in.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) place: Place,
     pub(super) entries: [Entry; 17],
+    /// By one-byte tag: the entry of a field with the layout that the schema gives it.
+    pub(super) by_tag: [Step; 128],
+}
+
+/// What to do behind a one-byte tag, in one small value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Op {
+    /// Not a known field in its usual layout: look closer.
+    Other,
+    Varint,
+    Eight,
+    Four,
+    /// Length-delimited and never looked at.
+    Skip,
+    Text,
+    KeyValue,
+    AnyValue,
+    Child,
+}
+
+/// An [`Op`] with the table of the child, and the bit that tells a second occurrence.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) op: Op,
+    pub(super) child: u8,
+    pub(super) bit: u32,
 }
 
 impl Table {
@@ -122,7 +154,23 @@ fn table(message: &'static schema::Message, place: Place) -> Table {
             *entry = Entry { action, bit };
         }
     }
-    Table { place, entries }
+    let mut by_tag = [Step::OTHER; 128];
+    for (number, entry) in entries.iter().enumerate().take(16) {
+        let (op, wire_type) = match entry.action {
+            Action::Varint => (Op::Varint, WireType::Varint),
+            Action::Fixed64 => (Op::Eight, WireType::Fixed64),
+            Action::Fixed32 => (Op::Four, WireType::Fixed32),
+            Action::Opaque | Action::Packed(_) => (Op::Skip, WireType::Len),
+            Action::Text => (Op::Text, WireType::Len),
+            Action::KeyValue => (Op::KeyValue, WireType::Len),
+            Action::AnyValue => (Op::AnyValue, WireType::Len),
+            Action::Child(_) => (Op::Child, WireType::Len),
+            Action::Unknown => continue,
+        };
+        let child = if let Action::Child(child) = entry.action { child } else { 0 };
+        by_tag[number << 3 | wire_type as usize] = Step { op, child, bit: entry.bit };
+    }
+    Table { place, entries, by_tag }
 }
 
 /// Index of the table for a root.

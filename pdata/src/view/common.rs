@@ -3,7 +3,7 @@
 use super::any_value::{AnyValueView, KeyValueView};
 use crate::error::Error;
 use crate::tags::{resource, scope};
-use crate::wire::{Fields, Reader, Value, fields};
+use crate::wire::{Fields, Reader, Short, Value, fields};
 
 /// The payloads of one repeated message field, in wire order.
 #[derive(Clone, Copy, Debug)]
@@ -117,30 +117,39 @@ impl<'a> AttributesView<'a> {
 /// The value of the first attribute called `key` among the `KeyValue`s that `message` holds in field `number`.
 #[inline]
 pub fn attribute<'a>(message: &'a [u8], number: u32, key: &[u8]) -> Result<Option<AnyValueView<'a>>, Error> {
-    for payload in Messages::new(message, number) {
-        let payload = payload?;
-        // A canonical key of another length or with other bytes is passed over without parsing the pair.
-        if let [0x0a, len @ 0..=0x7f, rest @ ..] = payload
-            && let Some((found, [0x12, ..])) = rest.split_at_checked(*len as usize)
-            && found != key
-            && !has_second_key(rest, *len as usize)
-        {
-            continue;
+    let mut reader = Reader::new(message);
+    loop {
+        // Short pairs with another key are passed over without being taken apart.
+        while let Some(short) = Short::at(message, reader.pos()) {
+            if short.tag & 7 == 2 && short.number() == number && !has_other_key(&message[short.payload..short.end], key)
+            {
+                break;
+            }
+            reader.seek(short.end);
         }
-        let pair = KeyValueView::parse(payload)?;
-        if pair.key() == key {
-            return pair.value().map(Some);
+        let Some(field) = reader.field()? else { return Ok(None) };
+        if let (true, Value::Len(payload)) = (field.number == number, field.value) {
+            let pair = KeyValueView::parse(payload)?;
+            if pair.key() == key {
+                return pair.value().map(Some);
+            }
         }
     }
-    Ok(None)
 }
 
-/// Whether something follows the value of a pair that starts canonically: it may be a second key.
-#[inline]
-fn has_second_key(rest: &[u8], key_len: usize) -> bool {
-    let Some([0x12, tail @ ..]) = rest.get(key_len..) else { return true };
-    let mut reader = Reader::new(tail);
-    reader.len_prefixed().is_err() || !reader.at_end()
+/// Whether a pair surely has another key than `key`: it is written key first, value second and nothing else, so no second key
+/// can follow.
+#[inline(always)]
+fn has_other_key(pair: &[u8], key: &[u8]) -> bool {
+    let [0x0a, key_len, rest @ ..] = pair else { return false };
+    let key_len = *key_len as usize;
+    if let Some([0x12, value_len, value @ ..]) = rest.get(key_len..)
+        && value.len() == *value_len as usize
+    {
+        key_len != key.len() || rest[..key_len] != *key
+    } else {
+        false
+    }
 }
 
 /// A `Resource`.

@@ -1,0 +1,4 @@
+mod laws;
+mod matching;
+mod scenarios;
+mod world;
