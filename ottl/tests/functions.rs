@@ -337,13 +337,13 @@ fn a_root_span_has_no_parent() {
 
 #[test]
 fn the_first_data_point_with_the_key_decides() {
-    let mut record = TestRecord::default();
-    record.points = vec![
+    let points = vec![
         map(&[("other", text("x"))]),
         map(&[("key", text("one"))]),
         map(&[("key", text("two"))]),
         map(&[("number", Value::Int(5))]),
     ];
+    let record = TestRecord { points, ..TestRecord::default() };
     for (source, expected) in [
         (r#"HasAttrKeyOnDatapoint("key")"#, true),
         (r#"HasAttrKeyOnDatapoint("absent")"#, false),

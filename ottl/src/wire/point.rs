@@ -9,7 +9,7 @@ use sluice_pdata::view::{
     SummaryDataPointView,
 };
 
-use super::{count, nanos, time};
+use super::fields::{count, nanos, time};
 use crate::error::EvalError;
 use crate::path::Field;
 use crate::value::{Handle, HandleKind, Value};

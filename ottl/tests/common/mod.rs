@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod otlp;
+
 use std::borrow::Cow;
 
 use sluice_ottl::time::Time;
