@@ -9,3 +9,11 @@
 pub mod delivery;
 pub mod nop;
 pub mod otlp;
+
+use sluice_pipeline::factory::{Exporters, Registry};
+
+/// Adds every exporter to a registry.
+pub fn register(registry: &mut Registry<Exporters>) {
+    registry.register(otlp::OtlpFactory);
+    registry.register(nop::NopFactory);
+}
