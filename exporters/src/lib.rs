@@ -7,6 +7,7 @@
 //! | [`prometheus_remote_write`] | Prometheus remote write |
 //! | [`nop`] | nothing |
 
+mod client;
 pub mod delivery;
 pub mod nop;
 pub mod otlp;
@@ -17,5 +18,6 @@ use sluice_pipeline::factory::{Exporters, Registry};
 /// Adds every exporter to a registry.
 pub fn register(registry: &mut Registry<Exporters>) {
     registry.register(otlp::OtlpFactory);
+    registry.register(prometheus_remote_write::RemoteWriteFactory);
     registry.register(nop::NopFactory);
 }
