@@ -202,8 +202,12 @@ impl Config {
 
     /// When a request is full.
     pub fn limits(&self) -> Limits {
-        let positive = |written: i64, default| usize::try_from(written).ok().filter(|&limit| limit > 0).unwrap_or(default);
-        Limits { values: positive(self.max_samples_per_send, 2000), bytes: positive(self.max_batch_size_bytes, 3_000_000) }
+        let positive =
+            |written: i64, default| usize::try_from(written).ok().filter(|&limit| limit > 0).unwrap_or(default);
+        Limits {
+            values: positive(self.max_samples_per_send, 2000),
+            bytes: positive(self.max_batch_size_bytes, 3_000_000),
+        }
     }
 
     /// How metrics are translated.

@@ -30,7 +30,11 @@ impl Counters {
             telemetry.counter(&name, &labels)
         };
         let nothing_written = "sluice_remote_write_nothing_written";
-        telemetry.describe(nothing_written, None, "1 while the endpoint acknowledges batches of which it writes nothing.");
+        telemetry.describe(
+            nothing_written,
+            None,
+            "1 while the endpoint acknowledges batches of which it writes nothing.",
+        );
         Counters {
             failed_translations: counter("failed_translations", "Number of translation operations that failed."),
             translated_time_series: counter("translated_time_series", "Number of Prometheus time series translated."),
@@ -47,7 +51,7 @@ impl Counters {
     pub fn translated(&self, converted: &Converted) {
         let series: usize = converted.requests.iter().map(|request| request.content.values()).sum();
         self.translated_time_series.increment(series as u64);
-        self.failed_translations.increment((converted.drops.total() + converted.empty_metrics) as u64);
+        self.failed_translations.increment((converted.all_drops().total() + converted.empty_metrics) as u64);
     }
 
     /// Counts what an endpoint wrote, or, if it does not say, what it took.
