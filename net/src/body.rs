@@ -1,0 +1,304 @@
+//! Bodies: received whole into contiguous memory, under reservation and against the clock.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Body as HttpBody;
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout_at};
+
+use crate::compression::{DecompressError, DecompressLimits, Encoding, decompress_yielding};
+use crate::listen::Traffic;
+use crate::pool::BufferPool;
+use crate::reserve::{Exhausted, Reservation, Reserve};
+
+/// Bodies of unknown length are reserved in steps of this (`delivery.md` section 5).
+const STEP: usize = 64 << 10;
+/// Messages up to this size are copied out of the connection's read buffer, so that a small message that is kept does
+/// not pin a large buffer.
+const COPY_BELOW: usize = 8 << 10;
+
+/// A request's message, as it came.
+pub struct Body {
+    /// The message, still compressed if `encoding` says so; without gRPC's prefix.
+    pub bytes: Bytes,
+    /// How it is compressed.
+    pub encoding: Option<Encoding>,
+    /// The memory promised for it. Keep it as long as the bytes.
+    pub reservation: Box<dyn Reservation>,
+    pub(crate) pool: BufferPool,
+}
+
+impl Body {
+    /// The message in plain. Costs nothing when it came so. The reservation grows by what the result takes; the
+    /// compressed bytes stay, for whoever can forward them.
+    ///
+    /// # Errors
+    /// See [`DecompressError`]; an uncompressed message over `max_bytes` is [`DecompressError::TooLarge`] as well.
+    pub async fn decompressed(&mut self, limits: &DecompressLimits) -> Result<Bytes, DecompressError> {
+        match self.encoding {
+            None if self.bytes.len() > limits.max_bytes => Err(DecompressError::TooLarge { limit: limits.max_bytes }),
+            None => Ok(self.bytes.clone()),
+            Some(encoding) => {
+                decompress_yielding(encoding, &self.bytes, limits, self.reservation.as_mut(), &self.pool).await
+            }
+        }
+    }
+}
+
+/// Why a body could not be received.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ReadError {
+    /// More bytes than allowed.
+    TooLarge { limit: usize },
+    /// No memory was promised.
+    Exhausted(Exhausted),
+    /// It came too slowly.
+    Slow,
+    /// The client's own deadline passed.
+    Deadline,
+    /// The stream or connection broke.
+    Gone,
+    /// The gRPC framing contradicts the protocol itself.
+    Framing(&'static str),
+    /// The gRPC framing is fine and its content is not one message.
+    NotOneMessage(&'static str),
+}
+
+/// The clock a body races against (`security.md` section 5).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyTimes {
+    pub(crate) total: Duration,
+    pub(crate) rate_after: Duration,
+    /// Bytes a second.
+    pub(crate) min_rate: u64,
+    /// The client's deadline.
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// Where bodies get their memory.
+pub(crate) struct Memory<'a> {
+    pub(crate) reserve: &'a dyn Reserve,
+    pub(crate) pool: &'a BufferPool,
+    pub(crate) max_bytes: usize,
+}
+
+/// The frames of a body, each waited for within the limits.
+pub(crate) struct Frames<'a, B> {
+    body: B,
+    times: BodyTimes,
+    traffic: Option<&'a Traffic>,
+    traffic_before: u64,
+    started: Instant,
+    next_check: Instant,
+    received: u64,
+}
+
+impl<'a, B> Frames<'a, B>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    /// `traffic` counts the bytes of the connection: a large HTTP/2 frame arrives all at once, after a long time in
+    /// which its body seems to stand still.
+    pub(crate) fn new(body: B, times: BodyTimes, traffic: Option<&'a Traffic>) -> Self {
+        let started = Instant::now();
+        let mut frames = Frames {
+            body,
+            times,
+            traffic,
+            traffic_before: traffic.map_or(0, Traffic::bytes_read),
+            started,
+            next_check: started,
+            received: 0,
+        };
+        frames.next_check = frames.soonest(started + times.rate_after);
+        frames
+    }
+
+    fn soonest(&self, check: Instant) -> Instant {
+        let total = self.started + self.times.total;
+        let soonest = check.min(total);
+        self.times.deadline.map_or(soonest, |deadline| deadline.min(soonest))
+    }
+
+    /// The next piece of data; `None` at the end. Trailers are ignored.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+        loop {
+            let mut frame = pin!(self.body.frame());
+            let frame = loop {
+                // The inner future is polled first, so a body that is there is read whatever the clock says, and
+                // no timer is set for it.
+                match timeout_at(self.next_check, frame.as_mut()).await {
+                    Ok(frame) => break frame,
+                    Err(_) => {
+                        let now = Instant::now();
+                        if self.times.deadline.is_some_and(|deadline| deadline <= now) {
+                            return Err(ReadError::Deadline);
+                        }
+                        let elapsed = now - self.started;
+                        let seen = self
+                            .traffic
+                            .map_or(0, |traffic| traffic.bytes_read().saturating_sub(self.traffic_before))
+                            .max(self.received);
+                        let needed = u128::from(self.times.min_rate) * elapsed.as_millis() / 1000;
+                        if elapsed >= self.times.total || u128::from(seen) < needed {
+                            return Err(ReadError::Slow);
+                        }
+                        let (started, times) = (self.started, self.times);
+                        let check = (now + Duration::from_secs(1)).min(started + times.total);
+                        self.next_check = times.deadline.map_or(check, |deadline| deadline.min(check));
+                    }
+                }
+            };
+            match frame {
+                None => return Ok(None),
+                Some(Err(_)) => return Err(ReadError::Gone),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data()
+                        && !data.is_empty()
+                    {
+                        self.received += data.len() as u64;
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reads a body that is nothing but its bytes (OTLP/HTTP). `announced` is its Content-Length.
+pub(crate) async fn read_plain<B>(
+    mut frames: Frames<'_, B>,
+    announced: Option<u64>,
+    memory: &Memory<'_>,
+) -> Result<(Bytes, Box<dyn Reservation>), ReadError>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let limit = memory.max_bytes;
+    let too_large = ReadError::TooLarge { limit };
+    let announced = match announced {
+        None => None,
+        Some(length) => match usize::try_from(length) {
+            Ok(length) if length <= limit => Some(length),
+            _ => return Err(too_large),
+        },
+    };
+    let first_step = announced.unwrap_or(STEP.min(limit));
+    let mut reservation = memory.reserve.reserve(first_step).await.map_err(ReadError::Exhausted)?;
+    let Some(first) = frames.next().await? else { return Ok((Bytes::new(), reservation)) };
+    if announced == Some(first.len()) {
+        expect_end(&mut frames, &too_large).await?;
+        return Ok((keep(first), reservation));
+    }
+    let mut buffer = memory.pool.take(first_step.max(first.len()).min(limit));
+    let mut next = Some(first);
+    while let Some(data) = next {
+        let length = buffer.len().saturating_add(data.len());
+        if length > limit {
+            return Err(too_large);
+        }
+        if length > reservation.bytes() {
+            let more = (length - reservation.bytes()).next_multiple_of(STEP).max(buffer.len().min(1 << 20));
+            reservation.grow(more).await.map_err(ReadError::Exhausted)?;
+        }
+        if length > buffer.capacity() {
+            let mut larger = memory.pool.take(reservation.bytes().max(length));
+            larger.extend_from_slice(&buffer);
+            drop(memory.pool.seal(std::mem::replace(&mut buffer, larger)));
+        }
+        buffer.extend_from_slice(&data);
+        next = frames.next().await?;
+    }
+    if announced.is_some_and(|length| length != buffer.len()) {
+        return Err(ReadError::Gone);
+    }
+    reservation.shrink_to(buffer.len());
+    Ok((memory.pool.seal(buffer), reservation))
+}
+
+/// One gRPC message.
+pub(crate) struct Message {
+    pub(crate) bytes: Bytes,
+    /// The prefix's flag: the message is compressed.
+    pub(crate) compressed: bool,
+    pub(crate) reservation: Box<dyn Reservation>,
+}
+
+/// Length of the prefix before a gRPC message: a flag and a 32-bit length.
+pub(crate) const PREFIX: usize = 5;
+
+/// Reads a body that must be exactly one gRPC message.
+pub(crate) async fn read_message<B>(mut frames: Frames<'_, B>, memory: &Memory<'_>) -> Result<Message, ReadError>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let mut prefix = [0_u8; PREFIX];
+    let mut have = 0;
+    let mut rest = loop {
+        let Some(mut data) = frames.next().await? else {
+            return Err(ReadError::NotOneMessage(if have == 0 { "no message" } else { "truncated message prefix" }));
+        };
+        let taken = data.split_to(data.len().min(PREFIX - have));
+        if let Some(slot) = prefix.get_mut(have..have + taken.len()) {
+            slot.copy_from_slice(&taken);
+        }
+        have += taken.len();
+        if have == PREFIX {
+            break data;
+        }
+    };
+    let [flag, length @ ..] = prefix;
+    if flag > 1 {
+        return Err(ReadError::Framing("invalid compression flag"));
+    }
+    let limit = memory.max_bytes;
+    let length = match usize::try_from(u32::from_be_bytes(length)) {
+        Ok(length) if length <= limit => length,
+        _ => return Err(ReadError::TooLarge { limit }),
+    };
+    let reservation = memory.reserve.reserve(length).await.map_err(ReadError::Exhausted)?;
+    let surplus = ReadError::NotOneMessage("more than one message");
+    if rest.is_empty() && length > 0 {
+        rest = frames.next().await?.ok_or(ReadError::NotOneMessage("truncated message"))?;
+    }
+    let bytes = if rest.len() >= length {
+        if rest.len() > length {
+            return Err(surplus);
+        }
+        keep(rest)
+    } else {
+        let mut buffer = memory.pool.take(length);
+        loop {
+            if rest.len() > length - buffer.len() {
+                return Err(surplus);
+            }
+            buffer.extend_from_slice(&rest);
+            if buffer.len() == length {
+                break;
+            }
+            rest = frames.next().await?.ok_or(ReadError::NotOneMessage("truncated message"))?;
+        }
+        memory.pool.seal(buffer)
+    };
+    expect_end(&mut frames, &surplus).await?;
+    Ok(Message { bytes, compressed: flag == 1, reservation })
+}
+
+async fn expect_end<B>(frames: &mut Frames<'_, B>, surplus: &ReadError) -> Result<(), ReadError>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    match frames.next().await? {
+        None => Ok(()),
+        Some(_) => Err(match surplus {
+            ReadError::TooLarge { limit } => ReadError::TooLarge { limit: *limit },
+            _ => ReadError::NotOneMessage("more than one message"),
+        }),
+    }
+}
+
+fn keep(data: Bytes) -> Bytes {
+    if data.len() <= COPY_BELOW { Bytes::copy_from_slice(&data) } else { data }
+}

@@ -1,0 +1,308 @@
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use flate2::{Decompress, FlushDecompress, Status};
+use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
+
+use super::Encoding;
+use crate::pool::BufferPool;
+use crate::reserve::{Exhausted, Reservation};
+
+/// zstd windows beyond 8 MiB are refused (`security.md` A1).
+const ZSTD_WINDOW_LOG: u32 = 23;
+/// Every gzip member costs a fresh inflater; more of them than this is an attack, not a concatenation.
+const GZIP_MEMBERS: usize = 4096;
+/// Output is grown and reserved in steps of at least this.
+const STEP: usize = 64 << 10;
+/// After so much output an asynchronous caller lets other tasks run.
+const YIELD_EVERY: usize = 256 << 10;
+
+/// Bounds of one decompression (`security.md` section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecompressLimits {
+    /// Output bytes.
+    pub max_bytes: usize,
+    /// Output per input byte, judged once the output exceeds `ratio_floor`.
+    pub max_ratio: usize,
+    /// Output that is allowed whatever the ratio.
+    pub ratio_floor: usize,
+}
+
+impl Default for DecompressLimits {
+    fn default() -> Self {
+        DecompressLimits { max_bytes: 64 << 20, max_ratio: 200, ratio_floor: 1 << 20 }
+    }
+}
+
+impl DecompressLimits {
+    /// The ratio limit as a number of bytes for an input of `input` bytes.
+    fn by_ratio(&self, input: usize) -> usize {
+        self.max_ratio.saturating_mul(input).max(self.ratio_floor)
+    }
+}
+
+/// Why a compressed body was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecompressError {
+    /// More output than allowed.
+    #[error("decompressed size exceeds the limit of {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// More output per input byte than allowed.
+    #[error("compression ratio exceeds the limit of {limit}")]
+    Ratio {
+        /// The limit.
+        limit: usize,
+    },
+    /// Not what the encoding's name promises.
+    #[error("malformed {encoding} data: {reason}", encoding = .encoding.name())]
+    Malformed {
+        /// The encoding that was announced.
+        encoding: Encoding,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// No memory was promised for the output.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
+}
+
+/// Decompresses `input` whole, within `limits`. `reservation` grows by what the output takes, before it is taken.
+///
+/// # Errors
+/// See [`DecompressError`]. Nothing is kept of the output.
+pub fn decompress(
+    encoding: Encoding,
+    input: &[u8],
+    limits: &DecompressLimits,
+    reservation: &mut dyn Reservation,
+    pool: &BufferPool,
+) -> Result<Bytes, DecompressError> {
+    let mut run = Run::new(encoding, input, limits, pool)?;
+    loop {
+        match run.advance(usize::MAX)? {
+            Progress::Done => return Ok(run.finish()),
+            Progress::Full => {
+                let (buffer, more) = run.next_buffer();
+                reservation.try_grow(more)?;
+                run.adopt(buffer, more);
+            }
+            Progress::Paused => {}
+        }
+    }
+}
+
+/// As [`decompress`], waiting for memory as long as the budget finds fit, and letting other tasks run in between.
+pub(crate) async fn decompress_yielding(
+    encoding: Encoding,
+    input: &[u8],
+    limits: &DecompressLimits,
+    reservation: &mut dyn Reservation,
+    pool: &BufferPool,
+) -> Result<Bytes, DecompressError> {
+    let mut run = Run::new(encoding, input, limits, pool)?;
+    loop {
+        match run.advance(YIELD_EVERY)? {
+            Progress::Done => return Ok(run.finish()),
+            Progress::Full => {
+                let (buffer, more) = run.next_buffer();
+                reservation.grow(more).await?;
+                run.adopt(buffer, more);
+            }
+            Progress::Paused => tokio::task::yield_now().await,
+        }
+    }
+}
+
+enum Progress {
+    Done,
+    /// The output buffer is full and there may be more.
+    Full,
+    /// The caller's allowance for one turn is used up.
+    Paused,
+}
+
+struct Run<'a> {
+    encoding: Encoding,
+    limits: &'a DecompressLimits,
+    pool: &'a BufferPool,
+    input: &'a [u8],
+    consumed: usize,
+    output: Vec<u8>,
+    /// The output may not exceed this.
+    cap: usize,
+    /// Bytes that are reserved: the capacity of `output`, or just over the cap if that is less.
+    granted: usize,
+    codec: Codec,
+}
+
+enum Codec {
+    Inflate { inflate: Box<Decompress>, members: usize },
+    Zstd(Lent),
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        encoding: Encoding,
+        input: &'a [u8],
+        limits: &'a DecompressLimits,
+        pool: &'a BufferPool,
+    ) -> Result<Self, DecompressError> {
+        let codec = match encoding {
+            Encoding::Gzip => Codec::Inflate { inflate: Box::new(Decompress::new_gzip(15)), members: 1 },
+            Encoding::Deflate => Codec::Inflate { inflate: Box::new(Decompress::new(true)), members: 1 },
+            Encoding::Zstd => Codec::Zstd(
+                Lent::take().map_err(|_| DecompressError::Malformed { encoding, reason: "no decoder available" })?,
+            ),
+        };
+        let cap = limits.max_bytes.min(limits.by_ratio(input.len()));
+        Ok(Run { encoding, limits, pool, input, consumed: 0, output: Vec::new(), cap, granted: 0, codec })
+    }
+
+    fn malformed(&self, reason: &'static str) -> DecompressError {
+        DecompressError::Malformed { encoding: self.encoding, reason }
+    }
+
+    /// A larger buffer and the bytes to reserve before it is used: doubling, in proportion to what there was to read,
+    /// up to the cap and one byte that tells "exactly the cap" from "over it".
+    fn next_buffer(&self) -> (Vec<u8>, usize) {
+        let most = self.cap.saturating_add(1);
+        let wanted =
+            if self.granted == 0 { self.input.len().saturating_mul(4) } else { self.granted.saturating_mul(2) };
+        let buffer = self.pool.take(wanted.max(STEP).min(most));
+        let more = buffer.capacity().min(most).saturating_sub(self.granted);
+        (buffer, more)
+    }
+
+    fn adopt(&mut self, mut buffer: Vec<u8>, more: usize) {
+        self.granted = self.granted.saturating_add(more);
+        buffer.extend_from_slice(&self.output);
+        let smaller = std::mem::replace(&mut self.output, buffer);
+        drop(self.pool.seal(smaller));
+    }
+
+    /// Decompresses until the end, a full output buffer, or `allowance` bytes of new output.
+    fn advance(&mut self, allowance: usize) -> Result<Progress, DecompressError> {
+        if self.input.is_empty() {
+            // A zero-length message is valid whatever encoding its stream announces.
+            return Ok(Progress::Done);
+        }
+        let stop = self.output.len().saturating_add(allowance);
+        loop {
+            if self.output.len() > self.cap {
+                return Err(if self.cap == self.limits.max_bytes {
+                    DecompressError::TooLarge { limit: self.limits.max_bytes }
+                } else {
+                    DecompressError::Ratio { limit: self.limits.max_ratio }
+                });
+            }
+            if self.output.len() == self.output.capacity() {
+                return Ok(Progress::Full);
+            }
+            if self.output.len() >= stop {
+                return Ok(Progress::Paused);
+            }
+            let (before_in, before_out) = (self.consumed, self.output.len());
+            let ended = self.step()?;
+            if ended && self.consumed == self.input.len() {
+                if self.output.len() <= self.cap {
+                    return Ok(Progress::Done);
+                }
+            } else if ended {
+                self.next_member()?;
+            } else if self.consumed == before_in && self.output.len() == before_out {
+                return Err(self.malformed("truncated"));
+            }
+        }
+    }
+
+    /// One call of the library. Returns whether a member or frame has ended.
+    fn step(&mut self) -> Result<bool, DecompressError> {
+        let rest = self.input.get(self.consumed..).unwrap_or_default();
+        let encoding = self.encoding;
+        match &mut self.codec {
+            Codec::Inflate { inflate, .. } => {
+                let before = inflate.total_in();
+                let status = inflate
+                    .decompress_vec(rest, &mut self.output, FlushDecompress::None)
+                    .map_err(|_| DecompressError::Malformed { encoding, reason: "corrupt stream" })?;
+                self.consumed += usize::try_from(inflate.total_in() - before).unwrap_or(usize::MAX);
+                Ok(status == Status::StreamEnd)
+            }
+            Codec::Zstd(decoder) => {
+                let filled = self.output.len();
+                let mut from = InBuffer::around(rest);
+                let mut to = OutBuffer::around_pos(&mut self.output, filled);
+                let hint = decoder.run(&mut from, &mut to).map_err(|_| DecompressError::Malformed {
+                    encoding,
+                    reason: "corrupt frame or window over 8 MiB",
+                })?;
+                self.consumed += from.pos();
+                Ok(hint == 0)
+            }
+        }
+    }
+
+    /// Prepares for what follows a member or frame.
+    fn next_member(&mut self) -> Result<(), DecompressError> {
+        match &mut self.codec {
+            Codec::Inflate { members, .. } if self.encoding == Encoding::Gzip && *members < GZIP_MEMBERS => {
+                let members = *members + 1;
+                self.codec = Codec::Inflate { inflate: Box::new(Decompress::new_gzip(15)), members };
+                Ok(())
+            }
+            Codec::Inflate { .. } if self.encoding == Encoding::Gzip => Err(self.malformed("too many members")),
+            Codec::Inflate { .. } => Err(self.malformed("data after the end of the stream")),
+            Codec::Zstd(_) => Ok(()), // the decoder starts the next frame by itself
+        }
+    }
+
+    fn finish(mut self) -> Bytes {
+        self.pool.seal(std::mem::take(&mut self.output))
+    }
+}
+
+/// zstd contexts cost some 100 KiB to set up, so a few are kept.
+static ZSTD: Mutex<Vec<Decoder<'static>>> = Mutex::new(Vec::new());
+const ZSTD_KEPT: usize = 8;
+
+/// A decoder that goes back to the shelf.
+struct Lent(Option<Decoder<'static>>);
+
+impl Lent {
+    fn take() -> std::io::Result<Self> {
+        let kept = ZSTD.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let decoder = match kept {
+            Some(mut decoder) => {
+                decoder.reinit()?;
+                decoder
+            }
+            None => {
+                let mut decoder = Decoder::new()?;
+                decoder.set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
+                decoder
+            }
+        };
+        Ok(Lent(Some(decoder)))
+    }
+
+    fn run(&mut self, from: &mut InBuffer<'_>, to: &mut OutBuffer<'_, Vec<u8>>) -> std::io::Result<usize> {
+        match &mut self.0 {
+            Some(decoder) => decoder.run(from, to),
+            None => Ok(1),
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut kept = ZSTD.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < ZSTD_KEPT
+            && let Some(decoder) = self.0.take()
+        {
+            kept.push(decoder);
+        }
+    }
+}

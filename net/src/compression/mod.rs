@@ -1,0 +1,57 @@
+//! gzip, zstd and deflate with bounds: what a peer compressed is decompressed step by step, never further than the
+//! limits allow and never ahead of its reservation (`security.md` A1 and section 6).
+
+mod compress;
+mod decompress;
+#[cfg(test)]
+mod tests;
+
+pub use compress::compress;
+pub(crate) use decompress::decompress_yielding;
+pub use decompress::{DecompressError, DecompressLimits, decompress};
+
+use crate::Error;
+
+/// A content or message encoding. Identity is the absence of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// RFC 1952, several members allowed.
+    Gzip,
+    /// RFC 8878, several frames allowed, windows up to 8 MiB.
+    Zstd,
+    /// RFC 1950 (zlib), which HTTP calls deflate.
+    Deflate,
+}
+
+impl Encoding {
+    /// All of them, most common first.
+    pub const ALL: [Encoding; 3] = [Encoding::Gzip, Encoding::Zstd, Encoding::Deflate];
+
+    /// The name on the wire (`grpc-encoding`, `Content-Encoding`).
+    pub fn name(self) -> &'static str {
+        match self {
+            Encoding::Gzip => "gzip",
+            Encoding::Zstd => "zstd",
+            Encoding::Deflate => "deflate",
+        }
+    }
+
+    /// Reads a name on the wire; `None` inside for `identity`, `""` and `none`.
+    ///
+    /// # Errors
+    /// The name is not known.
+    pub fn parse(name: &str) -> Result<Option<Encoding>, Error> {
+        let known = |known: &str| name.eq_ignore_ascii_case(known);
+        if known("gzip") || known("x-gzip") {
+            Ok(Some(Encoding::Gzip))
+        } else if known("zstd") {
+            Ok(Some(Encoding::Zstd))
+        } else if known("deflate") || known("zlib") {
+            Ok(Some(Encoding::Deflate))
+        } else if known("identity") || known("none") || name.is_empty() {
+            Ok(None)
+        } else {
+            Err(Error::Compression(name.to_owned()))
+        }
+    }
+}

@@ -1,0 +1,203 @@
+use super::*;
+use crate::pool::BufferPool;
+use crate::reserve::{Exhausted, Reservation};
+
+/// A budget of a fixed size.
+struct Budget {
+    left: usize,
+    held: usize,
+}
+
+impl Budget {
+    fn of(left: usize) -> Self {
+        Budget { left, held: 0 }
+    }
+}
+
+impl Reservation for Budget {
+    fn bytes(&self) -> usize {
+        self.held
+    }
+    fn try_grow(&mut self, more: usize) -> Result<(), Exhausted> {
+        self.left = self.left.checked_sub(more).ok_or(Exhausted::Busy)?;
+        self.held += more;
+        Ok(())
+    }
+    fn shrink_to(&mut self, bytes: usize) {
+        self.held = self.held.min(bytes);
+    }
+}
+
+fn text(len: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let letter = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 59) as u8 + b'@'
+    };
+    (0..len).map(letter).collect()
+}
+
+fn run(encoding: Encoding, input: &[u8], limits: DecompressLimits) -> Result<Vec<u8>, DecompressError> {
+    let mut budget = Budget::of(usize::MAX);
+    let output = decompress(encoding, input, &limits, &mut budget, &BufferPool::default())?;
+    assert!(budget.held >= output.len(), "every output byte is reserved");
+    assert!(budget.held <= limits.max_bytes + 1, "no more is reserved than may come");
+    Ok(output.to_vec())
+}
+
+#[test]
+fn what_was_compressed_comes_back() {
+    for encoding in Encoding::ALL {
+        for len in [0, 1, 100, 65_536, 65_537, 1_000_000, 3_000_000] {
+            let plain = text(len);
+            for level in [None, Some(1), Some(6), Some(19)] {
+                let packed = compress(encoding, level, &plain).unwrap();
+                assert_eq!(run(encoding, &packed, DecompressLimits::default()).unwrap(), plain, "{encoding:?} {len}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_yielding_variant_gives_the_same() {
+    let plain = text(2_000_000);
+    for encoding in Encoding::ALL {
+        let packed = compress(encoding, None, &plain).unwrap();
+        let mut budget = Budget::of(usize::MAX);
+        let limits = DecompressLimits::default();
+        let out = decompress_yielding(encoding, &packed, &limits, &mut budget, &BufferPool::default()).await.unwrap();
+        assert_eq!(out, plain);
+    }
+}
+
+#[test]
+fn concatenated_members_and_frames_are_read_as_one() {
+    let (a, b) = (text(100_000), text(70));
+    for encoding in [Encoding::Gzip, Encoding::Zstd] {
+        let packed = [compress(encoding, None, &a).unwrap(), compress(encoding, None, &b).unwrap()].concat();
+        assert_eq!(run(encoding, &packed, DecompressLimits::default()).unwrap(), [a.clone(), b.clone()].concat());
+    }
+    let zlib =
+        [compress(Encoding::Deflate, None, &a).unwrap(), compress(Encoding::Deflate, None, &b).unwrap()].concat();
+    assert!(matches!(
+        run(Encoding::Deflate, &zlib, DecompressLimits::default()),
+        Err(DecompressError::Malformed { .. })
+    ));
+}
+
+#[test]
+fn the_size_limit_is_exact() {
+    for encoding in Encoding::ALL {
+        for len in [1_000, 65_536, 300_000] {
+            let packed = compress(encoding, None, &text(len)).unwrap();
+            let limit = |max_bytes| DecompressLimits { max_bytes, ..DecompressLimits::default() };
+            assert_eq!(run(encoding, &packed, limit(len)).map(|out| out.len()), Ok(len));
+            let over = DecompressError::TooLarge { limit: len - 1 };
+            assert_eq!(run(encoding, &packed, limit(len - 1)), Err(over), "{encoding:?} {len}");
+        }
+    }
+}
+
+#[test]
+fn bombs_stop_at_the_ratio_limit_and_reserve_no_more_than_it() {
+    let zeros = vec![0; 100 << 20];
+    for encoding in Encoding::ALL {
+        let bomb = compress(encoding, Some(9), &zeros).unwrap();
+        let mut budget = Budget::of(usize::MAX);
+        let limits = DecompressLimits { max_bytes: 1 << 30, ..DecompressLimits::default() };
+        let refused = decompress(encoding, &bomb, &limits, &mut budget, &BufferPool::default());
+        assert_eq!(refused, Err(DecompressError::Ratio { limit: 200 }));
+        let allowed = (bomb.len() * 200).max(1 << 20);
+        assert!(budget.held <= allowed + 1, "{encoding:?}: {} of {allowed}", budget.held);
+    }
+}
+
+#[test]
+fn a_small_output_may_have_any_ratio() {
+    for encoding in Encoding::ALL {
+        let packed = compress(encoding, Some(9), &vec![0; 1 << 20]).unwrap();
+        assert!((1 << 20) / packed.len() > 200);
+        assert_eq!(run(encoding, &packed, DecompressLimits::default()).unwrap().len(), 1 << 20);
+    }
+}
+
+#[test]
+fn a_bomb_of_many_members_is_refused() {
+    let member = compress(Encoding::Gzip, None, b"").unwrap();
+    let bomb = member.repeat(100_000);
+    assert_eq!(
+        run(Encoding::Gzip, &bomb, DecompressLimits::default()),
+        Err(DecompressError::Malformed { encoding: Encoding::Gzip, reason: "too many members" })
+    );
+}
+
+#[test]
+fn output_never_outgrows_what_was_promised() {
+    let packed = compress(Encoding::Zstd, None, &text(1_000_000)).unwrap();
+    let mut budget = Budget::of(300_000);
+    let refused =
+        decompress(Encoding::Zstd, &packed, &DecompressLimits::default(), &mut budget, &BufferPool::default());
+    assert_eq!(refused, Err(DecompressError::Exhausted(Exhausted::Busy)));
+}
+
+#[test]
+fn a_window_over_eight_mebibytes_is_refused_and_eight_is_not() {
+    for (window, fine) in [(23, true), (24, false)] {
+        let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(window).unwrap();
+        std::io::Write::write_all(&mut encoder, &text(20 << 20)).unwrap();
+        let packed = encoder.finish().unwrap();
+        assert_eq!(run(Encoding::Zstd, &packed, DecompressLimits::default()).is_ok(), fine, "2^{window}");
+    }
+}
+
+#[test]
+fn truncated_and_corrupt_input_is_malformed() {
+    let plain = text(50_000);
+    for encoding in Encoding::ALL {
+        let packed = compress(encoding, None, &plain).unwrap();
+        for cut in [1, 2, 9, packed.len() / 2, packed.len() - 1] {
+            let refused = run(encoding, &packed[..cut], DecompressLimits::default());
+            assert!(
+                matches!(refused, Err(DecompressError::Malformed { .. })),
+                "{encoding:?} cut at {cut}: {refused:?}"
+            );
+        }
+        let garbage = [packed.as_ref(), b"garbage!"].concat();
+        assert!(run(encoding, &garbage, DecompressLimits::default()).is_err(), "{encoding:?} with a tail");
+        let mut flipped = packed.to_vec();
+        let last = flipped.len() - 3;
+        flipped[last] ^= 0xff;
+        assert!(run(encoding, &flipped, DecompressLimits::default()).is_err(), "{encoding:?} with a wrong checksum");
+    }
+}
+
+#[test]
+fn a_zero_length_message_is_valid_in_every_encoding() {
+    for encoding in Encoding::ALL {
+        assert_eq!(run(encoding, b"", DecompressLimits::default()).unwrap(), b"");
+    }
+}
+
+#[test]
+fn names_are_read_and_written() {
+    for encoding in Encoding::ALL {
+        assert_eq!(Encoding::parse(encoding.name()).unwrap(), Some(encoding));
+        assert_eq!(Encoding::parse(&encoding.name().to_uppercase()).unwrap(), Some(encoding));
+    }
+    assert_eq!(Encoding::parse("identity").unwrap(), None);
+    assert_eq!(Encoding::parse("").unwrap(), None);
+    assert!(Encoding::parse("br").is_err());
+    assert!(Encoding::parse("gzip, gzip").is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn arbitrary_input_never_panics_nor_exceeds_its_limits(
+        which in 0usize..3,
+        input in proptest::collection::vec(proptest::num::u8::ANY, 0..2_000),
+    ) {
+        let limits = DecompressLimits { max_bytes: 100_000, ..DecompressLimits::default() };
+        let _ = run(Encoding::ALL[which], &input, limits);
+    }
+}

@@ -1,0 +1,238 @@
+use std::time::{Duration, SystemTime};
+
+use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::timeout;
+
+use super::retry_after::retry_after;
+use crate::Error;
+use crate::tls::ClientTls;
+
+/// How a client is set up (`collector-compat.md` section 2.2).
+#[derive(Debug, Clone)]
+pub struct ClientSettings {
+    /// For `https://`. `None`: the system's authorities.
+    pub tls: Option<ClientTls>,
+    /// Sent with every request, unless the request has one of that name. `Host` overrides the target's.
+    pub headers: HeaderMap,
+    /// The `User-Agent`.
+    pub user_agent: String,
+    /// Time to connect.
+    pub connect_timeout: Duration,
+    /// Idle connections kept to one host.
+    pub max_idle_per_host: usize,
+    /// How long they are kept.
+    pub idle_timeout: Duration,
+    /// Speak HTTP/2 where TLS offers it.
+    pub http2: bool,
+    /// Time without traffic after which an HTTP/2 connection is pinged. `None`: never.
+    pub http2_read_idle_timeout: Option<Duration>,
+    /// Time to answer an HTTP/2 ping.
+    pub http2_ping_timeout: Duration,
+    /// Bytes of a response (`security.md` A13).
+    pub max_response_bytes: usize,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        ClientSettings {
+            tls: None,
+            headers: HeaderMap::new(),
+            user_agent: concat!("sluice/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(20),
+            max_idle_per_host: 100,
+            idle_timeout: Duration::from_secs(90),
+            http2: true,
+            http2_read_idle_timeout: None,
+            http2_ping_timeout: Duration::from_secs(15),
+            max_response_bytes: 4 << 20,
+        }
+    }
+}
+
+/// A request to send.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The method, mostly POST.
+    pub method: Method,
+    /// Where to, `http://` or `https://`.
+    pub uri: Uri,
+    /// Sent besides the configured ones, and instead of those of the same name.
+    pub headers: HeaderMap,
+    /// The body; it is not copied.
+    pub body: Bytes,
+    /// For the whole exchange. `None`: no limit.
+    pub timeout: Option<Duration>,
+}
+
+/// Any response, whatever its status. Redirects are not followed; their target is in `location`.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// `Retry-After`, if it can be read; at most 5 min.
+    pub retry_after: Option<Duration>,
+    /// `Location`, as sent.
+    pub location: Option<String>,
+}
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// No connection, so nothing was sent.
+    #[error("connection error: {message}")]
+    Connect {
+        /// What happened.
+        message: String,
+        /// A certificate or a name did not hold: trying again will not help.
+        certificate: bool,
+    },
+    /// The connection broke.
+    #[error("connection broken: {0}")]
+    Reset(String),
+    /// The timeout passed.
+    #[error("deadline exceeded after {0:?}")]
+    Timeout(Duration),
+    /// The response exceeds a limit.
+    #[error("response exceeds the limit of {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The request cannot be expressed in HTTP.
+    #[error("invalid request: {0}")]
+    Request(String),
+}
+
+/// An HTTP client with a pool of connections. Clones share the pool.
+#[derive(Clone)]
+pub struct Client {
+    pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    headers: HeaderMap,
+    max_response_bytes: usize,
+}
+
+impl Client {
+    /// Prepares a client. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// TLS cannot be set up, or the user agent is not a header value.
+    pub fn new(settings: ClientSettings) -> Result<Self, Error> {
+        let tls = match settings.tls {
+            Some(tls) => tls,
+            None => ClientTls::new(&Default::default())?,
+        };
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(settings.connect_timeout));
+        // The connector below fills ALPN in itself.
+        let mut https = HttpsConnectorBuilder::new()
+            .with_tls_config(std::sync::Arc::unwrap_or_clone(tls.with_alpn(&[])))
+            .https_or_http();
+        if let Some(name) = tls.server_name_override() {
+            https = https.with_server_name_resolver(hyper_rustls::FixedServerNameResolver::new(name.clone()));
+        }
+        let https = https.enable_http1();
+        let https = if settings.http2 { https.enable_http2().wrap_connector(tcp) } else { https.wrap_connector(tcp) };
+        let mut builder = Pool::builder(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(settings.idle_timeout)
+            .pool_max_idle_per_host(settings.max_idle_per_host)
+            .http1_max_buf_size(64 << 10)
+            .http2_max_header_list_size(16 << 10)
+            .http2_keep_alive_timeout(settings.http2_ping_timeout);
+        if let Some(interval) = settings.http2_read_idle_timeout {
+            builder.http2_keep_alive_interval(interval).http2_keep_alive_while_idle(true);
+        }
+        let mut headers = settings.headers;
+        let user_agent = HeaderValue::try_from(settings.user_agent.as_str())
+            .map_err(|_| Error::Header(settings.user_agent.clone()))?;
+        headers.entry(header::USER_AGENT).or_insert(user_agent);
+        Ok(Client { pool: builder.build(https), headers, max_response_bytes: settings.max_response_bytes })
+    }
+
+    /// Sends a request and receives the whole response.
+    ///
+    /// # Errors
+    /// See [`SendError`]; an error status of the server is no error here.
+    pub async fn send(&self, outgoing: Outgoing) -> Result<Answer, SendError> {
+        match outgoing.timeout {
+            None => self.exchange(outgoing).await,
+            Some(limit) => timeout(limit, self.exchange(outgoing)).await.unwrap_or(Err(SendError::Timeout(limit))),
+        }
+    }
+
+    async fn exchange(&self, outgoing: Outgoing) -> Result<Answer, SendError> {
+        let mut request = Request::new(Full::new(outgoing.body));
+        *request.method_mut() = outgoing.method;
+        *request.uri_mut() = outgoing.uri;
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().extend(outgoing.headers);
+        let response = self.pool.request(request).await.map_err(|error| sending(&error))?;
+        let (head, mut body) = response.into_parts();
+        let limit = self.max_response_bytes;
+        let mut received = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| SendError::Reset(error.to_string()))?;
+            if let Ok(data) = frame.into_data() {
+                if received.len() + data.len() > limit {
+                    return Err(SendError::TooLarge { limit });
+                }
+                received.extend_from_slice(&data);
+            }
+        }
+        let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        Ok(Answer {
+            status: head.status,
+            retry_after: text(header::RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now())),
+            location: text(header::LOCATION).map(str::to_owned),
+            body: received.freeze(),
+            headers: head.headers,
+        })
+    }
+}
+
+fn sending(error: &hyper_util::client::legacy::Error) -> SendError {
+    use std::error::Error as _;
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        causes.push(current);
+        cause = current.source();
+    }
+    let message = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
+    if error.is_connect() {
+        let certificate = causes
+            .iter()
+            .filter_map(|cause| tls_error(*cause))
+            .any(|error| matches!(error, rustls::Error::InvalidCertificate(_)));
+        SendError::Connect { message, certificate }
+    } else if causes.iter().any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user)) {
+        SendError::Request(message)
+    } else {
+        SendError::Reset(message)
+    }
+}
+
+/// The error of TLS inside an I/O error, however often that is wrapped.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut error = error;
+    loop {
+        if let Some(found) = error.downcast_ref::<rustls::Error>() {
+            return Some(found);
+        }
+        error = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+    }
+}

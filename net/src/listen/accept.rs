@@ -1,0 +1,301 @@
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::Service;
+use super::connection::{Conn, Shared, serve};
+use super::counters::{Counters, Snapshot};
+use super::head::{ConnectionInfo, Peer};
+use super::sealed::Serve;
+use super::slots::{Full, Slots};
+use super::socket::{Accepted, Bind, Socket};
+use super::traffic::Traffic;
+use super::transport::Stream;
+use crate::Error;
+use crate::limits::ListenerLimits;
+use crate::pool::BufferPool;
+use crate::tls::ServerTls;
+
+/// How a listener is set up.
+#[derive(Clone)]
+pub struct ListenerSettings {
+    /// Where to listen.
+    pub bind: Bind,
+    /// What peers may do.
+    pub limits: ListenerLimits,
+    /// `None`: plain text.
+    pub tls: Option<ServerTls>,
+    /// Where bodies get their memory. Listeners may share one.
+    pub pool: BufferPool,
+}
+
+impl ListenerSettings {
+    /// Plain text on `address` (`host:port`) with the default limits.
+    pub fn tcp(address: impl Into<String>) -> Self {
+        ListenerSettings {
+            bind: Bind::Tcp(address.into()),
+            limits: ListenerLimits::default(),
+            tls: None,
+            pool: BufferPool::default(),
+        }
+    }
+}
+
+/// A bound socket that does not serve yet: connections wait in the kernel's backlog.
+pub struct Listener {
+    socket: Socket,
+    local_addr: Option<SocketAddr>,
+    settings: ListenerSettings,
+}
+
+impl Listener {
+    /// Binds the socket.
+    ///
+    /// # Errors
+    /// The address is in use, not local, or not permitted.
+    pub async fn bind(settings: ListenerSettings) -> Result<Self, Error> {
+        let socket = Socket::bind(&settings.bind).await?;
+        let local_addr = socket.local_addr()?;
+        Ok(Listener { socket, local_addr, settings })
+    }
+
+    /// The address that was bound, with the real port; `None` for unix sockets.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local_addr
+    }
+
+    /// Starts to serve, on tasks of the current runtime.
+    pub fn serve<S: Service>(self, service: S) -> Server {
+        let counters = Arc::new(Counters::default());
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            limits: self.settings.limits,
+            pool: self.settings.pool,
+            counters: Arc::clone(&counters),
+            leaving: AtomicBool::new(false),
+        });
+        let acceptor = Acceptor {
+            service: Arc::new(service),
+            shared: Arc::clone(&shared),
+            slots: Arc::new(Slots::default()),
+            handshakes: Arc::new(Semaphore::new(shared.limits.concurrent_handshakes)),
+            tls: self.settings.tls,
+            local: self.local_addr,
+            stopped,
+        };
+        let task = tokio::spawn(acceptor.run(self.socket));
+        Server { local_addr: self.local_addr, shared, counters, stop, task }
+    }
+}
+
+/// A listener at work. Dropping it cuts everything.
+pub struct Server {
+    local_addr: Option<SocketAddr>,
+    shared: Arc<Shared>,
+    counters: Arc<Counters>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<JoinSet<()>>,
+}
+
+impl Server {
+    /// The address that was bound, with the real port; `None` for unix sockets.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local_addr
+    }
+
+    /// The counts so far.
+    pub fn counters(&self) -> Snapshot {
+        self.counters.snapshot()
+    }
+
+    /// A handle on the counts that outlives the server.
+    pub fn counters_handle(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Stops accepting, tells every connection to go away, and waits for requests in flight, at most `deadline`. Then
+    /// cuts what is left and returns how many connections that were (`delivery.md` section 8).
+    pub async fn shutdown(mut self, deadline: Duration) -> usize {
+        self.shared.leaving.store(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
+        let Ok(mut connections) = (&mut self.task).await else { return 0 };
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if timeout(deadline, drained).await.is_ok() {
+            return 0;
+        }
+        let left = connections.len();
+        connections.shutdown().await;
+        left
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Acceptor<S> {
+    service: Arc<S>,
+    shared: Arc<Shared>,
+    slots: Arc<Slots>,
+    handshakes: Arc<Semaphore>,
+    tls: Option<ServerTls>,
+    local: Option<SocketAddr>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl<S: Serve> Acceptor<S> {
+    /// Accepts until told to stop; closes the socket and returns the connections still open.
+    async fn run(mut self, socket: Socket) -> JoinSet<()> {
+        let mut connections = JoinSet::new();
+        let mut backoff = Backoff::default();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = self.stopped.wait_for(|stop| *stop) => return connections,
+                Some(_) = connections.join_next() => continue,
+                accepted = socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    backoff = Backoff::default();
+                    self.admit(stream, peer, &mut connections);
+                }
+                Err(error) => {
+                    Counters::add(&self.shared.counters.accept_errors);
+                    if let Some(pause) = backoff.after(&error) {
+                        tracing::warn!(%error, "accept failed");
+                        sleep(pause).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn admit(&self, stream: Accepted, peer: Peer, connections: &mut JoinSet<()>) {
+        let counters = &self.shared.counters;
+        Counters::add(&counters.accepted);
+        let slot = match self.slots.take(peer.ip(), &self.shared.limits) {
+            Ok(slot) => slot,
+            Err(full) => {
+                Counters::add(match full {
+                    Full::Total => &counters.refused_total,
+                    Full::PerIp => &counters.refused_per_ip,
+                });
+                return;
+            }
+        };
+        let open = OpenCount::new(&self.shared.counters);
+        let (service, shared, stopped) = (Arc::clone(&self.service), Arc::clone(&self.shared), self.stopped.clone());
+        let (tls, handshakes, local) = (self.tls.clone(), Arc::clone(&self.handshakes), self.local);
+        connections.spawn(async move {
+            let _held = (slot, open);
+            let Some(secured) = secure(stream, tls.as_ref(), &handshakes, &shared).await else { return };
+            let info =
+                ConnectionInfo { peer, local, tls: tls.is_some(), client_certificates: secured.client_certificates };
+            let conn = Arc::new(Conn { info: Arc::new(info), traffic: Arc::new(Traffic::new()), shared });
+            serve(secured.stream, secured.negotiated_h2, service, conn, stopped).await;
+        });
+    }
+}
+
+struct Secured {
+    stream: Stream,
+    client_certificates: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// What ALPN says; `None` without TLS or without ALPN.
+    negotiated_h2: Option<bool>,
+}
+
+/// Shakes hands where TLS is configured.
+async fn secure(
+    accepted: Accepted,
+    tls: Option<&ServerTls>,
+    handshakes: &Semaphore,
+    shared: &Shared,
+) -> Option<Secured> {
+    let plain = |stream| Some(Secured { stream, client_certificates: Vec::new(), negotiated_h2: None });
+    let (tcp, tls) = match (accepted, tls) {
+        (Accepted::Tcp(tcp), Some(tls)) => (tcp, tls),
+        (Accepted::Tcp(tcp), None) => return plain(Stream::Tcp(tcp)),
+        // A unix socket is protected by its file; upstream does not encrypt it either.
+        (Accepted::Unix(unix), _) => return plain(Stream::Unix(unix)),
+    };
+    let acceptor = TlsAcceptor::from(tls.current());
+    let handshake = async {
+        let _turn = handshakes.acquire().await.map_err(io::Error::other)?;
+        acceptor.accept(tcp).await
+    };
+    match timeout(shared.limits.handshake_timeout, handshake).await {
+        Err(_) => {
+            Counters::add(&shared.counters.handshake_timeouts);
+            None
+        }
+        Ok(Err(error)) => {
+            Counters::add(&shared.counters.handshake_failures);
+            tracing::debug!(%error, "TLS handshake failed");
+            None
+        }
+        Ok(Ok(stream)) => {
+            let (_, session) = stream.get_ref();
+            let client_certificates =
+                session.peer_certificates().unwrap_or_default().iter().map(|cert| cert.clone().into_owned()).collect();
+            let negotiated_h2 = session.alpn_protocol().map(|protocol| protocol == b"h2");
+            Some(Secured { stream: Stream::Tls(Box::new(stream.into())), client_certificates, negotiated_h2 })
+        }
+    }
+}
+
+struct OpenCount(Arc<Counters>);
+
+impl OpenCount {
+    fn new(counters: &Arc<Counters>) -> Self {
+        Counters::add(&counters.open);
+        OpenCount(Arc::clone(counters))
+    }
+}
+
+impl Drop for OpenCount {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How long to wait after an error of `accept`. The loop never ends over one: descriptors become free again.
+#[derive(Default)]
+struct Backoff(Option<Duration>);
+
+impl Backoff {
+    fn after(&mut self, error: &io::Error) -> Option<Duration> {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+        if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
+            return None; // that connection's own fault
+        }
+        let pause = self.0.map_or(Duration::from_millis(5), |last| (last * 2).min(Duration::from_secs(1)));
+        self.0 = Some(pause);
+        Some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accept_errors_are_survived_with_growing_pauses() {
+        let mut backoff = Backoff::default();
+        assert_eq!(backoff.after(&io::ErrorKind::ConnectionAborted.into()), None);
+        let out_of_descriptors = io::Error::from_raw_os_error(24);
+        let pauses: Vec<_> = (0..20).filter_map(|_| backoff.after(&out_of_descriptors)).collect();
+        assert_eq!(pauses.first(), Some(&Duration::from_millis(5)));
+        assert_eq!(pauses.last(), Some(&Duration::from_secs(1)));
+        assert_eq!(pauses.len(), 20);
+    }
+}

@@ -1,0 +1,366 @@
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ::http::{Request, Response};
+use bytes::{Bytes, BytesMut};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
+
+use super::counters::Counters;
+use super::head::ConnectionInfo;
+use super::respond::{Active, ResponseBody};
+use super::sealed::Serve;
+use super::traffic::Traffic;
+use super::transport::{Stream, Transport};
+use super::{Abort, Versions};
+use crate::body::BodyTimes;
+use crate::limits::ListenerLimits;
+use crate::pool::BufferPool;
+
+/// What an HTTP/2 client says first.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What all connections of a listener share.
+pub struct Shared {
+    pub(crate) limits: ListenerLimits,
+    pub(crate) pool: BufferPool,
+    pub(crate) counters: Arc<Counters>,
+    /// The listener is on its way out: new requests are refused.
+    pub(crate) leaving: AtomicBool,
+}
+
+/// What the requests of one connection share.
+pub struct Conn {
+    pub(crate) info: Arc<ConnectionInfo>,
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Conn {
+    pub(crate) fn body_times(&self, deadline: Option<Instant>) -> BodyTimes {
+        let limits = &self.shared.limits;
+        BodyTimes {
+            total: limits.body_timeout,
+            rate_after: limits.body_rate_after,
+            min_rate: limits.body_min_rate,
+            deadline,
+        }
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.shared.leaving.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+}
+
+/// How the first bytes of a connection read.
+enum Opening {
+    Http1(Bytes),
+    Http2(Bytes),
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve<S: Serve>(
+    mut stream: Stream,
+    negotiated_h2: Option<bool>,
+    service: Arc<S>,
+    conn: Arc<Conn>,
+    leave: watch::Receiver<bool>,
+) {
+    let opening = match (negotiated_h2, S::VERSIONS) {
+        (Some(false), Versions::Both) => Some(Opening::Http1(Bytes::new())),
+        (Some(false), Versions::Http2) => None,
+        _ => detect(&mut stream, S::VERSIONS, &conn, leave.clone()).await,
+    };
+    match opening {
+        None => {}
+        Some(Opening::Http1(first)) => {
+            let io = TokioIo::new(Transport::http1(stream, first, Arc::clone(&conn.traffic)));
+            let served = http1_builder(&conn.shared.limits).serve_connection(io, service_fn(answer(&service, &conn)));
+            watch_over(served, false, &conn, leave).await;
+        }
+        Some(Opening::Http2(first)) => {
+            let io = TokioIo::new(Transport::http2(stream, first, Arc::clone(&conn.traffic)));
+            let served = http2_builder(&conn.shared.limits).serve_connection(io, service_fn(answer(&service, &conn)));
+            watch_over(served, true, &conn, leave).await;
+        }
+    }
+    if conn.traffic.is_flood() {
+        Counters::add(&conn.counters().floods);
+    }
+}
+
+/// A request being served.
+type Answering = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Abort>> + Send>>;
+
+/// The function the HTTP library calls for each request.
+fn answer<S: Serve>(service: &Arc<S>, conn: &Arc<Conn>) -> impl Fn(Request<Incoming>) -> Answering {
+    let (service, conn) = (Arc::clone(service), Arc::clone(conn));
+    move |request| {
+        let active = Active::begin(&conn.traffic);
+        conn.traffic.head_ends();
+        Counters::add(&conn.counters().requests);
+        let answered = Arc::clone(&service).serve(request, Arc::clone(&conn));
+        Box::pin(async move { Ok(answered.await?.map(|body| body.with_active(active))) })
+    }
+}
+
+/// Tells HTTP/1 from HTTP/2 by the first bytes. The HTTP library could do it too, but without a clock.
+async fn detect(
+    stream: &mut Stream,
+    versions: Versions,
+    conn: &Conn,
+    mut leave: watch::Receiver<bool>,
+) -> Option<Opening> {
+    let limits = &conn.shared.limits;
+    let mut first = BytesMut::with_capacity(256);
+    let reading = timeout(limits.first_byte_timeout, stream.read_buf(&mut first));
+    let read = tokio::select! {
+        read = reading => read,
+        _ = leave.wait_for(|leave| *leave) => return None,
+    };
+    match read {
+        Err(_) => {
+            Counters::add(&conn.counters().first_byte_timeouts);
+            return None;
+        }
+        Ok(Err(_) | Ok(0)) => return None,
+        Ok(Ok(_)) => {}
+    }
+    let deadline = Instant::now() + limits.header_timeout;
+    loop {
+        let seen = first.len().min(PREFACE.len());
+        let agrees = first.get(..seen) == PREFACE.get(..seen);
+        match (agrees, versions) {
+            (true, _) if seen == PREFACE.len() => return Some(Opening::Http2(first.freeze())),
+            (false, Versions::Both) => return Some(Opening::Http1(first.freeze())),
+            (false, Versions::Http2) => {
+                Counters::add(&conn.counters().unknown_protocol);
+                return None;
+            }
+            (true, _) => match timeout_at(deadline, stream.read_buf(&mut first)).await {
+                Ok(Ok(1..)) => {}
+                Ok(_) => return None,
+                Err(_) => {
+                    Counters::add(&conn.counters().header_timeouts);
+                    return None;
+                }
+            },
+        }
+    }
+}
+
+fn http1_builder(limits: &ListenerLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // The library's timer would run between requests too; `watch_over` has separate ones.
+        .header_read_timeout(None)
+        .keep_alive(limits.http1_keep_alive)
+        .max_header_size(limits.header_bytes as usize);
+    if limits.headers > 100 {
+        builder.max_headers(limits.headers); // below, the library's own default is cheaper and checked later
+    }
+    builder
+}
+
+fn http2_builder(limits: &ListenerLimits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(limits.stream_window)
+        .initial_connection_window_size(limits.connection_window)
+        .max_frame_size(limits.frame_bytes)
+        .max_header_list_size(limits.header_bytes)
+        .header_table_size(limits.header_table_bytes)
+        .max_concurrent_streams(limits.streams)
+        .max_pending_accept_reset_streams(limits.pending_accept_resets)
+        .max_local_error_reset_streams(limits.local_error_resets)
+        .keep_alive_interval(limits.ping_interval)
+        .keep_alive_timeout(limits.ping_timeout);
+    builder
+}
+
+/// A connection that can be asked to end.
+trait Graceful: Future {
+    fn leave(self: Pin<&mut Self>);
+}
+
+impl<I, S> Graceful for http1::Connection<I, S>
+where
+    http1::Connection<I, S>: Future,
+    S: hyper::service::HttpService<Incoming>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    S::ResBody: 'static,
+    <S::ResBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn leave(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S, E> Graceful for http2::Connection<I, S, E>
+where
+    http2::Connection<I, S, E>: Future,
+    S: hyper::service::HttpService<Incoming>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    S::ResBody: 'static,
+    <S::ResBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, S::ResBody>,
+{
+    fn leave(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Drives a connection and ends it when it is too old, too idle, or stuck.
+async fn watch_over<C: Graceful>(served: C, is_http2: bool, conn: &Conn, mut leave: watch::Receiver<bool>) {
+    let mut served = pin!(served);
+    let mut leave = pin!(async move { leave.wait_for(|leave| *leave).await.is_ok() });
+    let mut asked = false;
+    let mut watchdog = Watchdog::new(conn, is_http2);
+    let mut timer = pin!(sleep_until(watchdog.soonest()));
+    poll_fn(|cx| {
+        loop {
+            if served.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if !asked && leave.as_mut().poll(cx).is_ready() {
+                asked = true;
+                // No cut-off of our own: the server cuts all connections at its deadline.
+                watchdog.leaves(None);
+                served.as_mut().leave();
+                continue;
+            }
+            if !is_due(timer.as_mut(), watchdog.soonest(), cx) {
+                return Poll::Pending;
+            }
+            match watchdog.look(Instant::now()) {
+                Verdict::Fine => {}
+                Verdict::Leave => served.as_mut().leave(),
+                Verdict::Close => return Poll::Ready(()),
+            }
+        }
+    })
+    .await;
+}
+
+/// Whether the moment `soonest` has come; registers `cx` otherwise. A timer set too early is left alone, it costs less
+/// to look once in vain than to move it with every request.
+fn is_due(mut timer: Pin<&mut Sleep>, soonest: Instant, cx: &mut Context<'_>) -> bool {
+    if soonest < timer.deadline() {
+        timer.as_mut().reset(soonest);
+    }
+    while timer.as_mut().poll(cx).is_ready() {
+        if timer.deadline() >= soonest {
+            return true;
+        }
+        timer.as_mut().reset(soonest);
+    }
+    false
+}
+
+enum Verdict {
+    Fine,
+    Leave,
+    Close,
+}
+
+struct Watchdog<'a> {
+    conn: &'a Conn,
+    is_http2: bool,
+    /// When the connection is told to go away.
+    leave_at: Option<Instant>,
+    /// When it is cut.
+    cut_at: Option<Instant>,
+}
+
+impl<'a> Watchdog<'a> {
+    fn new(conn: &'a Conn, is_http2: bool) -> Self {
+        let leave_at = conn.shared.limits.max_age.map(|age| Instant::now() + jittered(age));
+        Watchdog { conn, is_http2, leave_at, cut_at: None }
+    }
+
+    fn leaves(&mut self, cut_at: Option<Instant>) {
+        self.leave_at = None;
+        self.cut_at = cut_at;
+    }
+
+    fn head_due(&self) -> Option<Instant> {
+        Some(self.conn.traffic.head_since()? + self.conn.shared.limits.header_timeout)
+    }
+
+    fn write_due(&self) -> Option<Instant> {
+        Some(self.conn.traffic.write_stalled_since()? + self.conn.shared.limits.write_timeout)
+    }
+
+    fn idle_due(&self) -> Option<Instant> {
+        let limits = &self.conn.shared.limits;
+        if self.is_http2 {
+            let most = limits.http2_max_idle.filter(|_| self.cut_at.is_none())?;
+            Some(self.conn.traffic.idle_since()? + most)
+        } else if self.conn.traffic.head_since().is_some() {
+            None
+        } else {
+            Some(self.conn.traffic.idle_since()? + limits.idle_timeout)
+        }
+    }
+
+    /// The next moment something may have to be done.
+    fn soonest(&self) -> Instant {
+        [self.leave_at, self.cut_at, self.head_due(), self.write_due(), self.idle_due()]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+    }
+
+    fn look(&mut self, now: Instant) -> Verdict {
+        let counters = self.conn.counters();
+        let due = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
+        let grace = self.conn.shared.limits.age_grace;
+        if due(self.head_due()) {
+            Counters::add(&counters.header_timeouts);
+            Verdict::Close
+        } else if due(self.write_due()) {
+            Counters::add(&counters.write_timeouts);
+            Verdict::Close
+        } else if due(self.cut_at) {
+            Counters::add(&counters.cut);
+            Verdict::Close
+        } else if due(self.idle_due()) {
+            Counters::add(&counters.idle_closed);
+            if self.is_http2 {
+                self.leaves(Some(now + grace));
+                Verdict::Leave
+            } else {
+                Verdict::Close
+            }
+        } else if due(self.leave_at) {
+            Counters::add(&counters.aged);
+            self.leaves(Some(now + grace));
+            Verdict::Leave
+        } else {
+            Verdict::Fine
+        }
+    }
+}
+
+/// ±10 %, so that connections that were opened together do not all come back together.
+fn jittered(age: Duration) -> Duration {
+    age.mul_f64(0.9 + 0.2 * crate::address::random_unit())
+}

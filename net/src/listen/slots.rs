@@ -1,0 +1,98 @@
+use std::collections::HashMap;
+use std::hash::RandomState;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::limits::ListenerLimits;
+
+/// Counts open connections, in total and by source.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    total: usize,
+    // Bounded by `total`: a source is forgotten with its last connection. Randomly seeded: keys come from peers.
+    by_ip: HashMap<IpAddr, usize, RandomState>,
+}
+
+/// Why a connection was not let in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    Total,
+    PerIp,
+}
+
+/// The right to keep one connection open.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    slots: Arc<Slots>,
+    /// `None` for sources that are not counted (trusted proxies, unix sockets).
+    ip: Option<IpAddr>,
+}
+
+impl Slots {
+    pub(crate) fn take(self: &Arc<Self>, ip: Option<IpAddr>, limits: &ListenerLimits) -> Result<Slot, Full> {
+        let ip = ip.map(|ip| ip.to_canonical());
+        let counted = ip.filter(|ip| !limits.trusted_proxies.iter().any(|proxy| proxy.contains(*ip)));
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.total >= limits.connections {
+            return Err(Full::Total);
+        }
+        if let Some(ip) = counted {
+            let own = open.by_ip.entry(ip).or_default();
+            if *own >= limits.connections_per_ip {
+                return Err(Full::PerIp);
+            }
+            *own += 1;
+        }
+        open.total += 1;
+        Ok(Slot { slots: Arc::clone(self), ip: counted })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut open = self.slots.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.total = open.total.saturating_sub(1);
+        if let Some(ip) = self.ip
+            && let Some(own) = open.by_ip.get_mut(&ip)
+        {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                open.by_ip.remove(&ip);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_counted_by_source_and_in_total_and_come_back() {
+        let slots = Arc::new(Slots::default());
+        let limits = ListenerLimits {
+            connections: 5,
+            connections_per_ip: 2,
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            ..ListenerLimits::default()
+        };
+        let take = |ip: &str| slots.take(Some(ip.parse().unwrap()), &limits);
+        let first = take("1.1.1.1").unwrap();
+        let second = take("::ffff:1.1.1.1").unwrap();
+        assert_eq!(take("1.1.1.1").unwrap_err(), Full::PerIp);
+        let proxies: Vec<_> = (0..3).map(|_| take("10.1.2.3").unwrap()).collect();
+        assert_eq!(take("10.1.2.3").unwrap_err(), Full::Total);
+        assert_eq!(take("2.2.2.2").unwrap_err(), Full::Total);
+        drop(proxies);
+        drop(first);
+        assert!(take("1.1.1.1").is_ok());
+        drop(second);
+        assert_eq!(slots.open.lock().unwrap().total, 0);
+        assert!(slots.open.lock().unwrap().by_ip.is_empty());
+    }
+}

@@ -1,0 +1,238 @@
+//! Attackers that are slow, many or noisy. Time is virtual: it jumps ahead whenever everybody waits.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::common::*;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+/// Sends `bytes`, then waits for the server to close; returns how long that took.
+async fn closed_after(running: &Running, bytes: &[u8]) -> Duration {
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    closed(stream).await
+}
+
+async fn closed(mut stream: TcpStream) -> Duration {
+    let start = Instant::now();
+    let mut sink = Vec::new();
+    let _ = timeout(Duration::from_secs(4_000), stream.read_to_end(&mut sink)).await.expect("never closed");
+    start.elapsed()
+}
+
+#[track_caller]
+fn assert_about(took: Duration, seconds: u64) {
+    let expected = Duration::from_secs(seconds);
+    assert!(
+        took >= expected.mul_f64(0.95) && took <= expected + Duration::from_secs(1),
+        "{took:?} instead of {expected:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_ended_after_ten_seconds() {
+    for running in [grpc().await, http().await] {
+        assert_about(closed_after(&running, b"").await, 10);
+        assert_eq!(running.server.counters().first_byte_timeouts, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_must_come_within_five_seconds() {
+    let running = http().await;
+    assert_about(closed_after(&running, b"POST / HTTP/1.1\r\nhost: x\r\nx-slow:").await, 5);
+    assert_about(closed_after(&running, b"PRI * HTTP/2.0\r\n").await, 5);
+    assert_eq!(running.server.counters().header_timeouts, 2);
+    let running = grpc().await;
+    assert_about(closed_after(&running, b"PRI * HT").await, 5);
+    // HEADERS without END_HEADERS, and half a HEADERS frame.
+    let open = [0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82];
+    assert_about(closed_after(&running, &[PREFACE, SETTINGS, &open].concat()).await, 5);
+    let half = [0, 0, 50, 1, 4, 0, 0, 0, 1, 0x82];
+    assert_about(closed_after(&running, &[PREFACE, SETTINGS, &half].concat()).await, 5);
+    assert_eq!(running.server.counters().header_timeouts, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn trickling_headers_does_not_help() {
+    let running = http().await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let start = Instant::now();
+    stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+    loop {
+        tokio::time::advance(Duration::from_millis(500)).await;
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        if stream.write_all(b"x: y\r\n").await.is_err() {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "still open");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_http1_connection_is_closed_after_a_minute() {
+    let running = http().await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    for _ in 0..3 {
+        let request = format!("POST {ECHO} HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 1024];
+        let read = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
+    }
+    assert_about(closed(stream).await, 60);
+    assert_eq!(running.server.counters().idle_closed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_http2_connection_fails_its_ping() {
+    let running = grpc().await;
+    let took = closed_after(&running, &[PREFACE, SETTINGS].concat()).await;
+    assert_about(took, 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_must_come_at_a_kibibyte_a_second_after_ten_seconds() {
+    let running = http().await;
+    let head = format!("POST {ECHO} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nabc");
+    assert_about(closed_after(&running, head.as_bytes()).await, 10);
+    assert_eq!(running.server.counters().body_timeouts, 1);
+    // Enough for the rate until the end of all patience.
+    let head = format!("POST {ECHO} HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{}", "a".repeat(50_000));
+    assert_about(closed_after(&running, head.as_bytes()).await, 30);
+    assert_eq!(running.server.counters().body_timeouts, 2);
+    eventually("all memory is given back", || running.out() == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_grpc_body_resets_its_stream_and_no_other() {
+    let running = grpc().await;
+    let stream = TcpStream::connect(running.address).await.unwrap();
+    let (send, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = || {
+        http::Request::post(format!("http://localhost{ECHO}"))
+            .header("content-type", "application/grpc")
+            .body(())
+            .unwrap()
+    };
+    let start = Instant::now();
+    let mut send = send.ready().await.unwrap();
+    let (slow, mut slow_body) = send.send_request(request(), false).unwrap();
+    slow_body.send_data(Bytes::from_static(b"\0\0\0\x01\0a"), false).unwrap();
+    let refused = slow.await.unwrap_err();
+    assert_eq!(refused.reason(), Some(h2::Reason::CANCEL));
+    assert_about(start.elapsed(), 10);
+    let mut send = send.ready().await.unwrap();
+    let (fine, mut body) = send.send_request(request(), false).unwrap();
+    body.send_data(Bytes::from_static(b"\0\0\0\0\x01a"), true).unwrap();
+    assert_eq!(fine.await.unwrap().status(), 200);
+    eventually("all memory is given back", || running.out() == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_connections_are_told_to_go_and_cut_if_they_do_not() {
+    let settings = with_limits(|limits| {
+        limits.max_age = Some(Duration::from_secs(100));
+        limits.age_grace = Duration::from_secs(10);
+    });
+    let running = grpc_with(settings, Handler::default()).await;
+    let stream = TcpStream::connect(running.address).await.unwrap();
+    let (send, connection) = h2::client::handshake(stream).await.unwrap();
+    let start = Instant::now();
+    let connection = tokio::spawn(connection);
+    // A request that does not end keeps the connection open beyond GOAWAY.
+    let request = http::Request::post(format!("http://localhost{WAIT}"))
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let mut send = send.ready().await.unwrap();
+    let (response, mut body) = send.send_request(request, false).unwrap();
+    body.send_data(Bytes::from_static(b"\0\0\0\0\x01a"), true).unwrap();
+    running.handler.entered.notified().await;
+    assert!(response.await.is_err());
+    let took = start.elapsed().as_secs_f64();
+    assert!((99.0..=122.0).contains(&took), "{took}");
+    let _ = connection.await;
+    let counters = running.server.counters();
+    assert_eq!((counters.aged, counters.cut), (1, 1));
+}
+
+#[tokio::test]
+async fn connections_over_the_caps_are_closed_at_once_and_others_are_served() {
+    let settings = with_limits(|limits| limits.connections_per_ip = 3);
+    let running = http_with(settings, Handler::default()).await;
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(TcpStream::connect(running.address).await.unwrap());
+    }
+    eventually("all are in", || running.server.counters().open == 3).await;
+    closed(TcpStream::connect(running.address).await.unwrap()).await;
+    assert_eq!(running.server.counters().refused_per_ip, 1);
+    let mut first = open.swap_remove(0);
+    first.write_all(format!("POST {ECHO} HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na").as_bytes()).await.unwrap();
+    let mut answer = [0; 1024];
+    let read = first.read(&mut answer).await.unwrap();
+    assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
+    drop((first, open));
+    eventually("places are free again", || running.server.counters().open == 0).await;
+    TcpStream::connect(running.address).await.unwrap();
+    eventually("and are given out", || running.server.counters().accepted == 5).await;
+    assert_eq!(running.server.counters().refused_per_ip, 1);
+}
+
+#[tokio::test]
+async fn floods_of_cheap_frames_close_the_connection() {
+    let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    let settings = SETTINGS;
+    let empty_data = [0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let window = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let floods: [&[u8]; 4] = [&ping, settings, &empty_data, &window];
+    for flood in floods {
+        let running = grpc().await;
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(&[PREFACE, SETTINGS].concat()).await.unwrap();
+        let burst = flood.repeat(1_000);
+        let mut sink = vec![0; 1 << 16];
+        let mut bursts = 0;
+        loop {
+            bursts += 1;
+            assert!(bursts < 1_000, "a million frames went through: {flood:?}");
+            if stream.write_all(&burst).await.is_err() {
+                break;
+            }
+            // Reading keeps the server from stalling on its answers.
+            if let Ok(Ok(0) | Err(_)) = timeout(Duration::from_millis(1), stream.read(&mut sink)).await {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn rapid_resets_close_the_connection() {
+    let running = grpc().await;
+    let stream = TcpStream::connect(running.address).await.unwrap();
+    let (mut send, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut count = 0;
+    loop {
+        let request = http::Request::post(format!("http://localhost{ECHO}")).body(()).unwrap();
+        let Ok(ready) = send.ready().await else { break };
+        send = ready;
+        let Ok((_response, mut body)) = send.send_request(request, false) else { break };
+        body.send_reset(h2::Reason::CANCEL);
+        count += 1;
+        assert!(count < 20_000, "no end");
+        tokio::task::yield_now().await;
+    }
+    assert!(connection.await.unwrap().is_err());
+}

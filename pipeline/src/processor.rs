@@ -1,0 +1,57 @@
+//! Processors: what stands between receivers and exporters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Step;
+use crate::stage::Stage;
+
+/// What a processor's factory builds. Only steps and stages touch data; the other two are policies under upstream's names.
+pub enum Processor {
+    /// Item-level and stateless or internally shared: fused with its neighbours into one walk.
+    Step(Arc<Step>),
+    /// Batch-level and stateful: reads from the spine, may hold back.
+    Stage(Box<dyn Stage>),
+    /// `batch`: how exporters behind it merge.
+    Batching(Batching),
+    /// `memory_limiter`: where admission refuses.
+    Memory(MemoryLimit),
+}
+
+/// How records are merged into payloads. Never in front of the spine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// Longest wait for `min_size`; zero sends what is readable.
+    pub flush_timeout: Duration,
+    /// Size that ends the wait.
+    pub min_size: u64,
+    /// Size above which payloads are split; 0 for never.
+    pub max_size: u64,
+    pub sizer: Sizer,
+    /// Metadata keys, lower-case, by whose values payloads are kept apart.
+    pub metadata_keys: Vec<String>,
+}
+
+/// What queue and batch sizes count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sizer {
+    /// Records.
+    #[default]
+    Requests,
+    /// Spans, data points, log records.
+    Items,
+    /// Uncompressed OTLP bytes.
+    Bytes,
+}
+
+/// A memory limit as configured; the smallest of several wins (delivery §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimit {
+    /// The budget, in bytes.
+    pub limit: u64,
+    /// New bodies are refused above `limit - spike`.
+    pub spike: u64,
+    /// How often resident memory is compared with the limit.
+    pub check_interval: Duration,
+}
