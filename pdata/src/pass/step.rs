@@ -60,6 +60,8 @@ pub struct Cx<'a, C: ?Sized> {
     pub scope: &'a [u8],
     /// The metric around a data point.
     pub metric: Option<MetricHead<'a>>,
+    /// In the hooks of envelopes: the envelope as it came to this walk, with everything inside. Empty for items.
+    pub body: &'a [u8],
     pub(super) state: Option<&'a mut (dyn BatchState + 'static)>,
 }
 
