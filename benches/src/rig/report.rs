@@ -146,9 +146,15 @@ impl Outcome {
         }
     }
 
-    fn cpu_of(&self, candidate: &str) -> Option<f64> {
-        let row = self.rows.iter().find(|row| row.candidate == candidate)?;
-        row.median(|run| run.cpu_ns_per_unit)
+    fn row(&self, candidate: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.candidate == candidate)
+    }
+
+    /// CPU time per unit as a multiple of the reference's: the median over the rounds, each round against its own
+    /// neighbour, so that a slow minute of the machine hits both sides of a ratio.
+    fn ratio(&self, row: &Row, reference: &str) -> Option<f64> {
+        let theirs = &self.row(reference)?.runs;
+        median(row.runs.iter().zip(theirs).map(|(ours, theirs)| ours.cpu_ns_per_unit / theirs.cpu_ns_per_unit))
     }
 
     /// Whether every row ran, delivered what it accepted, and did what it was to do.
@@ -183,9 +189,9 @@ impl Outcome {
             let Some(cpu) = row.median(|run| run.cpu_ns_per_unit) else { continue };
             let _ = write!(out, "| {} | {cpu:.0} |", row.candidate);
             for reference in &references {
-                match self.cpu_of(&reference.candidate) {
-                    Some(theirs) if reference.candidate != row.candidate => {
-                        let _ = write!(out, " {} |", ratio(cpu / theirs));
+                match self.ratio(row, &reference.candidate) {
+                    Some(value) if reference.candidate != row.candidate => {
+                        let _ = write!(out, " {} |", ratio(value));
                     }
                     _ => out.push_str(" |"),
                 }
@@ -204,14 +210,9 @@ impl Outcome {
         }
         out.push('\n');
         for (reference, limit) in &self.budget {
-            if let (Some(ours), Some(theirs)) = (self.cpu_of("sluice"), self.cpu_of(reference)) {
-                let verdict = if ours / theirs <= *limit { "met" } else { "MISSED" };
-                let _ = writeln!(
-                    out,
-                    "- budget {verdict}: {} × {reference}, at most {}",
-                    ratio(ours / theirs),
-                    ratio(*limit)
-                );
+            if let Some(value) = self.row("sluice").and_then(|row| self.ratio(row, reference)) {
+                let verdict = if value <= *limit { "met" } else { "MISSED" };
+                let _ = writeln!(out, "- budget {verdict}: {} × {reference}, at most {}", ratio(value), ratio(*limit));
             }
         }
     }
