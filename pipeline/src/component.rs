@@ -37,6 +37,7 @@ pub struct Environment {
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
     pub memory: MemBudget,
+    /// Where metrics are registered, once, when the component is built.
     pub telemetry: Telemetry,
     /// Extensions that were built before.
     pub extensions: Extensions,

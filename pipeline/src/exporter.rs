@@ -91,6 +91,18 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// One batch as it is. Its compressed body comes along if it is in the encoding that the exporter asked for.
+    pub fn of(batch: &Batch, encoding: Option<Encoding>, range: SeqRange) -> Self {
+        Payload {
+            signal: batch.signal(),
+            parts: SmallVec::from_buf([batch.bytes().clone()]),
+            items: batch.items(),
+            context: Arc::clone(batch.context()),
+            compressed: batch.compressed().filter(|body| Some(body.encoding) == encoding).cloned(),
+            range,
+        }
+    }
+
     /// Uncompressed size.
     pub fn len(&self) -> usize {
         self.parts.iter().map(Bytes::len).sum()

@@ -10,7 +10,7 @@ mod account;
 mod book;
 pub mod reasons;
 
-pub use account::{DestinationAccount, PipelineAccount, StageAccount, Tally};
+pub use account::{DestinationAccount, InPass, PipelineAccount, StageAccount, Tally};
 pub use book::{AccountSnapshot, Ledger, Snapshot};
 
 #[cfg(test)]

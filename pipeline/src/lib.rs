@@ -22,6 +22,10 @@
 //! | [`blocks`] | config blocks that many components share |
 //! | [`component`] | what every component has: start and stop; what it is built with |
 //! | [`receiver`], [`processor`], [`stage`], [`connector`], [`exporter`], [`extension`] | the component kinds |
+//! | [`segment`] | the fused steps of a pipeline, run over a batch |
+//! | [`intake`] | a batch through all pipelines behind its source: pass, route, append, settle |
+//! | [`stage_driver`] | runs a stage against the spine |
+//! | [`delivery`] | when a sender is told that its data is safe |
 //! | [`spine`] | the log between receiving and delivering: records, cursors, quotas |
 //! | [`admission`] | memory by reservation |
 //! | [`ledger`] | where every item is; the equations that must hold |
@@ -36,20 +40,27 @@ pub mod clock;
 pub mod component;
 pub mod connector;
 pub mod context;
+pub mod delivery;
 pub mod error;
 pub mod exporter;
 pub mod extension;
 pub mod factory;
 pub mod id;
+pub mod intake;
 pub mod ledger;
 pub mod outcome;
 pub mod processor;
 pub mod receiver;
 pub mod rng;
+pub mod segment;
 pub mod send;
 pub mod spine;
 pub mod stage;
+pub mod stage_driver;
 pub mod telemetry;
+
+#[cfg(test)]
+mod testing;
 
 use std::future::Future;
 use std::pin::Pin;
