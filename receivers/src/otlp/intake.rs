@@ -9,7 +9,7 @@ use sluice_net::compression::{DecompressError, DecompressLimits};
 use sluice_net::listen::{Peer, RequestHead};
 use sluice_net::{Encoding, Exhausted, MustFinish};
 use sluice_pdata::{Signal, canonical, framing, json, schema};
-use sluice_pipeline::context::{Arrival, Metadata, Tenant, Transport};
+use sluice_pipeline::context::{Metadata, Tenant, Transport};
 use sluice_pipeline::outcome::{Refusal, SizeLimit, retry_delay};
 use sluice_pipeline::receiver::Ingress;
 use sluice_pipeline::telemetry::ReceiverMetrics;
@@ -137,7 +137,7 @@ impl Intake {
             identity: None,
             tenant: Tenant::default(),
             metadata: Metadata::collect(&self.ingress.metadata_keys, headers),
-            arrival: Arrival { monotonic: clock.monotonic(), wall: clock.wall() },
+            arrival: clock.arrival(),
             receiver: self.receiver.clone(),
             transport: self.transport,
         }

@@ -9,13 +9,14 @@ use sluice_net::http::{HeaderName, HeaderValue};
 use sluice_net::listen::{Listener, ListenerSettings, Server, Versions};
 use sluice_net::tls::{ServerTls as ServerTlsConfig, ServerTlsSettings, TlsSettings};
 use sluice_net::{Bind, BufferPool, ListenerLimits, Reserve};
+use sluice_pipeline::blocks::{GrpcServer, HttpServer, TlsServer};
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::context::Transport;
 use sluice_pipeline::receiver::{Ingress, Receiver};
 use sluice_pipeline::telemetry::{ReceiverMetrics, Telemetry};
 use sluice_pipeline::{BoxFuture, ComponentId, Error};
 
-use super::config::{Config, GrpcServer, HttpServer, ServerTls};
+use super::config::{Config, HttpProtocol};
 use super::grpc::GrpcService;
 use super::http::Http;
 use super::intake::{Intake, Limits};
@@ -53,13 +54,13 @@ impl OtlpReceiver {
         let Some(ingress) = ingress else { return Err(Error::config("the receiver is not part of any pipeline")) };
         let pool = BufferPool::default();
         let mut servers = Vec::new();
-        if let Some(grpc) = self.config.protocols.grpc.as_ref() {
+        if let Some(grpc) = self.config.protocols.grpc.as_ref().map(|grpc| &grpc.server) {
             let service = GrpcService {
                 intake: self.intake(&ingress, Transport::GRPC, grpc_limits(grpc)),
                 reserve: Arc::new(Bodies(ingress.memory.clone())) as Arc<dyn Reserve>,
             };
             let listener = Listener::bind(ListenerSettings {
-                bind: Bind::Tcp(grpc.endpoint.clone()),
+                bind: bind(&grpc.endpoint, &grpc.transport),
                 limits: grpc_listener(grpc),
                 tls: tls(grpc.tls.as_ref(), Versions::Http2)?,
                 pool: pool.clone(),
@@ -71,21 +72,21 @@ impl OtlpReceiver {
         }
         if let Some(http) = self.config.protocols.http.as_ref() {
             let service = Http {
-                intake: self.intake(&ingress, Transport::HTTP, http_limits(http)),
+                intake: self.intake(&ingress, Transport::HTTP, http_limits(&http.server)),
                 reserve: Arc::new(Bodies(ingress.memory.clone())) as Arc<dyn Reserve>,
                 paths: [&http.traces_url_path, &http.metrics_url_path, &http.logs_url_path]
                     .map(|path| with_slash(path)),
                 response_headers: response_headers(http)?,
             };
             let listener = Listener::bind(ListenerSettings {
-                bind: Bind::Tcp(http.endpoint.clone()),
-                limits: http_listener(http),
-                tls: tls(http.tls.as_ref(), Versions::Both)?,
+                bind: bind(&http.server.endpoint, &http.server.transport),
+                limits: http_listener(&http.server),
+                tls: tls(http.server.tls.as_ref(), Versions::Both)?,
                 pool,
             })
             .await
             .map_err(|error| Error::config(error.to_string()))?;
-            tracing::info!(endpoint = %http.endpoint, "Starting HTTP server");
+            tracing::info!(endpoint = %http.server.endpoint, "Starting HTTP server");
             servers.push(listener.serve(sluice_net::http::Server::new(Arc::new(service))));
         }
         *self.servers.lock().unwrap_or_else(PoisonError::into_inner) = servers;
@@ -135,18 +136,23 @@ fn with_slash(path: &str) -> String {
     if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }
 
-fn grpc_limits(grpc: &GrpcServer) -> Limits {
-    match usize::try_from(grpc.max_recv_msg_size_mib) {
-        Ok(mib) if mib > 0 => Limits { wire_bytes: mib << 20, decompressed_bytes: mib << 20, ..Limits::default() },
-        _ => Limits::default(),
+fn bind(endpoint: &str, transport: &str) -> Bind {
+    if transport == "unix" { Bind::Unix(PathBuf::from(endpoint)) } else { Bind::Tcp(endpoint.to_owned()) }
+}
+
+fn limits(written: Option<u64>) -> Limits {
+    match written.and_then(|bytes| usize::try_from(bytes).ok()) {
+        Some(bytes) => Limits { wire_bytes: bytes, decompressed_bytes: bytes, ..Limits::default() },
+        None => Limits::default(),
     }
 }
 
+fn grpc_limits(grpc: &GrpcServer) -> Limits {
+    limits(grpc.max_message_bytes())
+}
+
 fn http_limits(http: &HttpServer) -> Limits {
-    match usize::try_from(http.max_request_body_size) {
-        Ok(bytes) if bytes > 0 => Limits { wire_bytes: bytes, decompressed_bytes: bytes, ..Limits::default() },
-        _ => Limits::default(),
-    }
+    limits(http.max_body_bytes())
 }
 
 fn given(duration: Duration) -> Option<Duration> {
@@ -158,29 +164,28 @@ fn grpc_listener(grpc: &GrpcServer) -> ListenerLimits {
     if grpc.max_concurrent_streams > 0 {
         limits.streams = grpc.max_concurrent_streams;
     }
-    let parameters = grpc.keepalive.as_ref().and_then(|keepalive| keepalive.server_parameters.as_ref());
-    if let Some(parameters) = parameters {
-        limits.http2_max_idle = given(parameters.max_connection_idle.0).or(limits.http2_max_idle);
-        limits.max_age = given(parameters.max_connection_age.0).or(limits.max_age);
-        limits.age_grace = given(parameters.max_connection_age_grace.0).unwrap_or(limits.age_grace);
-        limits.ping_interval = given(parameters.time.0).unwrap_or(limits.ping_interval);
-        limits.ping_timeout = given(parameters.timeout.0).unwrap_or(limits.ping_timeout);
-    }
+    let given = |written: Option<sluice_config::GoDuration>| written.and_then(|duration| given(duration.0));
+    let parameters = &grpc.keepalive.server_parameters;
+    limits.http2_max_idle = given(parameters.max_connection_idle).or(limits.http2_max_idle);
+    limits.max_age = given(parameters.max_connection_age).or(limits.max_age);
+    limits.age_grace = given(parameters.max_connection_age_grace).unwrap_or(limits.age_grace);
+    limits.ping_interval = given(parameters.time).unwrap_or(limits.ping_interval);
+    limits.ping_timeout = given(parameters.timeout).unwrap_or(limits.ping_timeout);
     limits
 }
 
 fn http_listener(http: &HttpServer) -> ListenerLimits {
     let mut limits = ListenerLimits { http1_keep_alive: http.keep_alives_enabled, ..ListenerLimits::default() };
     limits.body_timeout = given(http.read_timeout.0).unwrap_or(limits.body_timeout);
-    limits.header_timeout = given(http.read_header_timeout.0).unwrap_or(limits.header_timeout);
-    limits.write_timeout = given(http.write_timeout.0).unwrap_or(limits.write_timeout);
     limits.idle_timeout = given(http.idle_timeout.0).unwrap_or(limits.idle_timeout);
+    limits.write_timeout = given(http.write_timeout.0).unwrap_or(limits.write_timeout);
     limits
 }
 
-fn response_headers(http: &HttpServer) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
+fn response_headers(http: &HttpProtocol) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
     let parse = |name: &str, value: &str| Some((name.parse().ok()?, value.parse().ok()?));
-    http.response_headers
+    http.server
+        .response_headers
         .iter()
         .map(|(name, value)| {
             parse(name, value.expose()).ok_or_else(|| Error::config(format!("invalid response header {name:?}")))
@@ -188,24 +193,25 @@ fn response_headers(http: &HttpServer) -> Result<Vec<(HeaderName, HeaderValue)>,
         .collect()
 }
 
-fn tls(block: Option<&ServerTls>, versions: Versions) -> Result<Option<ServerTlsConfig>, Error> {
+fn tls(block: Option<&TlsServer>, versions: Versions) -> Result<Option<ServerTlsConfig>, Error> {
     let Some(block) = block else { return Ok(None) };
-    let text = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let file = |path: &String| (!path.is_empty()).then(|| PathBuf::from(path));
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let file = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
+    let material = &block.material;
     let settings = ServerTlsSettings {
         common: TlsSettings {
-            ca_file: file(&block.ca_file),
-            ca_pem: text(&block.ca_pem),
-            cert_file: file(&block.cert_file),
-            cert_pem: text(&block.cert_pem),
-            key_file: file(&block.key_file),
-            key_pem: text(&block.key_pem),
-            min_version: text(&block.min_version),
-            max_version: text(&block.max_version),
-            cipher_suites: block.cipher_suites.clone(),
-            curve_preferences: block.curve_preferences.clone(),
-            include_system_ca_certs_pool: block.include_system_ca_certs_pool,
-            reload_interval: given(block.reload_interval.0),
+            ca_file: file(&material.ca_file),
+            ca_pem: text(material.ca_pem.expose()),
+            cert_file: file(&material.cert_file),
+            cert_pem: text(material.cert_pem.expose()),
+            key_file: file(&material.key_file),
+            key_pem: text(material.key_pem.expose()),
+            min_version: text(&material.min_version),
+            max_version: text(&material.max_version),
+            cipher_suites: material.cipher_suites.clone(),
+            curve_preferences: material.curve_preferences.clone(),
+            include_system_ca_certs_pool: material.include_system_ca_certs_pool,
+            reload_interval: given(material.reload_interval.0),
         },
         client_ca_file: file(&block.client_ca_file),
         client_auth: None,
