@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub(super) scope: Vec<usize>,
     pub(super) metric: Vec<usize>,
     pub(super) item: Vec<usize>,
+    /// Fields of the request other than resources are left out.
+    pub(super) strips_request: bool,
 }
 
 impl Plan {
@@ -28,6 +30,7 @@ impl Plan {
 
     fn add(&mut self, index: usize, hooks: Hooks, signal: Signal) {
         self.end = index + 1;
+        self.strips_request |= hooks.strips_request;
         let levels = [
             (hooks.resource, &mut self.resource),
             (hooks.scope, &mut self.scope),

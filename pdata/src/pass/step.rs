@@ -35,6 +35,8 @@ pub struct Hooks {
     /// Only for metrics.
     pub metric: bool,
     pub item: bool,
+    /// Fields of the request itself other than its resources are left out: no hook sees them.
+    pub strips_request: bool,
     /// The innermost level at which the step drops or edits.
     pub changes: Option<Level>,
     /// The outermost level at which a hook looks at what lies inside its message, or has effects that presume that the

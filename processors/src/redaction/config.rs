@@ -13,6 +13,9 @@ pub const MIN_KEY_SHA256: usize = 32;
 /// Shortest key for `hmac-sha512`, in bytes.
 pub const MIN_KEY_SHA512: usize = 64;
 
+/// Deepest nesting that may be configured: the walk over values is recursive.
+pub const MAX_DEPTH: usize = 100;
+
 /// The `redaction` block as written. Fields whose absence has a meaning of its own are options.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -231,6 +234,17 @@ pub enum Action {
 }
 
 impl Action {
+    pub(crate) const ALL: [Action; 8] = [
+        Action::Mask,
+        Action::MaskLen,
+        Action::Partial,
+        Action::Hmac,
+        Action::DropValue,
+        Action::DropAttribute,
+        Action::DropRecord,
+        Action::TagOnly,
+    ];
+
     /// The name in config and in the label `action`.
     pub fn name(self) -> &'static str {
         match self {
@@ -428,6 +442,9 @@ impl Config {
             if value == Some(0) {
                 return Err(RedactionError::field(field, "must be at least 1"));
             }
+        }
+        if self.max_depth > Some(MAX_DEPTH) {
+            return Err(RedactionError::field("max_depth", format!("at most {MAX_DEPTH}")));
         }
         if let Some(allow) = &self.allow {
             for (field, list) in [("allow.prefixes", &allow.prefixes), ("allow.suffixes", &allow.suffixes)] {
