@@ -51,6 +51,7 @@ mod resolve;
 mod scalar;
 pub mod service;
 pub mod source;
+mod spelling;
 pub mod suggest;
 pub mod tree;
 mod yaml;

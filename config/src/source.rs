@@ -136,19 +136,18 @@ impl Origin {
         self.source.position(self.span.end)
     }
 
-    /// A narrower place inside this node: `offset` and `len` count bytes of the scalar's value. Falls back to the
-    /// whole node when the value is not spelled literally in the source (escapes, folding, expansion).
+    /// A narrower place inside this scalar: `offset` and `len` count bytes of its `value`. Follows quoted, escaped
+    /// and folded spellings; falls back to the whole node where the value is not spelled out in the source.
     pub fn within(&self, value: &str, offset: usize, len: usize) -> Self {
-        let (start, end) = (self.span.start as usize, self.span.end as usize);
-        let literal = self.via.is_none().then(|| self.source.text().get(start..end)).flatten();
-        let inside = literal.and_then(|text| text.find(value)).map(|at| start + at + offset.min(value.len()));
-        match inside {
-            Some(at) if !value.is_empty() => {
-                let span = Span { start: self.source.clamp(at), end: self.source.clamp((at + len).min(end)) };
-                Self { span, ..self.clone() }
-            }
-            _ => self.clone(),
-        }
+        let found = self.via.is_none().then(|| self.align(value, offset, len)).flatten();
+        Self { span: found.unwrap_or(self.span), ..self.clone() }
+    }
+
+    fn align(&self, value: &str, offset: usize, len: usize) -> Option<Span> {
+        let from = self.span.start as usize;
+        let spelled = self.source.text().get(from..self.span.end as usize)?;
+        let (start, end) = crate::spelling::locate(spelled, value, offset, len)?;
+        Some(Span { start: self.source.clamp(from + start), end: self.source.clamp(from + end) })
     }
 }
 

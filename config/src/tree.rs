@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::source::Origin;
+use crate::source::{Origin, Source, Span};
 
 /// A map of the tree, in the order of the source. Keys are text; other scalar keys take their printed form.
 pub type Map = IndexMap<String, Entry>;
@@ -64,6 +64,14 @@ pub struct Node {
     pub origin: Origin,
     pub(crate) text: Option<Arc<str>>,
     pub(crate) label: Option<Arc<str>>,
+}
+
+impl Default for Node {
+    /// A null that stands nowhere.
+    fn default() -> Self {
+        let span = Span { start: 0, end: 0 };
+        Node::new(Value::Null, Origin::new(Source::new("", "", 0), span))
+    }
 }
 
 impl Node {
@@ -131,13 +139,23 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
-    /// Number of nodes and levels of nested collections of this subtree.
+    /// Number of nodes, levels of nested collections and bytes of text of this subtree.
     pub(crate) fn size(&self) -> Size {
         match &self.value {
             Value::Seq(items) => Size::of_children(items.iter()),
             Value::Map(map) => Size::of_children(map.values().map(|entry| &entry.value)),
-            _ => Size { nodes: 1, depth: 0 },
+            Value::String(text) => Size { nodes: 1, depth: 0, bytes: text.len() },
+            _ => Size { nodes: 1, depth: 0, bytes: 0 },
         }
+    }
+
+    /// The node at a `::` path of keys and list indexes.
+    pub fn find(&self, path: &str) -> Option<&Node> {
+        path.split("::").filter(|segment| !segment.is_empty()).try_fold(self, |node, segment| match &node.value {
+            Value::Map(map) => map.get(segment).map(|entry| &entry.value),
+            Value::Seq(items) => segment.parse::<usize>().ok().and_then(|index| items.get(index)),
+            _ => None,
+        })
     }
 
     /// Follows a `::` path of keys and list indexes as far as it exists, and returns the place to point at: the
@@ -174,11 +192,14 @@ impl fmt::Debug for Node {
 pub(crate) struct Size {
     pub(crate) nodes: usize,
     pub(crate) depth: usize,
+    /// Bytes of all strings.
+    pub(crate) bytes: usize,
 }
 
 impl Size {
     fn of_children<'a>(children: impl Iterator<Item = &'a Node>) -> Self {
-        children.map(Node::size).fold(Self { nodes: 1, depth: 1 }, |sum, child| Self {
+        children.map(Node::size).fold(Self { nodes: 1, depth: 1, bytes: 0 }, |sum, child| Self {
+            bytes: sum.bytes + child.bytes,
             nodes: sum.nodes + child.nodes,
             depth: sum.depth.max(child.depth + 1),
         })

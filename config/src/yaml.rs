@@ -21,6 +21,8 @@ pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 pub const MAX_DEPTH: usize = 64;
 /// Most aliases (`*x`) in one source.
 pub const MAX_ALIASES: usize = 1_000;
+/// Most bytes that aliases, or references, may repeat.
+pub(crate) const MAX_REPEATED_BYTES: usize = 16 * MAX_BYTES;
 /// Most nodes of one document, aliases expanded.
 pub const MAX_NODES: usize = 100_000;
 
@@ -93,6 +95,7 @@ struct Builder<'s> {
     documents: usize,
     aliases: usize,
     nodes: usize,
+    repeated: usize,
 }
 
 type Step<T = ()> = Result<T, Box<Diagnostic>>;
@@ -100,7 +103,7 @@ type Step<T = ()> = Result<T, Box<Diagnostic>>;
 impl<'s> Builder<'s> {
     fn new(source: &'s Arc<Source>) -> Self {
         let (stack, anchors) = (Vec::new(), HashMap::new());
-        Self { source, shift: 0, stack, anchors, root: None, documents: 0, aliases: 0, nodes: 0 }
+        Self { source, shift: 0, stack, anchors, root: None, documents: 0, aliases: 0, nodes: 0, repeated: 0 }
     }
 
     fn span(&self, span: granit_parser::Span) -> Span {
@@ -180,6 +183,10 @@ impl<'s> Builder<'s> {
         };
         let (node, size) = (node.clone(), *size);
         self.count(size.nodes, span)?;
+        self.repeated = self.repeated.saturating_add(size.bytes);
+        if self.repeated > MAX_REPEATED_BYTES {
+            return self.fail("E0005", span, format!("aliases repeat more than {MAX_REPEATED_BYTES} bytes"));
+        }
         if self.stack.len() + size.depth > MAX_DEPTH {
             return self.fail("E0005", span, format!("nested deeper than {MAX_DEPTH} levels"));
         }

@@ -105,6 +105,7 @@ impl Batch {
     /// Whether the two hold the same contents, so that destinations of both can share one record.
     pub fn same_output(&self, other: &Batch) -> bool {
         self.signal == other.signal
+            && self.items == other.items
             && Arc::ptr_eq(&self.context, &other.context)
             && (same_memory(&self.bytes, &other.bytes) || self.bytes == other.bytes)
     }

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::extension::Extensions;
 use crate::id::{ComponentId, PipelineId};
 use crate::rng::Rng;
+use crate::telemetry::Telemetry;
 use crate::{BoxFuture, Signal};
 
 /// Start and stop. Extensions start first, receivers last; stopping runs the other way.
@@ -36,6 +37,8 @@ pub struct Environment {
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
     pub memory: MemBudget,
+    /// Where metrics are registered, once, when the component is built.
+    pub telemetry: Telemetry,
     /// Extensions that were built before.
     pub extensions: Extensions,
 }

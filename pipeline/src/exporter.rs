@@ -4,11 +4,13 @@
 //! delivery helper's, the same for all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::batch::{Batch, Compressed, Encoding, Redacted};
+use crate::blocks::{Retry, SendingQueue};
 use crate::clock::Monotonic;
 use crate::component::Component;
 use crate::context::Context;
@@ -19,9 +21,20 @@ use crate::{BoxFuture, Signal};
 /// What an exporter's factory builds. One instance serves all signals of its id.
 pub enum ExporterKind {
     /// Has a cursor on the spine, a quota, retries; what it owes is part of every ack.
-    Destination(Arc<dyn Exporter>),
+    Destination(Arc<dyn Exporter>, Delivery),
     /// Sees what was accepted, and owes nothing (`debug`, `nop`, the pull `prometheus`).
     Observer(Arc<dyn Observer>),
+}
+
+/// How payloads get to a destination: the blocks that every exporter's config has.
+#[derive(Clone, Debug, Default)]
+pub struct Delivery {
+    /// `None` for `sending_queue: {enabled: false}`: sent before the append, within the request.
+    pub queue: Option<SendingQueue>,
+    /// `None` for `retry_on_failure: {enabled: false}`: one attempt.
+    pub retry: Option<Retry>,
+    /// Longest wait for one attempt; zero for none.
+    pub timeout: Duration,
 }
 
 /// Sends payloads to one destination.
@@ -78,6 +91,18 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// One batch as it is. Its compressed body comes along if it is in the encoding that the exporter asked for.
+    pub fn of(batch: &Batch, encoding: Option<Encoding>, range: SeqRange) -> Self {
+        Payload {
+            signal: batch.signal(),
+            parts: SmallVec::from_buf([batch.bytes().clone()]),
+            items: batch.items(),
+            context: Arc::clone(batch.context()),
+            compressed: batch.compressed().filter(|body| Some(body.encoding) == encoding).cloned(),
+            range,
+        }
+    }
+
     /// Uncompressed size.
     pub fn len(&self) -> usize {
         self.parts.iter().map(Bytes::len).sum()

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use sluice_config::Secret;
+
 use crate::BoxFuture;
 use crate::component::Component;
 use crate::context::Identity;
@@ -59,7 +61,7 @@ pub trait HeaderSource: Send + Sync {
 /// Credentials for outgoing requests.
 pub trait ClientAuth: Send + Sync {
     /// Headers to set on the next request; fetched and cached by the extension.
-    fn headers(&self) -> BoxFuture<'_, Result<Vec<(String, String)>, String>>;
+    fn headers(&self) -> BoxFuture<'_, Result<Vec<(String, Secret)>, String>>;
 }
 
 /// The extensions of a configuration, by id. Clones share everything.

@@ -31,6 +31,13 @@ impl ComponentId {
     }
 }
 
+impl From<&sluice_config::ComponentId> for ComponentId {
+    /// The configured id, its type as written. Use [`ComponentId::new`] with the canonical type where both are known.
+    fn from(id: &sluice_config::ComponentId) -> Self {
+        Self::new(id.kind(), id.name())
+    }
+}
+
 impl From<&str> for ComponentId {
     /// Takes a checked id as written.
     fn from(id: &str) -> Self {

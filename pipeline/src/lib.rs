@@ -18,30 +18,49 @@
 //! | [`outcome`] | what a sender is told: every refusal, and partial success |
 //! | [`answer`] | the refusals as OTLP/gRPC, OTLP/HTTP and remote-write answers |
 //! | [`send`] | what a destination said, classified |
+//! | [`factory`] | how components are made: a factory per type, a registry per kind |
+//! | [`blocks`] | config blocks that many components share |
 //! | [`component`] | what every component has: start and stop; what it is built with |
 //! | [`receiver`], [`processor`], [`stage`], [`connector`], [`exporter`], [`extension`] | the component kinds |
+//! | [`segment`] | the fused steps of a pipeline, run over a batch |
+//! | [`intake`] | a batch through all pipelines behind its source: pass, route, append, settle |
+//! | [`stage_driver`] | runs a stage against the spine |
+//! | [`delivery`] | when a sender is told that its data is safe |
 //! | [`spine`] | the log between receiving and delivering: records, cursors, quotas |
 //! | [`admission`] | memory by reservation |
+//! | [`ledger`] | where every item is; the equations that must hold |
+//! | [`telemetry`] | self-telemetry and its exposition |
 //! | [`error`] | why a component cannot be built or started |
 
 pub mod admission;
 pub mod answer;
 pub mod batch;
+pub mod blocks;
 pub mod clock;
 pub mod component;
 pub mod connector;
 pub mod context;
+pub mod delivery;
 pub mod error;
 pub mod exporter;
 pub mod extension;
+pub mod factory;
 pub mod id;
+pub mod intake;
+pub mod ledger;
 pub mod outcome;
 pub mod processor;
 pub mod receiver;
 pub mod rng;
+pub mod segment;
 pub mod send;
 pub mod spine;
 pub mod stage;
+pub mod stage_driver;
+pub mod telemetry;
+
+#[cfg(test)]
+mod testing;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -132,6 +132,8 @@ pub enum SizeLimit {
     Items,
     /// One record against the whole quota of a destination.
     Record,
+    /// One request against a whole `queue_size`.
+    Queue,
     /// One request against its share of the memory budget.
     Memory,
 }
@@ -145,6 +147,7 @@ impl SizeLimit {
             SizeLimit::Ratio => "compression_ratio",
             SizeLimit::Items => "items_per_request",
             SizeLimit::Record => "max_bytes",
+            SizeLimit::Queue => "queue_size",
             SizeLimit::Memory => "memory budget",
         }
     }

@@ -33,7 +33,7 @@ pub trait Stage: Send {
     /// removed from the configuration.
     fn drain(&mut self, now: WallTime, out: &mut StageOutput);
 
-    /// Gives memory back: called when reserved memory passes a rung (70, 80, 85, 90, 95 %) of the class. Default: nothing.
+    /// Gives memory back: called when reserved memory passes a rung of its class (70, 80, 85, 90, 95, 100 %). Default: nothing.
     fn relieve(&mut self, _percent: u8, _now: WallTime, _out: &mut StageOutput) {}
 }
 

@@ -162,7 +162,7 @@ impl<'a> StructWalk<'a> {
         let walk = StructWalk { entries, next: 0, squashed, squash, whole: whole_for_walk, current: Current::None };
         let result = visitor.visit_map(walk).map_err(|error| {
             let value = error.missing().and_then(|field| map?.get(field)).map(|entry| &entry.value);
-            if value.is_some_and(|value| whole.context.is_reported(value)) { error.silence() } else { error }
+            if value.is_some_and(|value| whole.context.is_blank(value)) { error.silence() } else { error }
         });
         // After any other error the squashed fields have not all been asked yet; there will be another round.
         let complete = result.as_ref().map_or_else(|error| error.missing().is_some(), |_| true);
@@ -186,7 +186,8 @@ impl<'de> MapAccess<'de> for StructWalk<'_> {
         while let Some((key, entry)) = self.entries.get(self.next) {
             self.next += 1;
             let switch = self.whole.toggled && *key == "enabled";
-            if switch || self.whole.context.is_blank(&entry.value) {
+            let context = self.whole.context;
+            if switch || context.is_blank(&entry.value) || context.is_default(key, &entry.value) {
                 continue;
             }
             self.current = Current::Entry(key, entry);

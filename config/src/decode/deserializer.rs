@@ -1,13 +1,13 @@
 //! serde's view of a node.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use serde::de::value::StrDeserializer;
 use serde::de::{self, IntoDeserializer as _, Visitor};
 
 use super::access::{self, MapWalk, SeqWalk, SplitWalk, StructWalk};
-use super::error::{Blame, Error, Reason, Segment, UnknownField, path_text};
+use super::error::{Blame, Error, Reason, Segment, UnknownField, path_text, pattern};
 use super::scalar;
 use super::values::{BYTE_SIZE, DURATION, RAW_NODE, TOGGLE};
 use crate::tree::{Map, Node, Value};
@@ -15,8 +15,10 @@ use crate::tree::{Map, Node, Value};
 /// What one decode remembers from round to round.
 #[derive(Default)]
 pub(crate) struct Context {
-    /// Values to leave out, and whether an error was reported for them.
-    blanked: RefCell<HashMap<*const Node, bool>>,
+    /// Values to leave out because an error was reported for them.
+    blanked: RefCell<HashSet<*const Node>>,
+    /// Fields whose nulls keep the default.
+    null_fields: RefCell<HashSet<String>>,
     unknown: RefCell<Vec<UnknownField>>,
     path: RefCell<Vec<Segment>>,
 }
@@ -25,19 +27,28 @@ impl Context {
     /// Leaves a value out of the next round. False if there is nothing to leave out.
     pub(crate) fn blank(&self, blame: Blame) -> bool {
         match blame {
-            Blame::Value(address) => self.blanked.borrow_mut().insert(address, true).is_none(),
-            Blame::NullField(address) => self.blanked.borrow_mut().insert(address, false).is_none(),
-            Blame::Root => false,
+            Blame::Value(address) => self.blanked.borrow_mut().insert(address),
+            Blame::NullField | Blame::Root => false,
         }
     }
 
     pub(crate) fn is_blank(&self, node: &Node) -> bool {
-        self.blanked.borrow().contains_key(&std::ptr::from_ref(node))
+        self.blanked.borrow().contains(&std::ptr::from_ref(node))
     }
 
-    /// Whether an error of this very value was reported.
-    pub(crate) fn is_reported(&self, node: &Node) -> bool {
-        self.blanked.borrow().get(&std::ptr::from_ref(node)) == Some(&true)
+    /// From now on nulls of the field are left out.
+    pub(crate) fn null_keeps_default(&self, pattern: String) -> bool {
+        self.null_fields.borrow_mut().insert(pattern)
+    }
+
+    /// Whether this entry of the current struct is a null to leave out.
+    pub(crate) fn is_default(&self, key: &str, node: &Node) -> bool {
+        if !node.is_null() || self.null_fields.borrow().is_empty() {
+            return false;
+        }
+        let field = Segment::Field(key.to_owned());
+        let pattern = pattern(self.path.borrow().iter().chain([&field]));
+        self.null_fields.borrow().contains(&pattern)
     }
 
     pub(crate) fn enter(&self, segment: Segment) {

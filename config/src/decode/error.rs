@@ -42,8 +42,8 @@ pub(crate) enum Reason {
 pub(crate) enum Blame {
     /// The value at this address failed.
     Value(*const Node),
-    /// The value at this address is a null that keeps the field's default.
-    NullField(*const Node),
+    /// A null that keeps the field's default; the field is [`Error::pattern`].
+    NullField,
     /// Nothing to leave out: the root itself failed.
     Root,
 }
@@ -88,7 +88,7 @@ impl Error {
 
     /// Whether there is something to report.
     pub(crate) fn is_news(&self) -> bool {
-        !self.silent && !matches!(self.blame(), Blame::NullField(_))
+        !self.silent && !matches!(self.blame(), Blame::NullField)
     }
 
     /// The innermost place wins.
@@ -108,7 +108,7 @@ impl Error {
         self = self.at(value);
         let null = matches!(*self.reason, Reason::NullField);
         let address = std::ptr::from_ref(value);
-        self.blame.get_or_insert(if null { Blame::NullField(address) } else { Blame::Value(address) });
+        self.blame.get_or_insert(if null { Blame::NullField } else { Blame::Value(address) });
         self.path.push(segment);
         self
     }
@@ -122,6 +122,11 @@ impl Error {
 
     pub(crate) fn blame(&self) -> Blame {
         self.blame.unwrap_or(Blame::Root)
+    }
+
+    /// The field with list indexes and map keys left out: all such fields have the same type.
+    pub(crate) fn pattern(&self) -> String {
+        pattern(self.path.iter().rev())
     }
 
     pub(crate) fn diagnostic(self, root: &Node) -> Diagnostic {
@@ -156,6 +161,15 @@ impl Error {
             _ => diagnostic,
         }
     }
+}
+
+/// `actions.*.key`: the path of a field whatever the indexes and keys.
+pub(crate) fn pattern<'a>(segments: impl Iterator<Item = &'a Segment>) -> String {
+    let names = segments.map(|segment| match segment {
+        Segment::Field(name) => name.as_str(),
+        Segment::Key(_) | Segment::Index(_) => "*",
+    });
+    names.collect::<Vec<_>>().join(".")
 }
 
 /// `protocols.grpc`, `actions[0].key`, `attributes[http.method]`, as upstream's decoder prints paths.

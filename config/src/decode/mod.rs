@@ -31,11 +31,12 @@ pub use problems::Problems;
 pub use values::{ByteSize, GoDuration, Headers, Secret, Toggle};
 
 use deserializer::{Context, NodeDeserializer};
+use error::Blame;
 
 /// Findings reported for one component.
 pub const MAX_ERRORS: usize = 100;
-/// Decodes of one node: each leaves out one more value that failed or was null.
-const MAX_ROUNDS: usize = 2_000;
+/// Decodes of one node: each leaves out one more value that failed, or the nulls of one more field.
+const MAX_ROUNDS: usize = 1_000;
 
 /// Decodes a node.
 ///
@@ -52,10 +53,14 @@ pub fn decode<T: DeserializeOwned>(node: &Node) -> Result<T, Vec<Diagnostic>> {
             Ok(_) => break,
             Err(error) => {
                 let blame = error.blame();
+                let again = match blame {
+                    Blame::NullField => context.null_keeps_default(error.pattern()),
+                    _ => context.blank(blame),
+                };
                 if error.is_news() {
                     found.push(error.diagnostic(node));
                 }
-                if found.len() >= MAX_ERRORS || !context.blank(blame) {
+                if found.len() >= MAX_ERRORS || !again {
                     break;
                 }
             }
@@ -63,7 +68,7 @@ pub fn decode<T: DeserializeOwned>(node: &Node) -> Result<T, Vec<Diagnostic>> {
     }
     found.truncate(MAX_ERRORS);
     if found.is_empty() {
-        found.push(Diagnostic::new("E0101", "too many null values").at(&node.origin));
+        found.push(Diagnostic::new("E0101", prefixed(node.label(), "too many null values")).at(&node.origin));
     }
     sort(&mut found);
     Err(found)

@@ -45,6 +45,24 @@ impl<'n> Problems<'n> {
         &mut self.found[last]
     }
 
+    /// An error inside the text of the field at `path`, such as in an expression: `offset` and `len` count bytes of
+    /// its value.
+    pub fn error_within(
+        &mut self,
+        code: &'static str,
+        path: &str,
+        offset: usize,
+        len: usize,
+        text: &str,
+    ) -> &mut Diagnostic {
+        let inside = self.node.find(path).and_then(|node| Some(node.origin.within(node.text()?, offset, len)));
+        let diagnostic = self.add(code, path, text);
+        if inside.is_some() {
+            diagnostic.origin = inside;
+        }
+        diagnostic
+    }
+
     /// Whether an error was reported.
     pub fn has_errors(&self) -> bool {
         self.found.iter().any(Diagnostic::is_error)

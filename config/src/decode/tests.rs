@@ -129,6 +129,25 @@ fn null_is_zero_for_scalars_and_the_default_for_everything_else() {
 }
 
 #[test]
+fn nulls_in_a_long_list_do_not_use_up_the_rounds() {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Item {
+        tags: Vec<String>,
+        by_name: BTreeMap<String, Queue>,
+    }
+    #[derive(Deserialize)]
+    struct List {
+        items: Vec<Item>,
+    }
+    let item = "{tags: , by_name: {a: , b: {flush: }}}";
+    let node = parse(format!("items: [{}]", vec![item; 3_000].join(", ")).as_bytes()).unwrap();
+    let list: List = decode(&node).unwrap();
+    assert_eq!((list.items.len(), list.items[2_999].by_name.len()), (3_000, 2));
+    assert!(list.items[0].tags.is_empty());
+}
+
+#[test]
 fn squashed_fields_take_their_keys_from_the_enclosing_map() {
     let read = config("{endpoint: h:1, compression: zstd, queue_size: 3, flush: 1m30s, timeout: 300ms}");
     assert_eq!(read.client.endpoint, "h:1");
@@ -270,16 +289,18 @@ fn problems_point_at_the_field_and_name_the_block() {
     problems.error("sending_queue::queue_size", "`queue_size` must be positive");
     problems.error("actions::0::key", "bad key");
     problems.error("endpoint", "requires a non-empty \"endpoint\"");
-    problems.add("W0506", "sending_queue::nothing", "a warning");
+    problems.add("W0516", "sending_queue::nothing", "a warning");
+    problems.error_within("E0301", "actions::0::key", 0, 1, "unexpected token");
     assert!(problems.has_errors());
     let found: Vec<String> = problems.finish().unwrap_err().iter().map(ToString::to_string).collect();
     assert_eq!(
         found,
         [
             "<input>:1:1: exporters::otlp_grpc/2: requires a non-empty \"endpoint\" [E0105]",
-            "<input>:1:1: exporters::otlp_grpc/2::sending_queue: a warning [W0506]",
+            "<input>:1:1: exporters::otlp_grpc/2::sending_queue: a warning [W0516]",
             "<input>:2:15: exporters::otlp_grpc/2::sending_queue: `queue_size` must be positive [E0105]",
             "<input>:4:10: exporters::otlp_grpc/2::actions::0: bad key [E0105]",
+            "<input>:4:10: exporters::otlp_grpc/2::actions::0: unexpected token [E0301]",
         ]
     );
 }

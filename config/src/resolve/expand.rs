@@ -9,15 +9,12 @@ use super::uri::{Found, Uri, find_reference};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Origin, Source, Via};
 use crate::tree::{Node, Value};
-use crate::yaml::{MAX_BYTES, MAX_DEPTH, MAX_NODES};
+use crate::yaml::{MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_REPEATED_BYTES};
 
 /// Rounds of expansion of one value, as upstream.
 const MAX_ROUNDS: usize = 1000;
 /// References expanded in one document: keeps mutually recursive references from running for ever.
 const MAX_REFERENCES: usize = 20_000;
-/// Bytes all expansions of one document may produce together.
-const MAX_EXPANDED_BYTES: usize = 16 * MAX_BYTES;
-
 /// Expands a merged document in place. Findings go to `found`; a value that failed becomes null.
 pub(crate) struct Expander<'a> {
     sources: &'a dyn Sources,
@@ -161,6 +158,10 @@ impl<'a> Expander<'a> {
             return Err(Box::new(Diagnostic::new("E0402", text).at(origin).help("write $$ for a literal $")));
         }
         if let Some(known) = self.cache.get(&full) {
+            self.bytes = self.bytes.saturating_add(known.text.len());
+            if self.bytes > MAX_REPEATED_BYTES {
+                return Err(Box::new(recursion(origin)));
+            }
             let known = known.clone();
             self.report(&known, reference, origin, path);
             return Ok(known);
@@ -176,7 +177,7 @@ impl<'a> Expander<'a> {
     fn spend(&mut self, text: &str, reference: &str, value: &str, origin: &Origin) -> Step<()> {
         let size = text.len().saturating_add(text.matches(reference).count().saturating_mul(value.len()));
         self.bytes = self.bytes.saturating_add(size);
-        if size > MAX_BYTES || self.bytes > MAX_EXPANDED_BYTES {
+        if size > MAX_BYTES || self.bytes > MAX_REPEATED_BYTES {
             return Err(Box::new(recursion(origin)));
         }
         Ok(())

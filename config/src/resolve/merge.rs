@@ -2,6 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::tree::{Entry, Map, Node, Value};
+use crate::yaml::MAX_DEPTH;
 
 /// Merges `later` over `base`. A null that erases a map is reported (W0515).
 pub(crate) fn merge(base: &mut Node, later: Node, path: &str, append: bool, warnings: &mut Vec<Diagnostic>) {
@@ -59,11 +60,18 @@ fn same_text(a: &Node, b: &Node) -> bool {
 }
 
 /// Splits keys such as `exporters::debug::verbosity` into nested maps, as upstream does with every source. Keys with
-/// an empty part (`::1`) are left alone, and so is everything inside lists.
+/// an empty part (`::1`) or too many parts are left alone, and so is everything inside lists.
 pub(crate) fn unflatten(node: &mut Node) {
+    unflatten_at(node, 0);
+}
+
+fn unflatten_at(node: &mut Node, depth: usize) {
     let origin = node.origin.clone();
     let Value::Map(map) = &mut node.value else { return };
-    let flat = |key: &str| key.contains("::") && key.split("::").all(|part| !part.trim().is_empty());
+    let flat = |key: &str| {
+        let parts = key.split("::").take(MAX_DEPTH).count();
+        parts > 1 && depth + parts < MAX_DEPTH && key.split("::").all(|part| !part.trim().is_empty())
+    };
     if map.keys().any(|key| flat(key)) {
         let mut nested = Node::new(Value::Map(Map::new()), origin);
         for (key, entry) in std::mem::take(map) {
@@ -83,7 +91,7 @@ pub(crate) fn unflatten(node: &mut Node) {
     }
     if let Value::Map(map) = &mut node.value {
         for entry in map.values_mut() {
-            unflatten(&mut entry.value);
+            unflatten_at(&mut entry.value, depth + 1);
         }
     }
 }

@@ -226,3 +226,26 @@ fn a_value_from_a_variable_is_never_printed() {
     assert!(text.contains("the value comes from ${env:PW}"), "{text}");
     assert!(text.contains("assuming string type since contents are not valid YAML"), "{text}");
 }
+
+#[test]
+fn repeating_a_big_text_is_bounded() {
+    let big = "x".repeat(1 << 20);
+    let list = |count| format!("k: [{}]\n", vec!["'${file:big}'"; count].join(", "));
+    let run = |count| {
+        let sources = FixedSources::default().file("big", &big).file("a.yaml", &list(count));
+        resolve(&configs(&["a.yaml"]), &sources).map(|_| ()).map_err(|found| found[0].code)
+    };
+    assert_eq!(run(10), Ok(()));
+    assert_eq!(run(100), Err("E0403"));
+    let aliases = format!("a: &a {big}\nb: [{}]\n", vec!["*a"; 100].join(", "));
+    assert_eq!(yaml::parse(aliases.as_bytes()).unwrap_err().code, "E0005");
+}
+
+#[test]
+fn a_key_of_very_many_parts_does_not_nest_without_bound() {
+    let key = vec!["a"; 100_000].join("::");
+    let sources = FixedSources::default().file("a.yaml", &format!("? {key}\n: b\nc::d: {{e::f: g}}\n"));
+    let root = resolve(&configs(&["a.yaml"]), &sources).unwrap().root;
+    assert!(root.size().depth <= yaml::MAX_DEPTH);
+    assert!(root.get("c").unwrap().get("d").unwrap().get("e").unwrap().get("f").is_some());
+}

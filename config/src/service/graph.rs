@@ -2,12 +2,14 @@
 //! finding at its place, in upstream's words.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::alias::{self, Kind};
 use crate::diagnostic::Diagnostic;
 use crate::ids::{ComponentId, Signal};
 use crate::quote;
 use crate::service::{Component, Gates, Pipeline, Reference, Service};
+use crate::source::Origin;
 use crate::suggest::nearest;
 use crate::tree::{Map, Node};
 
@@ -50,6 +52,10 @@ pub(super) fn check(service: &Service, root: &Node, gates: Gates, found: &mut Ve
     half_used(service, found);
 }
 
+fn same_place(a: &Origin, b: &Origin) -> bool {
+    Arc::ptr_eq(&a.source, &b.source) && a.span == b.span
+}
+
 fn is_empty(node: Option<&Node>) -> bool {
     node.is_none_or(|node| node.is_null() || node.as_map().is_some_and(Map::is_empty))
 }
@@ -84,7 +90,7 @@ fn check_pipeline(service: &Service, pipeline: &Pipeline, root: &Node, gates: Ga
     // A list that was written but whose items were refused has been reported already.
     let written = |list: &str| {
         let pipelines = root.get("service").and_then(|service| service.get("pipelines"))?;
-        let node = pipelines.as_map()?.iter().find(|(_, entry)| entry.key.span == pipeline.key.span)?.1;
+        let node = pipelines.as_map()?.iter().find(|(_, entry)| same_place(&entry.key, &pipeline.key))?.1;
         Some(!node.value.get(list)?.is_null() && node.value.get(list)?.as_seq().is_none_or(|items| !items.is_empty()))
     };
     for (list, ends, word) in

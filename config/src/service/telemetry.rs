@@ -301,7 +301,7 @@ pub(super) fn read(node: &Node, found: &mut Vec<Diagnostic>) -> Telemetry {
                 let prometheus = Some(PrometheusReader { host, port, ..PrometheusReader::default() });
                 let pull = Some(Pull { exporter: PullExporter { prometheus } });
                 metrics.readers = vec![Reader { pull, periodic: None }];
-                problems.add("W0506", "metrics::address", "`address` was replaced by a pull reader").help =
+                problems.add("W0516", "metrics::address", "`address` was replaced by a pull reader").help =
                     Some(format!("readers: [{{pull: {{exporter: {{prometheus: {{host, port}}}}}}}}] on {address}"));
             }
             None => {
@@ -325,7 +325,7 @@ pub(super) fn read(node: &Node, found: &mut Vec<Diagnostic>) -> Telemetry {
     }
     if telemetry.resource.legacy {
         let text = "attributes directly under `resource` are the old form";
-        problems.add("W0506", "resource", text).help =
+        problems.add("W0516", "resource", text).help =
             Some("write resource: {attributes: [{name: …, value: …}]}".to_owned());
     }
     found.extend(problems.into_diagnostics());

@@ -1,8 +1,11 @@
 //! The spine: the log between receiving and delivering.
 //!
 //! A request is appended once, for all destinations that need it, and every destination reads with a cursor of its own.
-//! In memory the log is a byte-bounded queue; the journal implements the same trait on disk.
+//! In memory the log is [`memory::MemorySpine`]; the journal implements the same trait on disk.
 
+pub mod memory;
+
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -88,13 +91,42 @@ pub struct Record {
     pub routes: RouteSet,
 }
 
-/// A kept record, as a destination reads it. Clones share everything.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub seq: Seq,
-    pub batch: Arc<Redacted<Batch>>,
-    /// When it was appended. For derived records: when their input arrived.
-    pub ingest: Arrival,
+/// A kept record, as a destination reads it. Clones share everything; its room in the log is free when the last is dropped.
+#[derive(Clone)]
+pub struct Entry(Arc<Kept>);
+
+struct Kept {
+    seq: Seq,
+    batch: Redacted<Batch>,
+    ingest: Arrival,
+    /// What the spine gets back when nobody needs the entry any more.
+    _hold: Box<dyn Any + Send + Sync>,
+}
+
+impl Entry {
+    /// An entry of a spine. `hold` is dropped with the last clone.
+    pub fn new(seq: Seq, batch: Redacted<Batch>, ingest: Arrival, hold: Box<dyn Any + Send + Sync>) -> Self {
+        Entry(Arc::new(Kept { seq, batch, ingest, _hold: hold }))
+    }
+
+    pub fn seq(&self) -> Seq {
+        self.0.seq
+    }
+
+    pub fn batch(&self) -> &Redacted<Batch> {
+        &self.0.batch
+    }
+
+    /// When the request arrived; for derived records, that of the context they were emitted with.
+    pub fn ingest(&self) -> Arrival {
+        self.0.ingest
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entry({}, {} {})", self.0.seq.0, self.0.batch.items(), self.0.batch.signal().items())
+    }
 }
 
 /// How a destination is done with an entry. The parts add up to the entry's items.
@@ -136,7 +168,9 @@ pub struct ReadLimit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
     pub records: usize,
-    pub items: usize,
+    /// By signal.
+    pub items: [usize; 3],
+    /// Uncompressed OTLP.
     pub bytes: usize,
     /// The oldest entry, and when it came in.
     pub oldest: Option<(Seq, Arrival)>,
@@ -155,7 +189,8 @@ pub struct DestinationSpec {
 }
 
 /// What happens to new data at the quota of a destination.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnQuota {
     /// The whole request is refused, retryably, before anything of it is kept.
     #[default]
@@ -164,6 +199,17 @@ pub enum OnQuota {
     DropOldest,
     /// The new entry is not kept for this destination. Needs `loss_tolerant`.
     DropNewest,
+}
+
+impl OnQuota {
+    /// The word in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            OnQuota::Reject => "reject",
+            OnQuota::DropOldest => "drop_oldest",
+            OnQuota::DropNewest => "drop_newest",
+        }
+    }
 }
 
 /// When a stage's cursor may pass an entry.
@@ -179,7 +225,7 @@ pub enum CursorRule {
 pub trait Spine: Send + Sync {
     /// Keeps all records of one request, or none of them. `Ok` means safe in the sense of the spine's mode. The append goes
     /// on if the future is dropped. Records without routes are not kept.
-    fn append(&self, records: Vec<Record>) -> BoxFuture<'_, Result<Option<SeqRange>, Refusal>>;
+    fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>>;
 
     /// Keeps the output of a stage and moves its cursor, in one commit: `done` are the entries that the cursor passes, each
     /// with its completion. Derived records have room of their own, which receivers never use.
@@ -188,20 +234,23 @@ pub trait Spine: Send + Sync {
         stage: Destination,
         done: Vec<(Seq, Completion)>,
         derived: Vec<Record>,
-    ) -> BoxFuture<'_, Result<Option<SeqRange>, Refusal>>;
+    ) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>>;
 
     /// The next entries for a destination, oldest first, at least one if there is any. An entry is handed out once until
     /// [`Spine::rewind`].
     fn read(&self, destination: Destination, limit: ReadLimit) -> Vec<Entry>;
 
     /// Completes when [`Spine::read`] has something to give.
-    fn readable(&self, destination: Destination) -> BoxFuture<'_, ()>;
+    fn readable(&self, destination: Destination) -> BoxFuture<'static, ()>;
 
     /// Completes after the next release of room, for whoever was refused.
-    fn released(&self) -> BoxFuture<'_, ()>;
+    fn released(&self) -> BoxFuture<'static, ()>;
 
     /// The destination is done with an entry, in any order. Unknown or completed entries are ignored.
     fn complete(&self, destination: Destination, seq: Seq, completion: Completion);
+
+    /// Drops everything a destination still needs; gives the number of items.
+    fn discard(&self, destination: Destination, reason: Reason) -> usize;
 
     /// Hands out again what was read and not completed: the reader starts over.
     fn rewind(&self, destination: Destination);

@@ -70,10 +70,18 @@ impl ProcessMetrics {
     /// Registers the metrics, to be refreshed before each scrape. Uptime counts from now.
     pub fn install(telemetry: &Telemetry, process: Arc<dyn Process>, clock: Arc<dyn Clock>) {
         telemetry.describe("otelcol_process_uptime", Some(Unit::Seconds), "Uptime of the process");
-        telemetry.describe("otelcol_process_cpu_seconds", Some(Unit::Seconds), "Total CPU user and system time in seconds");
-        telemetry.describe("otelcol_process_memory_rss", Some(Unit::Bytes), "Total physical memory (resident set size)");
+        telemetry.describe(
+            "otelcol_process_cpu_seconds",
+            Some(Unit::Seconds),
+            "Total CPU user and system time in seconds",
+        );
+        telemetry.describe(
+            "otelcol_process_memory_rss",
+            Some(Unit::Bytes),
+            "Total physical memory (resident set size)",
+        );
         // Expected by upstream's dashboards. Our rendering cannot fail, so it stays zero.
-        telemetry.counter("promhttp_metric_handler_errors_total", &[("cause", "encoding")]);
+        telemetry.counter("promhttp_metric_handler_errors_total", &[("cause", "encoding")]).increment(0);
         let metrics = ProcessMetrics {
             started: clock.now(),
             uptime: telemetry.total("otelcol_process_uptime", &[]),

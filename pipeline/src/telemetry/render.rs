@@ -24,12 +24,7 @@ pub struct Naming {
 
 impl Default for Naming {
     fn default() -> Self {
-        Naming {
-            without_type_suffix: true,
-            without_units: true,
-            resource: Vec::new(),
-            constant_labels: Vec::new(),
-        }
+        Naming { without_type_suffix: true, without_units: true, resource: Vec::new(), constant_labels: Vec::new() }
     }
 }
 

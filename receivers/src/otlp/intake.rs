@@ -9,10 +9,10 @@ use sluice_net::compression::{DecompressError, DecompressLimits};
 use sluice_net::listen::{Peer, RequestHead};
 use sluice_net::{Encoding, Exhausted, MustFinish};
 use sluice_pdata::{Signal, canonical, framing, json, schema};
-use sluice_pipeline::context::{Arrival, Metadata, Tenant, Transport};
+use sluice_pipeline::context::{Metadata, Tenant, Transport};
 use sluice_pipeline::outcome::{Refusal, SizeLimit, retry_delay};
 use sluice_pipeline::receiver::Ingress;
-use sluice_pipeline::telemetry::ReceiverCounters;
+use sluice_pipeline::telemetry::ReceiverMetrics;
 use sluice_pipeline::{Accepted, Batch, ComponentId, Context};
 
 /// Limits on content (security §6).
@@ -37,7 +37,7 @@ pub(super) struct Intake {
     pub(super) receiver: ComponentId,
     pub(super) transport: Transport,
     pub(super) limits: Limits,
-    pub(super) counters: ReceiverCounters,
+    pub(super) metrics: ReceiverMetrics,
 }
 
 /// How a body is encoded.
@@ -48,21 +48,53 @@ pub(super) enum Format {
 }
 
 impl Intake {
-    /// Brings a body through the pipelines.
+    /// Brings a body through the pipelines, and counts what became of it.
     pub(super) async fn take(
         &self,
         signal: Signal,
         head: &RequestHead,
-        mut body: Body,
+        body: Body,
         format: Format,
         must_finish: &MustFinish,
     ) -> Result<Accepted, Refusal> {
+        // The body, and with it the reservation, lives until the batch is accepted or refused.
+        let mut body = body;
+        let batch = match self.read(signal, head, &mut body, format).await {
+            Ok(batch) => batch,
+            Err(refusal) => {
+                self.count_refusal(signal, &refusal);
+                return Err(refusal);
+            }
+        };
+        let items = batch.items();
+        // From here on the append may have begun: losing the client no longer stops it.
+        must_finish.set();
+        let outcome = self.ingress.consume(batch).await;
+        match &outcome {
+            Ok(accepted) => {
+                let rejected = accepted.partial.as_ref().map_or(0, |partial| partial.rejected);
+                self.metrics.accepted(signal, items.saturating_sub(rejected as usize));
+            }
+            Err(refusal) => self.metrics.refused(signal, items, refusal),
+        }
+        outcome
+    }
+
+    /// Decompresses, converts and checks a body.
+    async fn read(
+        &self,
+        signal: Signal,
+        head: &RequestHead,
+        body: &mut Body,
+        format: Format,
+    ) -> Result<Batch, Refusal> {
         let limits = DecompressLimits { max_bytes: self.limits.decompressed_bytes, ..DecompressLimits::default() };
         let plain = body.decompressed(&limits).await.map_err(|error| refusal(error, body.bytes.len()))?;
         let (bytes, as_it_came) = match format {
             Format::Protobuf => (plain, true),
             Format::Json => {
-                let wire = json::read(signal, &plain).map_err(|error| Refusal::Malformed { message: error.to_string() })?;
+                let wire =
+                    json::read(signal, &plain).map_err(|error| Refusal::Malformed { message: error.to_string() })?;
                 (Bytes::from(wire), false)
             }
         };
@@ -84,16 +116,7 @@ impl Intake {
         if as_it_came && let Some(encoding) = body.encoding {
             batch = batch.with_compressed(encoding_of(encoding), body.bytes.clone());
         }
-        must_finish.set();
-        let outcome = self.ingress.consume(batch).await;
-        match &outcome {
-            Ok(accepted) => {
-                let rejected = accepted.partial.as_ref().map_or(0, |partial| partial.rejected);
-                self.counters.accepted(signal, found.items as u64 - rejected.min(found.items as u64));
-            }
-            Err(refusal) => self.counters.refused(signal, found.items as u64, refusal.cause()),
-        }
-        outcome
+        Ok(batch)
     }
 
     /// How long the sender of a refused request is asked to wait.
@@ -102,8 +125,8 @@ impl Intake {
     }
 
     /// Counts a request that was refused before its items were known.
-    pub(super) fn count_refusal(&self, refusal: &Refusal) {
-        self.counters.request_refused(refusal.cause());
+    pub(super) fn count_refusal(&self, signal: Signal, refusal: &Refusal) {
+        self.metrics.refused(signal, 0, refusal);
     }
 
     fn context(&self, head: &RequestHead) -> Context {
@@ -114,7 +137,7 @@ impl Intake {
             identity: None,
             tenant: Tenant::default(),
             metadata: Metadata::collect(&self.ingress.metadata_keys, headers),
-            arrival: Arrival { monotonic: clock.monotonic(), wall: clock.wall() },
+            arrival: clock.arrival(),
             receiver: self.receiver.clone(),
             transport: self.transport,
         }
@@ -123,7 +146,7 @@ impl Intake {
 
 fn peer(peer: &Peer) -> Option<SocketAddr> {
     match peer {
-        Peer::Tcp(address) => Some(*address),
+        Peer::Ip(address) => Some(*address),
         _ => None,
     }
 }

@@ -11,8 +11,27 @@ mod intake;
 mod receiver;
 mod reserve;
 
-#[cfg(test)]
-mod tests;
-
-pub use config::{Config, GrpcServer, HttpServer, Keepalive, KeepaliveEnforcement, KeepaliveServer, Protocols, ServerTls};
+pub use config::{Config, GrpcProtocol, HttpProtocol, Protocols};
 pub use receiver::OtlpReceiver;
+
+use std::sync::Arc;
+
+use sluice_pipeline::Error;
+use sluice_pipeline::component::{Environment, Stability};
+use sluice_pipeline::factory::{Factory, Meta, Receivers};
+use sluice_pipeline::receiver::Receiver;
+
+/// Makes `otlp` receivers.
+pub struct OtlpFactory;
+
+impl Factory<Receivers> for OtlpFactory {
+    type Config = Config;
+
+    fn meta(&self) -> Meta {
+        Meta::new("otlp", Stability::Beta)
+    }
+
+    fn build(&self, config: &Config, environment: Environment) -> Result<Arc<dyn Receiver>, Error> {
+        Ok(Arc::new(OtlpReceiver::new(config.clone(), &environment)))
+    }
+}

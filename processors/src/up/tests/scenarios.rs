@@ -304,6 +304,25 @@ fn t23_jumps_of_the_wall_clock_and_a_suspended_machine_make_no_0() {
 }
 
 #[test]
+fn a_push_lost_while_the_machine_was_suspended_makes_no_0_even_if_no_loss_is_tolerated() {
+    let suspensions: [fn(&mut World); 2] = [|world| world.unix += secs(600), |world| world.sleep(secs(600))];
+    for suspend in suspensions {
+        let mut world = World::new(&APP.replace("ingest", "tolerated_losses: 0, ingest"));
+        world.sync(&["a:1"]);
+        world.push(&app("a:1"));
+        world.run_until(secs(50));
+        suspend(&mut world);
+        world.tick();
+        let next = world.mono + secs(55);
+        world.run_until(next);
+        world.push(&app("a:1"));
+        world.run_until(next + secs(60));
+        assert!(world.up("a:1").iter().all(|(_, value)| *value == Some(1.0)), "{:?}", world.up("a:1"));
+        assert!(world.written_at.last() > Some(&next));
+    }
+}
+
+#[test]
 fn t24_the_end_of_a_job_is_a_marker_and_no_0() {
     let ephemeral = APP.replace("expected", "expect: ephemeral, expected");
     let mut world = World::new(&ephemeral);
