@@ -25,4 +25,5 @@ pub fn register(registry: &mut Registry<Processors>) {
     registry.register(batch::BatchFactory);
     registry.register(filter::FilterFactory);
     registry.register(memory_limiter::MemoryLimiterFactory);
+    registry.register(redaction::RedactionFactory);
 }

@@ -30,7 +30,6 @@ impl Plan {
 
     fn add(&mut self, index: usize, hooks: Hooks, signal: Signal) {
         self.end = index + 1;
-        self.strips_request |= hooks.strips_request;
         let levels = [
             (hooks.resource, &mut self.resource),
             (hooks.scope, &mut self.scope),
@@ -66,6 +65,7 @@ impl<C: ?Sized> Chain<C> {
             }
             if let Some(plan) = plans.last_mut() {
                 plan.add(index, hooks, signal);
+                plan.strips_request |= step.strips_request();
             }
             changed = changed.max(hooks.changes);
         }

@@ -35,8 +35,6 @@ pub struct Hooks {
     /// Only for metrics.
     pub metric: bool,
     pub item: bool,
-    /// Fields of the request itself other than its resources are left out: no hook sees them.
-    pub strips_request: bool,
     /// The innermost level at which the step drops or edits.
     pub changes: Option<Level>,
     /// The outermost level at which a hook looks at what lies inside its message, or has effects that presume that the
@@ -90,6 +88,12 @@ pub struct MetricHead<'a> {
 pub trait Step<C: ?Sized>: Send + Sync {
     /// Which hooks this step has for a signal. Called once, when the chain is built.
     fn hooks(&self, signal: Signal) -> Hooks;
+
+    /// Whether fields of the request itself other than its resources are left out: no hook sees them. Called once, when the
+    /// chain is built.
+    fn strips_request(&self) -> bool {
+        false
+    }
 
     /// Called at the start of each walk with the whole batch, for prefilters and to gather effects.
     fn begin(&self, _signal: Signal, _batch: &[u8]) -> Option<Box<dyn BatchState>> {

@@ -269,9 +269,9 @@ impl Engine {
         self.sources.iter().filter_map(|source| source.detector.map(|detector| detector.spec().id))
     }
 
-    /// Patterns without a literal, which search every value: the field and index to warn of.
+    /// Patterns without a literal, which search every value, by where they are written.
     pub fn slow_patterns(&self) -> impl Iterator<Item = &str> + '_ {
-        self.slow.iter().map(|&number| self.sources[self.patterns[usize::from(number)].source].id.as_str())
+        self.slow.iter().map(|&number| self.patterns[usize::from(number)].name.as_str())
     }
 
     /// The action on a finding of `source` at `place`.

@@ -353,7 +353,7 @@ impl Engine {
             counts.tally.slow_lane_bytes += (text.len() * self.slow.len()) as u64;
         }
         for &id in wanted.iter() {
-            let SourcePattern { pattern, source } = &self.patterns[usize::from(id)];
+            let SourcePattern { pattern, source, .. } = &self.patterns[usize::from(id)];
             let applies = match *source {
                 BLOCKED_VALUES => !place.is_identity() && !scratch.was_allowed,
                 source => self.scans(place) && self.in_scope(plan, source, place),

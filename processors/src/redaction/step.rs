@@ -242,10 +242,13 @@ impl<C: ?Sized> Step<C> for Redaction {
             scope: true,
             metric: true,
             item: true,
-            strips_request: !self.shared.engine.keeps_unknown_fields() && !self.shared.engine.is_dry_run(),
             changes: Some(Level::Item),
             observes: None,
         }
+    }
+
+    fn strips_request(&self) -> bool {
+        !self.shared.engine.keeps_unknown_fields() && !self.shared.engine.is_dry_run()
     }
 
     fn begin(&self, signal: Signal, batch: &[u8]) -> Option<Box<dyn BatchState>> {
