@@ -35,6 +35,13 @@ impl SignalConditions {
         }
     }
 
+    /// Whether some condition asks about the request.
+    pub(super) fn read_request(&self) -> bool {
+        let groups = [&self.resource, &self.scope, &self.metric, &self.item, &self.event];
+        let conditions = groups.into_iter().flatten().flat_map(Conditions::iter);
+        conditions.into_iter().any(|condition| condition.levels_read().contains(Context::Otelcol))
+    }
+
     /// Literals of which one must be inside an item for any of its conditions to hold; `None` if some condition may hold without.
     pub(super) fn item_literals(&self, item: Context) -> Option<Vec<Box<[u8]>>> {
         let mut literals = Vec::new();
