@@ -26,4 +26,5 @@ pub fn register(registry: &mut Registry<Processors>) {
     registry.register(filter::FilterFactory);
     registry.register(memory_limiter::MemoryLimiterFactory);
     registry.register(up::factory::UpFactory::default());
+    registry.register(redaction::RedactionFactory);
 }

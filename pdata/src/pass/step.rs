@@ -91,6 +91,12 @@ pub trait Step<C: ?Sized>: Send + Sync {
     /// Which hooks this step has for a signal. Called once, when the chain is built.
     fn hooks(&self, signal: Signal) -> Hooks;
 
+    /// Whether fields of the request itself other than its resources are left out: no hook sees them. Called once, when the
+    /// chain is built.
+    fn strips_request(&self) -> bool {
+        false
+    }
+
     /// Called at the start of each walk with the whole batch, for prefilters and to gather effects.
     fn begin(&self, _signal: Signal, _batch: &[u8]) -> Option<Box<dyn BatchState>> {
         None

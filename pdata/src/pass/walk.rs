@@ -296,7 +296,7 @@ impl Walk {
             }
             _ => {
                 frame.pos = record_end;
-                if rewritten {
+                if rewritten || env.plan.strips_request && envelope == Envelope::Request {
                     frame.delta -= field.end as isize;
                     self.out.cut(env.source, base, record_end);
                 }
