@@ -98,7 +98,7 @@ impl Table {
 }
 
 /// The messages below an item, in the order of [`TABLES`]; `Child` indexes into it.
-static MESSAGES: [(&schema::Message, Place); 20] = [
+static MESSAGES: [(&schema::Message, Place); 22] = [
     (&schema::RESOURCE, Place::Resource),
     (&schema::RESOURCE_SPANS, Place::Resource),
     (&schema::SCOPE, Place::Scope),
@@ -119,6 +119,9 @@ static MESSAGES: [(&schema::Message, Place); 20] = [
     (&schema::EXEMPLAR, Place::Exemplar),
     (&schema::ENTITY_REF, Place::Resource),
     (&schema::HISTOGRAM, Place::Metric),
+    // Without text of their own; walked, because their unknown fields can carry some.
+    (&schema::BUCKETS, Place::DataPoint),
+    (&schema::VALUE_AT_QUANTILE, Place::DataPoint),
 ];
 
 pub(super) static TABLES: LazyLock<Vec<Table>> =
@@ -140,7 +143,6 @@ fn table(message: &'static schema::Message, place: Place) -> Table {
             Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Action::Fixed64,
             Kind::Message(inner) if std::ptr::eq(inner, &schema::KEY_VALUE) => Action::KeyValue,
             Kind::Message(inner) if std::ptr::eq(inner, &schema::ANY_VALUE) => Action::AnyValue,
-            // Messages without text, such as buckets, are opaque: their unknown fields are out of reach of any text.
             Kind::Message(inner) => index_of(inner).map_or(Action::Opaque, Action::Child),
             _ if packed => Action::Packed(true),
             _ => Action::Varint,
