@@ -60,6 +60,8 @@ pub(super) struct Table {
     pub(super) entries: [Entry; 17],
     /// By one-byte tag: the entry of a field with the layout that the schema gives it.
     pub(super) by_tag: [Step; 128],
+    /// Number of the field that holds attributes; 0 if there is none.
+    pub(super) attributes: u32,
 }
 
 /// What to do behind a one-byte tag, in one small value.
@@ -172,7 +174,9 @@ fn table(message: &'static schema::Message, place: Place) -> Table {
         let child = if let Action::Child(child) = entry.action { child } else { 0 };
         by_tag[number << 3 | wire_type as usize] = Step { op, child, bit: entry.bit };
     }
-    Table { place, entries, by_tag }
+    let attributes =
+        (0..).zip(&entries).find(|(_, entry)| entry.action == Action::KeyValue).map_or(0, |(number, _)| number);
+    Table { place, entries, by_tag, attributes }
 }
 
 /// Index of the table for a root.
