@@ -8,6 +8,7 @@
 //! | [`prometheus_remote_write`] | Prometheus remote write |
 //! | [`nop`] | nothing |
 
+mod client;
 pub mod debug;
 pub mod delivery;
 pub mod nop;
@@ -20,5 +21,6 @@ use sluice_pipeline::factory::{Exporters, Registry};
 pub fn register(registry: &mut Registry<Exporters>) {
     registry.register(otlp::OtlpFactory);
     registry.register(debug::DebugFactory);
+    registry.register(prometheus_remote_write::RemoteWriteFactory);
     registry.register(nop::NopFactory);
 }
