@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`delivery`] | reading from the spine, merging, retrying: the same for every destination |
 //! | [`otlp`] | OTLP over gRPC |
+//! | [`prometheus_remote_write`] | Prometheus remote write |
 //! | [`nop`] | nothing |
 
 pub mod delivery;
 pub mod nop;
 pub mod otlp;
+pub mod prometheus_remote_write;
 
 use sluice_pipeline::factory::{Exporters, Registry};
 
