@@ -25,4 +25,6 @@ pub fn register(registry: &mut Registry<Processors>) {
     registry.register(batch::BatchFactory);
     registry.register(filter::FilterFactory);
     registry.register(memory_limiter::MemoryLimiterFactory);
+    registry.register(up::factory::UpFactory::default());
+    registry.register(redaction::RedactionFactory);
 }

@@ -78,6 +78,6 @@ impl Factory<Exporters> for RemoteWriteFactory {
 
     fn build(&self, config: &Config, environment: Environment) -> Result<ExporterKind, Error> {
         let exporter = RemoteWriteExporter::new(config, &environment)?;
-        Ok(ExporterKind::Destination(Arc::new(exporter), config.delivery()))
+        Ok(ExporterKind::Destination(Arc::new(exporter), Box::new(config.delivery())))
     }
 }

@@ -35,6 +35,13 @@ impl SignalConditions {
         }
     }
 
+    /// Whether some condition asks about the request.
+    pub(super) fn read_request(&self) -> bool {
+        let groups = [&self.resource, &self.scope, &self.metric, &self.item, &self.event];
+        let conditions = groups.into_iter().flatten().flat_map(Conditions::iter);
+        conditions.into_iter().any(|condition| condition.levels_read().contains(Context::Otelcol))
+    }
+
     /// Literals of which one must be inside an item for any of its conditions to hold; `None` if some condition may hold without.
     pub(super) fn item_literals(&self, item: Context) -> Option<Vec<Box<[u8]>>> {
         let mut literals = Vec::new();
@@ -180,7 +187,13 @@ impl Loader<'_, '_> {
         let text = error.to_string();
         match error.span() {
             Some(span) => {
-                self.problems.error_within("E0301", path, span.start, span.end.saturating_sub(span.start).max(1), &text);
+                self.problems.error_within(
+                    "E0301",
+                    path,
+                    span.start,
+                    span.end.saturating_sub(span.start).max(1),
+                    &text,
+                );
             }
             None => {
                 self.problems.add("E0301", path, &text);

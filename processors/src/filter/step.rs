@@ -1,17 +1,20 @@
 //! The fused step.
 
+use std::borrow::Cow;
+
 use memchr::memmem;
 use metrics::Counter;
 use sluice_config::Problems;
 use sluice_ottl::time::Time;
 use sluice_ottl::wire::{Metric, Request};
-use sluice_ottl::{Conditions, Context as Ottl, EvalError, WireRecord};
+use sluice_ottl::{Conditions, Context as Ottl, EvalError, Map, Value, WireRecord};
 use sluice_pdata::msg::Message;
 use sluice_pdata::pass::{BatchState, Cx, Hooks, Level, Step, Verdict};
 use sluice_pdata::tags::span;
 use sluice_pdata::{Error, Signal};
 use sluice_pipeline::Context;
 use sluice_pipeline::component::Environment;
+use sluice_pipeline::context::Transport;
 
 use super::config::Config;
 use super::groups::{SignalConditions, compile};
@@ -24,6 +27,8 @@ pub struct FilterStep {
     signals: [SignalConditions; 3],
     /// By signal: finders of literals without which no item condition holds.
     literals: [Option<Vec<memmem::Finder<'static>>>; 3],
+    /// Some condition asks about the request.
+    reads_request: bool,
     filtered: Option<Counter>,
     errors: Option<Counter>,
 }
@@ -52,7 +57,8 @@ impl FilterStep {
             )
         });
         let (filtered, errors) = counters.unzip();
-        FilterStep { signals, literals, filtered, errors }
+        let reads_request = signals.iter().any(SignalConditions::read_request);
+        FilterStep { signals, literals, reads_request, filtered, errors }
     }
 
     fn conditions(&self, signal: Signal) -> &SignalConditions {
@@ -97,12 +103,17 @@ impl State {
 }
 
 /// Evaluates the groups; the first that holds says yes.
-fn holds(
+fn holds<'r>(
     groups: &[Conditions],
-    record: &WireRecord<'_>,
+    record: WireRecord<'r>,
+    request: Option<&'r Request<'r>>,
     now: Time,
     state: Option<&mut State>,
 ) -> Result<bool, Error> {
+    let record = match request {
+        Some(request) => record.in_request(request),
+        None => record,
+    };
     let clock = move || now;
     let mut failed = 0;
     let mut note = |_: usize, error: &EvalError| {
@@ -111,7 +122,7 @@ fn holds(
     };
     let mut result = Ok(false);
     for group in groups {
-        match group.eval(record, &clock, &mut note) {
+        match group.eval(&record, &clock, &mut note) {
             Ok(false) => {}
             Ok(true) => {
                 result = Ok(true);
@@ -144,12 +155,8 @@ impl Step<Context> for FilterStep {
         let (resource, scope) = (!conditions.resource.is_empty(), !conditions.scope.is_empty());
         let metric = !conditions.metric.is_empty();
         let item = !conditions.item.is_empty() || !conditions.event.is_empty();
-        let changes = [
-            (item, Level::Item),
-            (metric, Level::Metric),
-            (scope, Level::Scope),
-            (resource, Level::Resource),
-        ];
+        let changes =
+            [(item, Level::Item), (metric, Level::Metric), (scope, Level::Scope), (resource, Level::Resource)];
         Hooks {
             resource,
             scope,
@@ -181,9 +188,9 @@ impl Step<Context> for FilterStep {
         envelope: &mut Message<'_>,
     ) -> Result<Verdict, Error> {
         let groups = &self.conditions(cx.signal).resource;
-        let request = request(cx.context);
-        let record = WireRecord::outer().in_resource(resource.bytes(), envelope.bytes()).in_request(&request);
-        holds(groups, &record, now(cx.context), cx.state()).map(verdict)
+        let request = request(cx.context, self.reads_request);
+        let record = WireRecord::outer().in_resource(resource.bytes(), envelope.bytes());
+        holds(groups, record, request.as_ref(), now(cx.context), cx.state()).map(verdict)
     }
 
     fn scope(
@@ -193,12 +200,9 @@ impl Step<Context> for FilterStep {
         envelope: &mut Message<'_>,
     ) -> Result<Verdict, Error> {
         let groups = &self.conditions(cx.signal).scope;
-        let request = request(cx.context);
-        let record = WireRecord::outer()
-            .in_resource(cx.resource, &[])
-            .in_scope(scope.bytes(), envelope.bytes())
-            .in_request(&request);
-        holds(groups, &record, now(cx.context), cx.state()).map(verdict)
+        let request = request(cx.context, self.reads_request);
+        let record = WireRecord::outer().in_resource(cx.resource, &[]).in_scope(scope.bytes(), envelope.bytes());
+        holds(groups, record, request.as_ref(), now(cx.context), cx.state()).map(verdict)
     }
 
     fn metric(
@@ -209,13 +213,12 @@ impl Step<Context> for FilterStep {
         whole: &[u8],
     ) -> Result<Verdict, Error> {
         let groups = &self.conditions(Signal::Metrics).metric;
-        let request = request(cx.context);
+        let request = request(cx.context, self.reads_request);
         let (kind, data) = sluice_pdata::view::data_member(whole)?;
         let record = WireRecord::metric(Metric::parts(metric.bytes(), kind, data))
             .in_resource(cx.resource, &[])
-            .in_scope(cx.scope, &[])
-            .in_request(&request);
-        holds(groups, &record, now(cx.context), cx.state()).map(verdict)
+            .in_scope(cx.scope, &[]);
+        holds(groups, record, request.as_ref(), now(cx.context), cx.state()).map(verdict)
     }
 
     fn item(&self, cx: &mut Cx<'_, Context>, item: &mut Message<'_>) -> Result<Verdict, Error> {
@@ -226,7 +229,7 @@ impl Step<Context> for FilterStep {
             return Ok(Verdict::Keep);
         }
         let conditions = self.conditions(cx.signal);
-        let request = request(cx.context);
+        let request = request(cx.context, self.reads_request);
         let now = now(cx.context);
         let (resource, scope) = (cx.resource, cx.scope);
         if !conditions.item.is_empty() {
@@ -239,8 +242,8 @@ impl Step<Context> for FilterStep {
                 }
                 (Signal::Metrics, None) => return Ok(Verdict::Keep),
             };
-            let record = record.in_resource(resource, &[]).in_scope(scope, &[]).in_request(&request);
-            if holds(&conditions.item, &record, now, cx.state())? {
+            let record = record.in_resource(resource, &[]).in_scope(scope, &[]);
+            if holds(&conditions.item, record, request.as_ref(), now, cx.state())? {
                 if let Some(state) = cx.state::<State>() {
                     state.dropped += 1;
                 }
@@ -248,7 +251,7 @@ impl Step<Context> for FilterStep {
             }
         }
         if !conditions.event.is_empty() {
-            self.events(cx, item, now, &request)?;
+            self.events(cx, item, now, request.as_ref())?;
         }
         Ok(Verdict::Keep)
     }
@@ -261,18 +264,16 @@ impl FilterStep {
         cx: &mut Cx<'_, Context>,
         item: &mut Message<'_>,
         now: Time,
-        request: &Request<'_>,
+        request: Option<&Request<'_>>,
     ) -> Result<(), Error> {
         let groups = &self.conditions(Signal::Traces).event;
         let whole = item.bytes().to_vec();
         item.index()?;
         let mut removed = Vec::new();
         for (index, (id, event)) in item.len_fields(span::EVENTS).enumerate() {
-            let record = WireRecord::span_event(&whole, event, index)
-                .in_resource(cx.resource, &[])
-                .in_scope(cx.scope, &[])
-                .in_request(request);
-            if holds(groups, &record, now, cx.state())? {
+            let record =
+                WireRecord::span_event(&whole, event, index).in_resource(cx.resource, &[]).in_scope(cx.scope, &[]);
+            if holds(groups, record, request, now, cx.state())? {
                 removed.push(id);
             }
         }
@@ -283,12 +284,29 @@ impl FilterStep {
     }
 }
 
-/// What conditions may ask of the request.
-fn request(_context: &Context) -> Request<'static> {
-    Request {
-        client_addr: sluice_ottl::Value::Nil,
-        auth_attributes: Default::default(),
-        client_metadata: Default::default(),
-        grpc_metadata: Default::default(),
+/// What conditions may ask of the request. `None` unless some condition does.
+fn request<'c>(context: &'c Context, wanted: bool) -> Option<Request<'c>> {
+    if !wanted {
+        return None;
     }
+    let client_addr = match context.peer {
+        Some(peer) => Value::string(peer.ip().to_string()),
+        None => Value::Nil,
+    };
+    let auth = context.identity.iter().flat_map(|identity| &identity.attributes);
+    let auth = auth.map(|(key, value)| (Cow::Borrowed(key.as_bytes()), Value::str(value.as_bytes()))).collect();
+    let mut metadata: Vec<(Cow<'c, [u8]>, Value<'c>)> = Vec::new();
+    for (key, _) in context.metadata.iter() {
+        if !metadata.iter().any(|(known, _)| **known == *key.as_bytes()) {
+            let values = context.metadata.get(key).map(|value| Value::str(value.as_bytes())).collect();
+            metadata.push((Cow::Borrowed(key.as_bytes()), Value::list(values)));
+        }
+    }
+    let grpc = if context.transport == Transport::GRPC { metadata.clone() } else { Vec::new() };
+    Some(Request {
+        client_addr,
+        auth_attributes: Map::Shared(auth),
+        client_metadata: Map::Shared(metadata.into()),
+        grpc_metadata: Map::Shared(grpc.into()),
+    })
 }
