@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod crafted;
+mod endpoint;
 mod laws;
 mod messages;
 mod model;
 mod read;
+mod sending;
