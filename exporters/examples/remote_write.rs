@@ -178,7 +178,7 @@ mod v2 {
         #[prost(int64, tag = "3")]
         pub start_timestamp: i64,
     }
-    #[derive(Clone, PartialEq, prost::Message)]
+    #[derive(Clone, Copy, PartialEq, prost::Message)]
     pub struct Metadata {
         #[prost(int32, tag = "1")]
         pub r#type: i32,
