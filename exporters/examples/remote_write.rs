@@ -134,6 +134,7 @@ fn request(instance: usize) -> ExportMetricsServiceRequest {
     }
 }
 
+#[inline(never)] // a name for profilers
 /// Nanoseconds a sample, and bytes a sample before and after compression.
 fn views<E: Encoder>(payloads: &[Vec<u8>], rounds: usize) -> (f64, f64) {
     let mut converter = Converter::<E>::new(Arc::new(Options::default()), LIMITS, Targets::default());

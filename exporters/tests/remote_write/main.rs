@@ -10,4 +10,5 @@ mod messages;
 mod model;
 mod prometheus;
 mod read;
+mod rules;
 mod sending;

@@ -139,6 +139,10 @@ pub trait Encoder: Send + Default {
     /// Adds a metadata entry.
     fn metadata_entry(&mut self, _family: &str, _metric_type: MetricType, _help: &[u8], _unit: &str) {}
 
+    /// Adds a series that differs from the one just added in its fourth piece of five and in its value, and has no
+    /// exemplars. Returns whether it did; if not, it must be added as a whole.
+    fn again(&mut self, extra: &[u8], value: f64) -> bool;
+
     /// What the request holds by now.
     fn content(&self) -> Content;
 
@@ -156,22 +160,35 @@ pub struct Exemplars<'e> {
     pub count: usize,
 }
 
-/// Appends the `Sample` of a series as its field 2.
-fn put_sample(out: &mut Vec<u8>, value: f64, stamp: &[u8]) {
-    let bits = value.to_bits();
-    if bits == 0 {
-        out.extend_from_slice(&[0x12, stamp.len() as u8]);
-    } else {
-        // 9 + 22 bytes at most: the length fits one byte.
-        out.extend_from_slice(&[0x12, stamp.len() as u8 + 9, 0x09]);
-        out.extend_from_slice(&bits.to_le_bytes());
-    }
+/// Appends the `Sample` of a series as its field 2. Returns where its value lies.
+#[inline]
+fn put_sample(out: &mut Vec<u8>, value: f64, stamp: &[u8]) -> usize {
+    // 9 + 22 bytes at most: the length fits one byte.
+    let mut head = [0x12, stamp.len() as u8 + 9, 0x09, 0, 0, 0, 0, 0, 0, 0, 0];
+    head[3..].copy_from_slice(&value.to_bits().to_le_bytes());
+    let at = out.len() + 3;
+    out.extend_from_slice(&head);
     out.extend_from_slice(stamp);
+    at
 }
 
 /// Size of what [`put_sample`] appends.
-fn sample_len(value: f64, stamp: &[u8]) -> usize {
-    if value.to_bits() == 0 { 2 + stamp.len() } else { 11 + stamp.len() }
+fn sample_len(stamp: &[u8]) -> usize {
+    11 + stamp.len()
+}
+
+/// Where the parts lie of a series that was just written, when another can be made from it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Template {
+    /// The message with its tag and length, and without.
+    start: usize,
+    body: usize,
+    /// The piece that varies.
+    extra: usize,
+    extra_len: usize,
+    /// The eight bytes of the value.
+    value: usize,
+    end: usize,
 }
 
 /// Appends a native histogram under `tag`: its content, then the timestamps.

@@ -3,8 +3,8 @@
 use sluice_pdata::wire::{put_varint, varint_len};
 
 use super::{
-    Content, Encoder, Exemplars, MetricType, Stamp, TimeOrder, Value, histogram_len, put_histogram, put_sample,
-    sample_len, utf8,
+    Content, Encoder, Exemplars, MetricType, Stamp, Template, TimeOrder, Value, histogram_len, put_histogram,
+    put_sample, sample_len, utf8,
 };
 
 /// `WriteRequest.timeseries`, `TimeSeries.labels`, `Label.name`, `Exemplar.labels`.
@@ -23,6 +23,7 @@ pub struct V1 {
     ordered: Vec<u8>,
     order: TimeOrder,
     content: Content,
+    template: Option<Template>,
 }
 
 impl Encoder for V1 {
@@ -60,30 +61,62 @@ impl Encoder for V1 {
     fn series(&mut self, labels: &[&[u8]], value: Value<'_>, stamp: &Stamp, exemplars: Exemplars<'_>, _: &[u8]) {
         self.order.note(stamp.timestamp, self.series.len());
         let value_len = match value {
-            Value::Sample(value) => sample_len(value, stamp.v1()),
+            Value::Sample(_) => sample_len(stamp.v1()),
             Value::Histogram(content) => histogram_len(content, stamp, false),
         };
         let len = labels.iter().map(|piece| piece.len()).sum::<usize>() + value_len + exemplars.bytes.len();
         let out = &mut self.series;
         out.reserve(len + 11);
+        let start = out.len();
         out.push(FIELD_1);
         put_varint(out, len as u64);
+        let body = out.len();
         for piece in labels {
             out.extend_from_slice(piece);
         }
         match value {
             Value::Sample(value) => {
-                put_sample(out, value, stamp.v1());
+                let value = put_sample(out, value, stamp.v1());
                 out.extend_from_slice(exemplars.bytes);
                 self.content.samples += 1;
+                self.template = match labels {
+                    [a, b, c, extra, _] if exemplars.count == 0 => {
+                        let at = body + a.len() + b.len() + c.len();
+                        Some(Template { start, body, extra: at, extra_len: extra.len(), value, end: out.len() })
+                    }
+                    _ => None,
+                };
             }
             Value::Histogram(content) => {
                 out.extend_from_slice(exemplars.bytes);
                 put_histogram(out, FIELD_4, content, stamp, false);
                 self.content.histograms += 1;
+                self.template = None;
             }
         }
         self.content.exemplars += exemplars.count;
+    }
+
+    #[inline]
+    fn again(&mut self, extra: &[u8], value: f64) -> bool {
+        let Some(last) = self.template else { return false };
+        let out = &mut self.series;
+        let len = last.end - last.body - last.extra_len + extra.len();
+        out.reserve(len + 11);
+        let start = out.len();
+        out.push(FIELD_1);
+        put_varint(out, len as u64);
+        let body = out.len();
+        out.extend_from_within(last.body..last.extra);
+        let at = out.len();
+        out.extend_from_slice(extra);
+        out.extend_from_within(last.extra + last.extra_len..last.end);
+        let end = out.len();
+        let value_at = end - (last.end - last.value);
+        out[value_at..value_at + 8].copy_from_slice(&value.to_bits().to_le_bytes());
+        self.template = Some(Template { start, body, extra: at, extra_len: extra.len(), value: value_at, end });
+        self.content.samples += 1;
+        true
     }
 
     fn metadata_entry(&mut self, family: &str, metric_type: MetricType, help: &[u8], unit: &str) {
@@ -116,6 +149,7 @@ impl Encoder for V1 {
 
     fn finish<R>(&mut self, read: impl FnOnce(&[u8]) -> R) -> R {
         self.content = Content::default();
+        self.template = None;
         let result = if self.order.is_ordered() {
             self.order.clear();
             read(&self.series)

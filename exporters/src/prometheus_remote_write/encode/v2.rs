@@ -5,8 +5,8 @@ use sluice_pdata::wire::{put_varint, varint_len};
 use super::symbols::Symbols;
 use super::v1::put_exemplar;
 use super::{
-    Content, Encoder, Exemplars, MetricType, Stamp, TimeOrder, Value, histogram_len, put_histogram, put_sample,
-    sample_len,
+    Content, Encoder, Exemplars, MetricType, Stamp, Template, TimeOrder, Value, histogram_len, put_histogram,
+    put_sample, sample_len,
 };
 
 /// `Request.timeseries`, `TimeSeries.metadata`.
@@ -25,6 +25,7 @@ pub struct V2 {
     order: TimeOrder,
     content: Content,
     epoch: u32,
+    template: Option<Template>,
 }
 
 impl Default for V2 {
@@ -35,6 +36,7 @@ impl Default for V2 {
             order: TimeOrder::default(),
             content: Content::default(),
             epoch: 1,
+            template: None,
         }
     }
 }
@@ -95,23 +97,31 @@ impl Encoder for V2 {
         self.order.note(stamp.timestamp, self.series.len());
         let refs: usize = labels.iter().map(|piece| piece.len()).sum();
         let value_len = match value {
-            Value::Sample(value) => sample_len(value, stamp.v2()),
+            Value::Sample(_) => sample_len(stamp.v2()),
             Value::Histogram(content) => histogram_len(content, stamp, true),
         };
         let len = 1 + varint_len(refs as u64) + refs + value_len + exemplars.bytes.len() + metadata.len();
         let out = &mut self.series;
         out.reserve(len + 11);
+        let start = out.len();
         out.push(FIELD_5);
         put_varint(out, len as u64);
+        let body = out.len();
         out.push(LABELS_REFS);
         put_varint(out, refs as u64);
+        let pieces = out.len();
+        let mut template = None;
         for piece in labels {
             out.extend_from_slice(piece);
         }
         match value {
             Value::Sample(value) => {
-                put_sample(out, value, stamp.v2());
+                let value = put_sample(out, value, stamp.v2());
                 self.content.samples += 1;
+                if let ([a, b, c, extra, _], 0) = (labels, exemplars.count) {
+                    let at = pieces + a.len() + b.len() + c.len();
+                    template = Some(Template { start, body, extra: at, extra_len: extra.len(), value, end: 0 });
+                }
             }
             Value::Histogram(content) => {
                 put_histogram(out, HISTOGRAMS, content, stamp, true);
@@ -120,7 +130,27 @@ impl Encoder for V2 {
         }
         out.extend_from_slice(exemplars.bytes);
         out.extend_from_slice(metadata);
+        self.template = template.map(|template| Template { end: out.len(), ..template });
         self.content.exemplars += exemplars.count;
+    }
+
+    #[inline]
+    fn again(&mut self, extra: &[u8], value: f64) -> bool {
+        let Some(last) = &mut self.template else { return false };
+        if last.extra_len != extra.len() {
+            return false;
+        }
+        // Every length stays.
+        let out = &mut self.series;
+        let moved = last.end - last.start;
+        out.extend_from_within(last.start..last.end);
+        for at in [&mut last.start, &mut last.body, &mut last.extra, &mut last.value, &mut last.end] {
+            *at += moved;
+        }
+        out[last.extra..last.extra + extra.len()].copy_from_slice(extra);
+        out[last.value..last.value + 8].copy_from_slice(&value.to_bits().to_le_bytes());
+        self.content.samples += 1;
+        true
     }
 
     fn content(&self) -> Content {
@@ -133,6 +163,7 @@ impl Encoder for V2 {
 
     fn finish<R>(&mut self, read: impl FnOnce(&[u8]) -> R) -> R {
         self.content = Content::default();
+        self.template = None;
         self.order.write(&self.series, self.symbols.bytes_mut());
         self.series.clear();
         let result = read(self.symbols.bytes());

@@ -26,7 +26,7 @@ impl<E: Encoder> Converter<E> {
         point: &mut Point<'_>,
     ) -> Result<(), Reason> {
         let stale = point.is_stale();
-        let value = |value: f64| Value::Sample(if stale { f64::from_bits(STALE) } else { value });
+        let value = |value: f64| if stale { f64::from_bits(STALE) } else { value };
         let stamp = cumulative(point);
         if !self.options.send_exemplars {
             point.exemplars.clear();
@@ -42,6 +42,8 @@ impl<E: Encoder> Converter<E> {
             let room = self.prepare(current, context, point, Extra::Le, total - next, LE_BYTES)?;
             let end = total.min(next + room);
             self.bounds.select(&point.bounds[..bounds], current.scraped, &mut self.requests.encoder);
+            // Of this point and request: another bucket differs in its bound and value only.
+            let mut like_the_last = false;
             for index in next..end {
                 self.exemplars.clear();
                 if index <= bounds {
@@ -64,15 +66,21 @@ impl<E: Encoder> Converter<E> {
                 let (labels, metric) = (&self.scratch.labels, self.metrics.get(current.id));
                 if index <= bounds {
                     let count = if index == bounds { point.count } else { cumulative };
-                    let pieces = labels.with_extra(metric.piece(Suffix::Bucket), self.bounds.piece(index));
-                    encoder.series(&pieces, value(count as f64), &stamp, self.exemplars.written(), &self.metadata);
+                    let (sample, le, exemplars) =
+                        (value(count as f64), self.bounds.piece(index), self.exemplars.written());
+                    if !(like_the_last && exemplars.count == 0 && encoder.again(le, sample)) {
+                        let pieces = labels.with_extra(metric.piece(Suffix::Bucket), le);
+                        encoder.series(&pieces, Value::Sample(sample), &stamp, exemplars, &self.metadata);
+                        like_the_last = true;
+                    }
                 } else {
                     let (suffix, sample) = match index - bounds {
                         1 => (Suffix::Count, point.count as f64),
                         _ => (Suffix::Sum, point.sum.unwrap_or(0.0)),
                     };
                     let pieces = labels.plain(metric.piece(suffix));
-                    encoder.series(&pieces, value(sample), &stamp, Exemplars::default(), &self.metadata);
+                    let sample = Value::Sample(value(sample));
+                    encoder.series(&pieces, sample, &stamp, Exemplars::default(), &self.metadata);
                 }
             }
             next = end;

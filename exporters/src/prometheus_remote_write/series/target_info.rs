@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ahash::RandomState;
 use sluice_pdata::view::{ResourceView, text};
 
-use super::Malformed;
 use super::context::{FixedLabels, IDENTIFYING, has_descriptive};
+use super::walk::Converter;
+use super::{Malformed, STALE};
+use crate::prometheus_remote_write::encode::{Encoder, Exemplars, MetricType, Stamp, Value};
 use crate::prometheus_remote_write::translate::{Options, value::value_text};
 
 /// Milliseconds between samples: half of the time that Prometheus looks back.
@@ -20,12 +22,15 @@ pub const MAX_TARGETS: usize = 100_000;
 /// The labels of a `target_info` series: sorted, `__name__` included, none empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InfoLabels {
-    pub(super) target: String,
-    pub(super) labels: Vec<(String, String)>,
+    target: String,
+    labels: Vec<(String, String)>,
 }
 
+/// Of the resources seen last, by their bytes, what they tell.
+pub(super) type Infos = HashMap<Box<[u8]>, Option<Arc<InfoLabels>>, RandomState>;
+
 /// The `target_info` labels of a resource, if it has any to tell and is a target.
-pub(super) fn labels(resource: ResourceView<'_>, options: &Options) -> Result<Option<InfoLabels>, Malformed> {
+fn labels(resource: ResourceView<'_>, options: &Options) -> Result<Option<InfoLabels>, Malformed> {
     if !has_descriptive(resource.attributes())? {
         return Ok(None);
     }
@@ -60,7 +65,7 @@ pub(super) fn labels(resource: ResourceView<'_>, options: &Options) -> Result<Op
 }
 
 /// The times at which the series gets samples: in steps from the first to the last data point, and at the last.
-pub(super) fn times(earliest: i64, latest: i64) -> impl Iterator<Item = i64> {
+fn times(earliest: i64, latest: i64) -> impl Iterator<Item = i64> {
     let skipped = ((latest - earliest) / STEP_MS - MAX_STEPS).max(0);
     let mut next = Some(earliest + skipped * STEP_MS);
     std::iter::from_fn(move || {
@@ -68,6 +73,56 @@ pub(super) fn times(earliest: i64, latest: i64) -> impl Iterator<Item = i64> {
         next = (now < latest).then(|| (now + STEP_MS).min(latest));
         Some(now)
     })
+}
+
+impl<E: Encoder> Converter<E> {
+    /// Writes the samples of a resource whose data points lie between two times.
+    pub(super) fn target_info(&mut self, resource: ResourceView<'_>, (earliest, latest): (i64, i64)) {
+        let info = match self.infos.get(resource.0) {
+            Some(known) => known.clone(),
+            None => {
+                let Ok(info) = labels(resource, &self.options) else { return };
+                let info = info.map(Arc::new);
+                self.infos.insert(resource.0.into(), info.clone());
+                info
+            }
+        };
+        let Some(info) = info else { return };
+        if self.options.stale_on_change
+            && let Some((former, ended)) = self.targets.note(&info, latest)
+        {
+            let hash = self.hasher.hash_one(&*former);
+            // Behind its last sample, even where the new data reaches further back.
+            self.info_sample(&former, hash, earliest.max(ended + 1), f64::from_bits(STALE));
+        }
+        let hash = self.hasher.hash_one(&info.labels);
+        for time in times(earliest, latest) {
+            self.info_sample(&info.labels, hash, time, 1.0);
+        }
+    }
+
+    fn info_sample(&mut self, labels: &[(String, String)], hash: u64, time: i64, value: f64) {
+        if !self.told.insert((hash, time)) {
+            return;
+        }
+        let size: usize = labels.iter().map(|(name, value)| name.len() + value.len() + 16).sum();
+        if self.requests.room(1, 2 * size).is_none() {
+            self.requests.close();
+        }
+        let encoder = &mut self.requests.encoder;
+        let (pieces, name) = (&mut self.scratch.value, &mut self.scratch.name);
+        pieces.clear();
+        for (label, value) in labels {
+            name.clear();
+            encoder.name(label, name);
+            encoder.label(name, value.as_bytes(), pieces);
+        }
+        self.metadata_epoch = 0;
+        self.metadata.clear();
+        encoder.metadata(MetricType::Gauge, b"Target metadata", "", &mut self.metadata);
+        let stamp = Stamp::new(time, 0);
+        encoder.series(&[pieces], Value::Sample(value), &stamp, Exemplars::default(), &self.metadata);
+    }
 }
 
 /// The labels each target had last, so that a series that ends can be marked. Clones share them.
@@ -88,8 +143,9 @@ struct Generations {
 }
 
 impl Targets {
-    /// Notes the labels of a target for data up to `latest`. Returns its former labels if these are newer and differ.
-    pub(super) fn note(&self, info: &InfoLabels, latest: i64) -> Option<Box<[(String, String)]>> {
+    /// Notes the labels of a target for data up to `latest`. Returns its former labels if these are newer and differ, and
+    /// when they were seen last.
+    fn note(&self, info: &InfoLabels, latest: i64) -> Option<(Box<[(String, String)]>, i64)> {
         let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Generations { young, old } = &mut *generations;
         if let Some(last) = young.get_mut(info.target.as_str()) {
@@ -109,14 +165,14 @@ impl Targets {
 }
 
 impl Last {
-    fn change(&mut self, info: &InfoLabels, latest: i64) -> Option<Box<[(String, String)]>> {
+    fn change(&mut self, info: &InfoLabels, latest: i64) -> Option<(Box<[(String, String)]>, i64)> {
         if latest <= self.latest {
             return None;
         }
-        self.latest = latest;
+        let ended = std::mem::replace(&mut self.latest, latest);
         if *self.labels == *info.labels {
             return None;
         }
-        Some(std::mem::replace(&mut self.labels, info.labels.as_slice().into()))
+        Some((std::mem::replace(&mut self.labels, info.labels.as_slice().into()), ended))
     }
 }

@@ -8,19 +8,19 @@ use sluice_pdata::pass::Reason;
 use sluice_pdata::view::{DataView, MetricView, ResourceMetricsView, ResourceView, ScopeMetricsView, text};
 use sluice_pdata::wire::{Value as Wire, fields};
 
+use super::Malformed;
 use super::bounds::Bounds;
 use super::context::{self, Context};
 use super::drops::{self, Drops};
 use super::exemplar::ExemplarWriter;
-use super::layout::{Extra, LabelError, Layout, MAX_LAYOUTS, Scratch};
+use super::layout::Scratch;
 use super::metric::{Kind, MetricId, Metrics, temporality_fault, type_hint};
 use super::names::LabelNames;
 use super::native::HistogramContent;
 use super::point::{Point, millis};
 use super::requests::{Limits, Request, Requests};
-use super::target_info::{self, InfoLabels, Targets};
-use super::{Malformed, STALE};
-use crate::prometheus_remote_write::encode::{Encoder, Exemplars, MetricType, Stamp, Value};
+use super::target_info::{Infos, Targets};
+use crate::prometheus_remote_write::encode::Encoder;
 use crate::prometheus_remote_write::translate::{LabelNamer, Options};
 
 /// Resources with scopes that are remembered from one payload to the next.
@@ -29,10 +29,6 @@ const MAX_CONTEXTS: usize = 1000;
 const MAX_CONTEXT_BYTES: usize = 2 << 20;
 /// Metric names that were warned about once.
 const MAX_WARNED: usize = 1000;
-/// How often metadata entries are sent, in milliseconds.
-const METADATA_INTERVAL_MS: i64 = 60_000;
-/// Metadata entries in a request.
-const MAX_METADATA_ENTRIES: usize = 2000;
 
 /// What to make of a payload.
 #[derive(Clone, Copy, Debug)]
@@ -68,10 +64,11 @@ pub struct Converted {
 /// Converts payloads one after another.
 pub struct Converter<E> {
     pub(super) options: Arc<Options>,
-    targets: Targets,
+    pub(super) targets: Targets,
+    pub(super) infos: Infos,
     pub(super) requests: Requests<E>,
     pub(super) names: LabelNames,
-    verbatim_names: LabelNames,
+    pub(super) verbatim_names: LabelNames,
     pub(super) metrics: Metrics,
     pub(super) bounds: Bounds,
     contexts: HashMap<Box<[u8]>, Context, RandomState>,
@@ -82,15 +79,15 @@ pub struct Converter<E> {
     pub(super) histogram: HistogramContent,
     /// What each series of the metric at hand says about it, and when that was encoded.
     pub(super) metadata: Vec<u8>,
-    metadata_epoch: u32,
-    plan: Plan,
+    pub(super) metadata_epoch: u32,
+    pub(super) plan: Plan,
     empty_metrics: usize,
     /// Earliest and latest data point of the resource at hand.
     span: Option<(i64, i64)>,
     /// `target_info` samples of this payload: hash of the labels, time.
-    told: HashSet<(u64, i64), RandomState>,
-    hasher: RandomState,
-    due: Vec<(MetricId, Box<[u8]>)>,
+    pub(super) told: HashSet<(u64, i64), RandomState>,
+    pub(super) hasher: RandomState,
+    pub(super) due: Vec<(MetricId, Box<[u8]>)>,
     warned: HashSet<Box<[u8]>, RandomState>,
 }
 
@@ -119,6 +116,7 @@ impl<E: Encoder> Converter<E> {
     pub fn new(options: Arc<Options>, limits: Limits, targets: Targets) -> Self {
         Converter {
             targets,
+            infos: Infos::default(),
             requests: Requests::new(limits),
             names: LabelNames::new(options.label_namer()),
             verbatim_names: LabelNames::new(LabelNamer::VERBATIM),
@@ -159,8 +157,12 @@ impl<E: Encoder> Converter<E> {
         self.bounds.trim();
         self.metrics.trim();
         let forgotten = self.names.trim() | self.verbatim_names.trim();
-        if forgotten || self.contexts.len() > MAX_CONTEXTS || self.context_bytes > MAX_CONTEXT_BYTES {
+        if forgotten
+            || self.contexts.len().max(self.infos.len()) > MAX_CONTEXTS
+            || self.context_bytes > MAX_CONTEXT_BYTES
+        {
             self.contexts.clear();
+            self.infos.clear();
             self.context_bytes = 0;
         }
     }
@@ -172,9 +174,8 @@ impl<E: Encoder> Converter<E> {
         if self.options.target_info
             && let Some(span) = self.span
             && let Ok(resource) = metrics.resource()
-            && let Ok(Some(info)) = target_info::labels(resource, &self.options)
         {
-            self.target_info(&info, span);
+            self.target_info(resource, span);
         }
     }
 
@@ -326,116 +327,6 @@ impl<E: Encoder> Converter<E> {
         }
     }
 
-    /// Makes room for a point's series, `wanted` in all of which each has one piece of at most `piece` bytes besides labels
-    /// and name, and puts its labels and pieces together. Returns how many may be written, at least one.
-    pub(super) fn prepare(
-        &mut self,
-        current: Current<'_>,
-        context: &mut Context,
-        point: &Point<'_>,
-        extra: Extra,
-        wanted: usize,
-        piece: usize,
-    ) -> Result<usize, Reason> {
-        // Without looking at labels first: none are written for a request that has no room.
-        if self.requests.room(wanted, 1).is_none() {
-            self.requests.close();
-        }
-        loop {
-            self.labels(current, context, point, extra)?;
-            self.renew_metadata(current);
-            let labels = self.scratch.labels.len();
-            let size = labels + self.metrics.get(current.id).name.len() + piece + self.metadata.len() + 64;
-            match self.requests.room(wanted, size + 256 * point.exemplars.len()) {
-                Some(room) => return Ok(room),
-                None => self.requests.close(),
-            }
-        }
-    }
-
-    fn labels(
-        &mut self,
-        current: Current<'_>,
-        context: &mut Context,
-        point: &Point<'_>,
-        extra: Extra,
-    ) -> Result<(), Reason> {
-        let names = if current.scraped { &mut self.verbatim_names } else { &mut self.names };
-        let Context { fixed, layouts } = context;
-        match layouts.iter().position(|layout| layout.fits(&point.attributes, current.scraped)) {
-            Some(0) => {}
-            Some(at) => layouts[..=at].rotate_right(1),
-            None => {
-                let layout =
-                    Layout::new(&point.attributes, fixed, names, current.scraped).map_err(|_| drops::INVALID)?;
-                layouts.truncate(MAX_LAYOUTS - 1);
-                layouts.insert(0, layout);
-            }
-        }
-        let encoder = &mut self.requests.encoder;
-        let written = layouts[0].write(&point.attributes, fixed, extra, names, encoder, &mut self.scratch);
-        written.map_err(|error| match error {
-            LabelError::Malformed => drops::INVALID,
-            LabelError::InvalidName => drops::INVALID_LABEL_NAME,
-        })
-    }
-
-    fn renew_metadata(&mut self, current: Current<'_>) {
-        let encoder = &mut self.requests.encoder;
-        self.metrics.renew(current.id, current.kind, encoder);
-        if self.metadata_epoch != encoder.epoch() {
-            self.metadata_epoch = encoder.epoch();
-            self.metadata.clear();
-            let metric = self.metrics.get(current.id);
-            encoder.metadata(metric.metric_type, current.help, &metric.unit, &mut self.metadata);
-        }
-    }
-
-    /// Label names for the metric at hand.
-    pub(super) fn names_of(
-        &mut self,
-        current: Current<'_>,
-    ) -> (&mut LabelNames, &mut Requests<E>, &mut ExemplarWriter) {
-        let names = if current.scraped { &mut self.verbatim_names } else { &mut self.names };
-        (names, &mut self.requests, &mut self.exemplars)
-    }
-
-    fn target_info(&mut self, info: &InfoLabels, (earliest, latest): (i64, i64)) {
-        let hash = self.hasher.hash_one(&info.labels);
-        if self.options.stale_on_change
-            && let Some(former) = self.targets.note(info, latest)
-        {
-            let hash = self.hasher.hash_one(&*former);
-            self.info_sample(&former, hash, earliest, f64::from_bits(STALE));
-        }
-        for time in target_info::times(earliest, latest) {
-            self.info_sample(&info.labels, hash, time, 1.0);
-        }
-    }
-
-    fn info_sample(&mut self, labels: &[(String, String)], hash: u64, time: i64, value: f64) {
-        if !self.told.insert((hash, time)) {
-            return;
-        }
-        let size: usize = labels.iter().map(|(name, value)| name.len() + value.len() + 16).sum();
-        if self.requests.room(1, 2 * size).is_none() {
-            self.requests.close();
-        }
-        let encoder = &mut self.requests.encoder;
-        let (pieces, name) = (&mut self.scratch.value, &mut self.scratch.name);
-        pieces.clear();
-        for (label, value) in labels {
-            name.clear();
-            encoder.name(label, name);
-            encoder.label(name, value.as_bytes(), pieces);
-        }
-        self.metadata_epoch = 0;
-        self.metadata.clear();
-        encoder.metadata(MetricType::Gauge, b"Target metadata", "", &mut self.metadata);
-        let stamp = Stamp::new(time, 0);
-        encoder.series(&[pieces], Value::Sample(value), &stamp, Exemplars::default(), &self.metadata);
-    }
-
     fn warn_temporality(&mut self, metric: &MetricView<'_>, reason: Reason) {
         if self.warned.len() < MAX_WARNED && self.warned.insert(metric.name.into()) {
             tracing::warn!(
@@ -444,30 +335,5 @@ impl<E: Encoder> Converter<E> {
                 "Prometheus has cumulative metrics only, this one is dropped; the processor delta_to_cumulative converts"
             );
         }
-    }
-
-    fn note_metadata(&mut self, current: Current<'_>) {
-        if !E::METADATA_ENTRIES || !self.plan.metadata {
-            return;
-        }
-        let (now, help) = (self.plan.now, self.hasher.hash_one(current.help));
-        let metric = self.metrics.get_mut(current.id);
-        let due = metric.metadata_sent.is_none_or(|(sent, known)| known != help || now - sent >= METADATA_INTERVAL_MS);
-        if due {
-            metric.metadata_sent = Some((now, help));
-            self.due.push((current.id, current.help.into()));
-        }
-    }
-
-    fn metadata_requests(&mut self) {
-        for (index, (id, help)) in std::mem::take(&mut self.due).into_iter().enumerate() {
-            let metric = self.metrics.get(id);
-            let full = self.requests.encoder.size() + help.len() > self.requests.limits.bytes;
-            if index > 0 && (index % MAX_METADATA_ENTRIES == 0 || full) {
-                self.requests.close();
-            }
-            self.requests.encoder.metadata_entry(&metric.name, metric.metric_type, &help, &metric.unit);
-        }
-        self.requests.close();
     }
 }
