@@ -3,6 +3,8 @@
 //! Data points of a metric nearly always have the same keys in the same order. Where each label goes, and what the ones
 //! look like that never change, is found out once; a further point costs a comparison with the one before and a copy.
 
+use std::ops::Range;
+
 use sluice_pdata::view::KeyValueView;
 
 use super::Malformed;
@@ -22,7 +24,7 @@ pub(super) struct PointLabels {
     /// Where `__name__` belongs.
     pub(super) name_at: usize,
     /// Where `le` or `quantile` belongs, and which label it replaces.
-    pub(super) extra: std::ops::Range<usize>,
+    pub(super) extra: Range<usize>,
 }
 
 impl PointLabels {
@@ -76,10 +78,11 @@ enum Verdict {
     Invalid,
 }
 
-/// A label in its place.
-#[derive(Clone, Copy, Debug)]
+/// Labels in their place.
+#[derive(Clone, Debug)]
 enum Slot {
-    Fixed(usize),
+    /// Neighbours that are copied together.
+    Fixed(Range<usize>),
     Attribute(usize, NameId),
 }
 
@@ -102,8 +105,8 @@ pub(super) struct Layout {
     memories: Vec<Memory>,
     /// Where in `slots` the labels belong that are not in it.
     name_at: usize,
-    le: std::ops::Range<usize>,
-    quantile: std::ops::Range<usize>,
+    le: Range<usize>,
+    quantile: Range<usize>,
     /// Pieces of the fixed labels, by their order in `fixed`; empty for those that are left out.
     fixed: Vec<u8>,
     fixed_ends: Vec<usize>,
@@ -174,11 +177,11 @@ impl Layout {
         if shadowed.contains(&true) && layout.verdict == Verdict::Fits {
             layout.verdict = Verdict::Merges;
         }
-        let name_of = |slot: &Slot| match *slot {
-            Slot::Fixed(at) => fixed[at].name.as_str(),
-            Slot::Attribute(_, id) => names.text(id),
+        let name_of = |slot: &Slot| match slot {
+            Slot::Fixed(run) => fixed[run.start].name.as_str(),
+            Slot::Attribute(_, id) => names.text(*id),
         };
-        layout.slots.extend((0..fixed.len()).map(Slot::Fixed));
+        layout.slots.extend((0..fixed.len()).map(|at| Slot::Fixed(at..at + 1)));
         layout.slots.sort_by(|a, b| name_of(a).cmp(name_of(b)));
         if layout.slots.windows(2).any(|pair| name_of(&pair[0]) == name_of(&pair[1])) && layout.verdict == Verdict::Fits
         {
@@ -191,7 +194,30 @@ impl Layout {
         };
         (layout.name_at, layout.le, layout.quantile) =
             (place("__name__").start, place(Extra::Le.name()), place(Extra::Quantile.name()));
+        layout.join_neighbours();
         Ok(layout)
+    }
+
+    /// Makes one slot of neighbouring fixed labels between which no other label can stand.
+    fn join_neighbours(&mut self) {
+        let cuts = [self.name_at, self.le.start, self.le.end, self.quantile.start, self.quantile.end];
+        let mut joined: Vec<Slot> = Vec::with_capacity(self.slots.len());
+        // Where each slot went; behind the last one, too.
+        let mut places = Vec::with_capacity(self.slots.len() + 1);
+        for (at, slot) in std::mem::take(&mut self.slots).into_iter().enumerate() {
+            places.push(joined.len());
+            match (joined.last_mut(), &slot) {
+                (Some(Slot::Fixed(run)), Slot::Fixed(next)) if run.end == next.start && !cuts.contains(&at) => {
+                    run.end = next.end;
+                }
+                _ => joined.push(slot),
+            }
+        }
+        places.push(joined.len());
+        self.slots = joined;
+        self.name_at = places[self.name_at];
+        self.le = places[self.le.start]..places[self.le.end];
+        self.quantile = places[self.quantile.start]..places[self.quantile.end];
     }
 
     /// Whether these attributes have this layout's keys.
@@ -238,12 +264,12 @@ impl Layout {
             if at == extra_slots.end {
                 out.extra.end = out.bytes.len();
             }
-            match *slot {
-                Slot::Fixed(at) => {
-                    let start = if at == 0 { 0 } else { self.fixed_ends[at - 1] };
-                    out.bytes.extend_from_slice(&self.fixed[start..self.fixed_ends[at]]);
+            match slot {
+                Slot::Fixed(run) => {
+                    let start = if run.start == 0 { 0 } else { self.fixed_ends[run.start - 1] };
+                    out.bytes.extend_from_slice(&self.fixed[start..self.fixed_ends[run.end - 1]]);
                 }
-                Slot::Attribute(at, id) => {
+                &Slot::Attribute(at, id) => {
                     let (memory, pair) = (&mut self.memories[at], attributes[at]);
                     if memory.pair != pair {
                         memory.learn(pair, id, names, encoder, &mut scratch.value)?;

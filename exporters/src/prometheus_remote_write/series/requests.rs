@@ -79,7 +79,10 @@ impl<E: Encoder> Requests<E> {
         let content = self.encoder.content();
         let (snappy, compressed) = (&mut self.snappy, &mut self.compressed);
         let body = self.encoder.finish(|bytes| {
-            compressed.resize(snap::raw::max_compress_len(bytes.len()).max(1), 0);
+            let room = snap::raw::max_compress_len(bytes.len()).max(1);
+            if compressed.len() < room {
+                compressed.resize(room, 0);
+            }
             // Fails only if the output is too small, which it is not, or the input over 4 GiB.
             snappy.compress(bytes, compressed).map(|len| Bytes::copy_from_slice(&compressed[..len]))
         });
