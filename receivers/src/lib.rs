@@ -1,1 +1,7 @@
-//! Sluice receivers.
+//! Receivers: where telemetry comes in.
+//!
+//! | module | component |
+//! |---|---|
+//! | [`otlp`] | OTLP over gRPC and HTTP |
+
+pub mod otlp;

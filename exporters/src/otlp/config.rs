@@ -1,0 +1,62 @@
+//! Fields of the exporter, under upstream's names (collector-compat §2.4, §6.1).
+
+use serde::Deserialize;
+use sluice_config::{Problems, Toggle};
+use sluice_pipeline::blocks::{GrpcClient, Retry, SendingQueue, Timeout};
+use sluice_pipeline::exporter::Delivery;
+use sluice_pipeline::factory::{Validate, field};
+
+/// `exporters: otlp_grpc:`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    #[serde(rename = "..client")]
+    pub client: GrpcClient,
+    #[serde(rename = "..timeout")]
+    pub timeout: Timeout,
+    pub sending_queue: Toggle<SendingQueue>,
+    pub retry_on_failure: Toggle<Retry>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            client: GrpcClient { compression: "gzip".to_owned(), ..GrpcClient::default() },
+            timeout: Timeout::default(),
+            sending_queue: Toggle::on(),
+            retry_on_failure: Toggle::on(),
+        }
+    }
+}
+
+impl Config {
+    /// The blocks that the delivery helper reads.
+    pub fn delivery(&self) -> Delivery {
+        Delivery {
+            queue: self.sending_queue.as_ref().cloned(),
+            retry: self.retry_on_failure.as_ref().copied(),
+            timeout: *self.timeout.timeout,
+        }
+    }
+}
+
+impl Validate for Config {
+    fn validate(&self, at: &str, problems: &mut Problems<'_>) {
+        if self.client.endpoint.is_empty() {
+            problems.error(&field(at, "endpoint"), "requires a non-empty \"endpoint\"");
+        }
+        if self.client.compression == "snappy" {
+            problems.error(
+                &field(at, "compression"),
+                "compression \"snappy\" is not supported here, use gzip, zstd or none",
+            );
+        }
+        self.client.validate(at, problems);
+        if let Some(queue) = self.sending_queue.as_ref() {
+            queue.validate(&field(at, "sending_queue"), problems);
+        }
+        if let Some(retry) = self.retry_on_failure.as_ref() {
+            retry.validate(&field(at, "retry_on_failure"), problems);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! One payload, one Export call.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sluice_net::compression::compress;
+use sluice_net::grpc::{CallError, Client, ClientSettings, Keepalive, Outgoing};
+use sluice_net::http::{HeaderMap, HeaderName, HeaderValue};
+use sluice_net::tls::{ClientTls, ClientTlsSettings, TlsSettings};
+use sluice_net::{Encoding, Endpoint};
+use sluice_pdata::wire::{Value, fields};
+use sluice_pipeline::answer::Code;
+use sluice_pipeline::blocks::TlsClient;
+use sluice_pipeline::clock::Clock;
+use sluice_pipeline::component::{Component, Environment};
+use sluice_pipeline::exporter::{Attempt, Capabilities, Exporter, Payload};
+use sluice_pipeline::send::{RetryCause, SendOutcome};
+use sluice_pipeline::{BoxFuture, Error};
+
+use super::config::Config;
+
+/// Sends payloads to one OTLP/gRPC endpoint.
+pub struct OtlpExporter {
+    client: Client,
+    clock: Arc<dyn Clock>,
+    /// Index into [`FALLBACKS`]: the destination may have said that it does not read what was configured.
+    encoding: AtomicUsize,
+    configured: Option<Encoding>,
+}
+
+/// Requests are built up to 64 MiB (delivery §7).
+const MAX_BYTES: usize = 64 << 20;
+/// Fast levels: what changed is compressed for the wire, not for an archive.
+const GZIP_LEVEL: i32 = 1;
+const ZSTD_LEVEL: i32 = 1;
+
+impl OtlpExporter {
+    /// A client that connects when it is started.
+    pub fn new(config: &Config, environment: &Environment) -> Result<Self, Error> {
+        let invalid = |error: sluice_net::Error| Error::config(error.to_string());
+        let client = &config.client;
+        let mut settings = ClientSettings::new(Endpoint::parse(&client.endpoint).map_err(invalid)?);
+        settings.tls = if client.is_plain() { None } else { Some(tls(&client.tls)?) };
+        settings.headers = headers(config)?;
+        if !client.user_agent.is_empty() {
+            settings.user_agent = client.user_agent.clone();
+        }
+        settings.authority = (!client.authority.is_empty()).then(|| client.authority.clone());
+        settings.wait_for_ready = client.wait_for_ready;
+        let keepalive = &client.keepalive;
+        settings.keepalive = (!keepalive.time.is_zero()).then(|| Keepalive {
+            time: *keepalive.time,
+            timeout: *keepalive.timeout,
+            permit_without_stream: keepalive.permit_without_stream,
+        });
+        Ok(OtlpExporter {
+            client: Client::new(settings).map_err(invalid)?,
+            clock: Arc::clone(&environment.clock),
+            encoding: AtomicUsize::new(0),
+            configured: Encoding::parse(&client.compression).map_err(invalid)?,
+        })
+    }
+
+    /// The encoding in use: what was configured, unless the destination does not read it.
+    fn encoding(&self) -> Option<Encoding> {
+        if self.encoding.load(Ordering::Relaxed) == 0 { self.configured } else { None }
+    }
+
+    async fn export(&self, payload: Payload, attempt: &Attempt) -> SendOutcome {
+        let encoding = self.encoding();
+        let (message, encoding) = match (&payload.compressed, encoding) {
+            (Some(body), Some(encoding)) if pipeline_encoding(encoding) == Some(body.encoding) => {
+                (body.bytes.clone(), Some(encoding))
+            }
+            (_, Some(encoding)) => match compress(encoding, level(encoding), &payload.contiguous()) {
+                Ok(bytes) => (bytes, Some(encoding)),
+                Err(error) => return SendOutcome::Internal { message: error.to_string() },
+            },
+            (_, None) => (payload.contiguous(), None),
+        };
+        let timeout = attempt.deadline.map(|deadline| deadline.since(self.clock.now()));
+        let outgoing =
+            Outgoing { path: payload.signal.grpc_path(), message, encoding, timeout, headers: HeaderMap::new() };
+        match self.client.call(outgoing).await {
+            Ok(response) => partial(&response.message),
+            Err(error) => self.outcome(error, encoding.is_some()),
+        }
+    }
+
+    fn outcome(&self, error: CallError, compressed: bool) -> SendOutcome {
+        let message = error.to_string();
+        match error {
+            CallError::Status(status) => {
+                let reads_no_such_encoding = compressed
+                    && status.code == sluice_net::grpc::Code::Unimplemented
+                    && status.accept_encoding.is_some();
+                if reads_no_such_encoding {
+                    tracing::info!(accepts = ?status.accept_encoding, "destination does not read this compression; sending without");
+                    self.encoding.store(1, Ordering::Relaxed);
+                    return SendOutcome::Retry { after: None, cause: RetryCause::Unavailable, message };
+                }
+                let code = Code::from_number(status.code as u32);
+                match status.http_status {
+                    Some(http) => SendOutcome::from_http(http.as_u16(), status.retry_delay, message),
+                    None => SendOutcome::from_grpc(code, status.retry_delay, message),
+                }
+            }
+            CallError::Timeout(_) => SendOutcome::Retry { after: None, cause: RetryCause::Ambiguous, message },
+            CallError::Connect { certificate: true, .. } => SendOutcome::ConfigError { message },
+            CallError::TooLarge { .. } | CallError::Protocol(_) => SendOutcome::Internal { message },
+            _ => SendOutcome::Retry { after: None, cause: RetryCause::Connection, message },
+        }
+    }
+}
+
+impl Component for OtlpExporter {
+    fn start(&self) -> BoxFuture<'_, Result<(), Error>> {
+        // Eager, and never in the way of the start.
+        self.client.connect();
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+impl Exporter for OtlpExporter {
+    fn send<'a>(&'a self, payload: Payload, attempt: &'a Attempt) -> BoxFuture<'a, SendOutcome> {
+        Box::pin(self.export(payload, attempt))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            encoding: self.encoding().and_then(pipeline_encoding),
+            max_bytes: Some(MAX_BYTES),
+            ..Capabilities::default()
+        }
+    }
+}
+
+fn level(encoding: Encoding) -> Option<i32> {
+    match encoding {
+        Encoding::Gzip | Encoding::Deflate => Some(GZIP_LEVEL),
+        Encoding::Zstd => Some(ZSTD_LEVEL),
+    }
+}
+
+fn pipeline_encoding(encoding: Encoding) -> Option<sluice_pipeline::Encoding> {
+    match encoding {
+        Encoding::Gzip => Some(sluice_pipeline::Encoding::Gzip),
+        Encoding::Zstd => Some(sluice_pipeline::Encoding::Zstd),
+        Encoding::Deflate => None,
+    }
+}
+
+/// Reads an `Export*ServiceResponse`; the fields are the same for all signals.
+fn partial(response: &Bytes) -> SendOutcome {
+    const PARTIAL_SUCCESS: u32 = 1;
+    const REJECTED: u32 = 1;
+    const ERROR_MESSAGE: u32 = 2;
+    let (mut rejected, mut message) = (0u64, String::new());
+    let mut found = false;
+    for field in fields(response).flatten() {
+        let (PARTIAL_SUCCESS, Value::Len(partial)) = (field.number, field.value) else { continue };
+        found = true;
+        for field in fields(partial).flatten() {
+            match (field.number, field.value) {
+                (REJECTED, Value::Varint(count)) => rejected = count,
+                (ERROR_MESSAGE, Value::Len(text)) => message = String::from_utf8_lossy(text).into_owned(),
+                _ => {}
+            }
+        }
+    }
+    if !found || (rejected == 0 && message.is_empty()) {
+        return SendOutcome::delivered();
+    }
+    SendOutcome::Partial { rejected: usize::try_from(rejected).unwrap_or(usize::MAX), message }
+}
+
+fn headers(config: &Config) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in config.client.headers.iter() {
+        let invalid = || Error::config(format!("invalid header {name:?}"));
+        let name: HeaderName = name.parse().map_err(|_| invalid())?;
+        let mut value: HeaderValue = value.expose().parse().map_err(|_| invalid())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn tls(block: &TlsClient) -> Result<ClientTls, Error> {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let file = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
+    let material = &block.material;
+    let settings = ClientTlsSettings {
+        common: TlsSettings {
+            ca_file: file(&material.ca_file),
+            ca_pem: text(material.ca_pem.expose()),
+            cert_file: file(&material.cert_file),
+            cert_pem: text(material.cert_pem.expose()),
+            key_file: file(&material.key_file),
+            key_pem: text(material.key_pem.expose()),
+            min_version: text(&material.min_version),
+            max_version: text(&material.max_version),
+            cipher_suites: material.cipher_suites.clone(),
+            curve_preferences: material.curve_preferences.clone(),
+            include_system_ca_certs_pool: material.include_system_ca_certs_pool,
+            reload_interval: Some(*material.reload_interval).filter(|interval| *interval != Duration::ZERO),
+        },
+        insecure: block.insecure,
+        insecure_skip_verify: block.insecure_skip_verify,
+        server_name_override: text(&block.server_name_override),
+    };
+    let invalid = |error: sluice_net::Error| Error::config(error.to_string());
+    settings.validate().map_err(invalid)?;
+    ClientTls::new(&settings).map_err(invalid)
+}

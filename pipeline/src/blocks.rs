@@ -1,0 +1,53 @@
+//! Config blocks that many components share, with upstream's fields, defaults and error texts (collector-compat §2).
+//!
+//! Plain data: what a field does is written where it is used. An optional field that upstream has a default for is one whose
+//! default differs here, or where "written" and "default" are told apart (delivery §4.1).
+
+mod auth;
+mod grpc;
+mod http;
+mod queue;
+mod retry;
+mod tls;
+
+pub use auth::{Auth, Middleware};
+pub use grpc::{EnforcementPolicy, GrpcClient, GrpcServer, KeepaliveClient, KeepaliveServer, ServerParameters};
+pub use http::{CompressionParams, Cors, HttpClient, HttpServer};
+pub use queue::{Partition, QueueBatch, SendingQueue};
+pub use retry::{CircuitBreaker, Concurrency, DeadLetter, Poison, Retry, RetryBudget, Timeout};
+pub use tls::{TlsClient, TlsMaterial, TlsServer};
+
+use sluice_config::Problems;
+
+use crate::factory::field;
+
+/// Names of compressions that a client block takes.
+pub const COMPRESSIONS: [&str; 9] = ["", "none", "gzip", "zlib", "deflate", "snappy", "x-snappy-framed", "zstd", "lz4"];
+
+/// Reports a compression nobody knows.
+fn check_compression(at: &str, name: &str, problems: &mut Problems<'_>) {
+    if !COMPRESSIONS.contains(&name) {
+        problems.error(&field(at, "compression"), format!("unsupported compression type {name:?}"));
+    }
+}
+
+/// Reports an endpoint of a listener that no address can be made of.
+fn check_listen(at: &str, endpoint: &str, transport: &str, problems: &mut Problems<'_>) {
+    let path = field(at, "endpoint");
+    if transport == "unix" {
+        if endpoint.is_empty() {
+            problems.error(&path, "unix socket path cannot be empty");
+        }
+        return;
+    }
+    if !matches!(transport, "" | "tcp" | "tcp4" | "tcp6") {
+        problems.error(&field(at, "transport"), format!("invalid transport type {transport:?}"));
+    }
+    let port = endpoint.rsplit_once(':').map_or("", |(_, port)| port);
+    if !endpoint.is_empty() && port.parse::<u16>().is_err() {
+        problems.error(&path, format!("invalid port {port:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

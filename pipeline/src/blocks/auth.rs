@@ -1,0 +1,21 @@
+//! Who may send, and as whom we send.
+
+use serde::Deserialize;
+
+/// `auth`: the extension that authenticates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// Id of the extension.
+    pub authenticator: String,
+    /// Query parameters handed to the authenticator along with the headers.
+    pub request_params: Vec<String>,
+}
+
+/// An entry of `middlewares`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Middleware {
+    /// Id of the extension.
+    pub id: String,
+}

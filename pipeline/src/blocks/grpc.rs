@@ -1,0 +1,181 @@
+//! gRPC servers and clients (collector-compat §2.3, §2.4).
+
+use serde::Deserialize;
+use sluice_config::{GoDuration, Headers, Problems};
+
+use super::{Auth, Middleware, TlsClient, TlsServer, check_listen};
+use crate::factory::{Validate, field};
+
+/// A gRPC listener. Zero means our default, never unlimited (security §5).
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GrpcServer {
+    pub endpoint: String,
+    /// `tcp` (default) or `unix`.
+    pub transport: String,
+    pub tls: Option<TlsServer>,
+    /// Upstream 4 MiB; here the content limits, unless written.
+    pub max_recv_msg_size_mib: i64,
+    pub max_concurrent_streams: u32,
+    pub read_buffer_size: u64,
+    pub write_buffer_size: u64,
+    pub keepalive: KeepaliveServer,
+    pub auth: Option<Auth>,
+    pub include_metadata: bool,
+    pub middlewares: Vec<Middleware>,
+    /// Exempt from the exposure rule (security §4.1).
+    pub allow_insecure: bool,
+}
+
+impl GrpcServer {
+    /// Most bytes of a message, if written.
+    pub fn max_message_bytes(&self) -> Option<u64> {
+        u64::try_from(self.max_recv_msg_size_mib).ok().filter(|&mib| mib > 0).map(|mib| mib << 20)
+    }
+}
+
+/// The largest message a protobuf library takes, in MiB.
+const MAX_MIB: i64 = 2047;
+
+impl Validate for GrpcServer {
+    fn validate(&self, at: &str, problems: &mut Problems<'_>) {
+        if !(0..=MAX_MIB).contains(&self.max_recv_msg_size_mib) {
+            let text = format!("invalid max_recv_msg_size_mib value, must be between 1 and {MAX_MIB}");
+            problems.error(&field(at, "max_recv_msg_size_mib"), text);
+        }
+        check_listen(at, &self.endpoint, &self.transport, problems);
+        if let Some(tls) = &self.tls {
+            tls.validate(&field(at, "tls"), problems);
+        }
+    }
+}
+
+/// `keepalive` of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeepaliveServer {
+    pub server_parameters: ServerParameters,
+    pub enforcement_policy: EnforcementPolicy,
+}
+
+/// `keepalive::server_parameters`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerParameters {
+    pub max_connection_idle: Option<GoDuration>,
+    pub max_connection_age: Option<GoDuration>,
+    pub max_connection_age_grace: Option<GoDuration>,
+    pub time: Option<GoDuration>,
+    pub timeout: Option<GoDuration>,
+}
+
+/// `keepalive::enforcement_policy`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnforcementPolicy {
+    pub min_time: Option<GoDuration>,
+    pub permit_without_stream: bool,
+}
+
+/// A gRPC client.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GrpcClient {
+    /// `host:port`, or with the scheme `http`, `https`, `dns` or `unix`; `https` forces TLS.
+    pub endpoint: String,
+    /// `gzip` (default of the OTLP exporters), `snappy`, `zstd` or `none`.
+    pub compression: String,
+    pub tls: TlsClient,
+    pub keepalive: KeepaliveClient,
+    pub read_buffer_size: u64,
+    pub write_buffer_size: u64,
+    pub wait_for_ready: bool,
+    pub headers: Headers,
+    pub user_agent: String,
+    pub balancer_name: String,
+    pub authority: String,
+    pub auth: Option<Auth>,
+    pub middlewares: Vec<Middleware>,
+}
+
+impl Default for GrpcClient {
+    fn default() -> Self {
+        GrpcClient {
+            endpoint: String::new(),
+            compression: String::new(),
+            tls: TlsClient::default(),
+            keepalive: KeepaliveClient::default(),
+            read_buffer_size: 0,
+            write_buffer_size: 512 * 1024,
+            wait_for_ready: false,
+            headers: Headers::default(),
+            user_agent: String::new(),
+            balancer_name: "round_robin".to_owned(),
+            authority: String::new(),
+            auth: None,
+            middlewares: Vec::new(),
+        }
+    }
+}
+
+impl GrpcClient {
+    /// The endpoint without its scheme.
+    pub fn target(&self) -> &str {
+        let endpoint = self.endpoint.trim_start_matches("dns:///");
+        endpoint.split_once("://").map_or(endpoint, |(_, target)| target)
+    }
+
+    /// Whether the connection is in plain text.
+    pub fn is_plain(&self) -> bool {
+        if self.endpoint.starts_with("https://") {
+            return false;
+        }
+        self.endpoint.starts_with("http://") || self.endpoint.starts_with("unix:") || self.tls.is_plain()
+    }
+}
+
+impl Validate for GrpcClient {
+    fn validate(&self, at: &str, problems: &mut Problems<'_>) {
+        if !matches!(self.balancer_name.as_str(), "round_robin" | "pick_first") {
+            let text = format!("invalid balancer_name: {}", self.balancer_name);
+            problems.error(&field(at, "balancer_name"), text);
+        }
+        if !matches!(self.compression.as_str(), "" | "none" | "gzip" | "snappy" | "zstd") {
+            let text = format!("unsupported compression type {:?}", self.compression);
+            problems.error(&field(at, "compression"), text);
+        }
+        if !self.endpoint.starts_with("unix:") && !self.endpoint.is_empty() {
+            let target = self.target().trim_end_matches('/');
+            match target.rsplit_once(':') {
+                Some((_, port)) if port.parse::<u16>().is_ok() => {}
+                Some((_, port)) if !port.contains(']') => {
+                    problems.error(&field(at, "endpoint"), format!("invalid port {port:?}"));
+                }
+                _ if self.endpoint.contains("://") => {}
+                _ => {
+                    problems.error(&field(at, "endpoint"), "missing port in address");
+                }
+            }
+        }
+        self.tls.validate(&field(at, "tls"), problems);
+    }
+}
+
+/// `keepalive` of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeepaliveClient {
+    pub time: GoDuration,
+    pub timeout: GoDuration,
+    pub permit_without_stream: bool,
+}
+
+impl Default for KeepaliveClient {
+    fn default() -> Self {
+        KeepaliveClient {
+            time: GoDuration::from_secs(10),
+            timeout: GoDuration::from_secs(10),
+            permit_without_stream: false,
+        }
+    }
+}

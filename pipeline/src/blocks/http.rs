@@ -1,0 +1,163 @@
+//! HTTP servers and clients (collector-compat §2.1, §2.2).
+
+use serde::Deserialize;
+use sluice_config::{GoDuration, Headers, Problems};
+
+use super::{Auth, COMPRESSIONS, Middleware, TlsClient, TlsServer, check_compression, check_listen};
+use crate::factory::{Validate, field};
+
+/// An HTTP listener. Zero means our default, never unlimited (security §5).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpServer {
+    pub endpoint: String,
+    /// `tcp` (default), `tcp4`, `tcp6` or `unix`.
+    pub transport: String,
+    pub tls: Option<TlsServer>,
+    pub cors: Option<Cors>,
+    pub auth: Option<Auth>,
+    /// Upstream 20 MiB, of the body as sent and as inflated; here the content limits, unless written.
+    pub max_request_body_size: i64,
+    pub include_metadata: bool,
+    pub response_headers: Headers,
+    /// Encodings that are read; all that we know unless written.
+    pub compression_algorithms: Option<Vec<String>>,
+    pub read_timeout: GoDuration,
+    pub read_header_timeout: GoDuration,
+    pub write_timeout: GoDuration,
+    pub idle_timeout: GoDuration,
+    pub keep_alives_enabled: bool,
+    pub middlewares: Vec<Middleware>,
+    /// Exempt from the exposure rule (security §4.1).
+    pub allow_insecure: bool,
+}
+
+impl Default for HttpServer {
+    fn default() -> Self {
+        HttpServer {
+            endpoint: String::new(),
+            transport: String::new(),
+            tls: None,
+            cors: None,
+            auth: None,
+            max_request_body_size: 0,
+            include_metadata: false,
+            response_headers: Headers::default(),
+            compression_algorithms: None,
+            read_timeout: GoDuration::default(),
+            read_header_timeout: GoDuration::from_secs(60),
+            write_timeout: GoDuration::from_secs(30),
+            idle_timeout: GoDuration::from_secs(60),
+            keep_alives_enabled: true,
+            middlewares: Vec::new(),
+            allow_insecure: false,
+        }
+    }
+}
+
+impl HttpServer {
+    /// Most bytes of a body, if written.
+    pub fn max_body_bytes(&self) -> Option<u64> {
+        u64::try_from(self.max_request_body_size).ok().filter(|&bytes| bytes > 0)
+    }
+}
+
+impl Validate for HttpServer {
+    fn validate(&self, at: &str, problems: &mut Problems<'_>) {
+        check_listen(at, &self.endpoint, &self.transport, problems);
+        for (index, name) in self.compression_algorithms.iter().flatten().enumerate() {
+            if !COMPRESSIONS.contains(&name.as_str()) {
+                let path = field(at, &format!("compression_algorithms::{index}"));
+                problems.error(&path, format!("unsupported compression type {name:?}"));
+            }
+        }
+        if let Some(cors) = &self.cors
+            && cors.allowed_origins.is_empty()
+            && !cors.allowed_headers.is_empty()
+        {
+            let text = "cors: allowed_headers without allowed_origins has no effect";
+            problems.add("W0509", &field(at, "cors::allowed_headers"), text);
+        }
+        if let Some(tls) = &self.tls {
+            tls.validate(&field(at, "tls"), problems);
+        }
+    }
+}
+
+/// `cors`. Credentials are always allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cors {
+    pub allowed_origins: Vec<String>,
+    pub allowed_headers: Vec<String>,
+    pub exposed_headers: Vec<String>,
+    /// Seconds that browsers may remember the answer.
+    pub max_age: i64,
+}
+
+/// An HTTP client.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpClient {
+    pub endpoint: String,
+    pub proxy_url: String,
+    pub tls: TlsClient,
+    pub read_buffer_size: u64,
+    pub write_buffer_size: u64,
+    /// Of one attempt; zero for none.
+    pub timeout: GoDuration,
+    pub headers: Headers,
+    pub auth: Option<Auth>,
+    pub compression: String,
+    pub compression_params: CompressionParams,
+    pub max_idle_conns: u32,
+    pub max_idle_conns_per_host: u32,
+    pub max_conns_per_host: u32,
+    pub idle_conn_timeout: GoDuration,
+    pub disable_keep_alives: bool,
+    pub http2_read_idle_timeout: GoDuration,
+    pub http2_ping_timeout: GoDuration,
+    pub force_attempt_http2: bool,
+    pub middlewares: Vec<Middleware>,
+}
+
+impl Default for HttpClient {
+    fn default() -> Self {
+        HttpClient {
+            endpoint: String::new(),
+            proxy_url: String::new(),
+            tls: TlsClient::default(),
+            read_buffer_size: 0,
+            write_buffer_size: 0,
+            timeout: GoDuration::default(),
+            headers: Headers::default(),
+            auth: None,
+            compression: String::new(),
+            compression_params: CompressionParams::default(),
+            max_idle_conns: 100,
+            max_idle_conns_per_host: 0,
+            max_conns_per_host: 0,
+            idle_conn_timeout: GoDuration::from_secs(90),
+            disable_keep_alives: false,
+            http2_read_idle_timeout: GoDuration::default(),
+            http2_ping_timeout: GoDuration::from_secs(15),
+            force_attempt_http2: true,
+            middlewares: Vec::new(),
+        }
+    }
+}
+
+impl Validate for HttpClient {
+    fn validate(&self, at: &str, problems: &mut Problems<'_>) {
+        check_compression(at, &self.compression, problems);
+        self.tls.validate(&field(at, "tls"), problems);
+    }
+}
+
+/// `compression_params`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CompressionParams {
+    /// Of the algorithm; 0 for its default.
+    pub level: i32,
+}

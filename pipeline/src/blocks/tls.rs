@@ -1,0 +1,146 @@
+//! TLS, of servers and clients (collector-compat §2.5).
+
+use serde::Deserialize;
+use sluice_config::{GoDuration, Problems, Secret};
+
+use crate::factory::{Validate, field};
+
+/// What both ends have. Certificates and keys come from files or are written in place, never both.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsMaterial {
+    pub ca_file: String,
+    pub ca_pem: Secret,
+    pub cert_file: String,
+    pub cert_pem: Secret,
+    pub key_file: String,
+    pub key_pem: Secret,
+    /// `1.2` (default) or `1.3`; older ones are refused.
+    pub min_version: String,
+    pub max_version: String,
+    pub cipher_suites: Vec<String>,
+    pub include_insecure_cipher_suites: bool,
+    pub curve_preferences: Vec<String>,
+    pub include_system_ca_certs_pool: bool,
+    /// How often files are read again; zero for never.
+    pub reload_interval: GoDuration,
+}
+
+impl TlsMaterial {
+    /// Whether a CA is configured.
+    pub fn has_ca(&self) -> bool {
+        !self.ca_file.is_empty() || !self.ca_pem.is_empty()
+    }
+
+    /// Whether a certificate is configured.
+    pub fn has_cert(&self) -> bool {
+        !self.cert_file.is_empty() || !self.cert_pem.is_empty()
+    }
+
+    /// Whether a key is configured.
+    pub fn has_key(&self) -> bool {
+        !self.key_file.is_empty() || !self.key_pem.is_empty()
+    }
+}
+
+impl Validate for TlsMaterial {
+    fn validate(&self, at: &str, problems: &mut Problems<'_>) {
+        let both = [
+            (
+                &self.ca_file,
+                &self.ca_pem,
+                "ca_file",
+                "provide either a CA file or the PEM-encoded string, but not both",
+            ),
+            (
+                &self.cert_file,
+                &self.cert_pem,
+                "cert_file",
+                "provide either a certificate or the PEM-encoded string, but not both",
+            ),
+            (&self.key_file, &self.key_pem, "key_file", "provide either a key or the PEM-encoded string, but not both"),
+        ];
+        for (file, pem, name, text) in both {
+            if !file.is_empty() && !pem.is_empty() {
+                problems.error(&field(at, name), text);
+            }
+        }
+        let min = version(at, "min_version", &self.min_version, problems);
+        let max = version(at, "max_version", &self.max_version, problems);
+        if let (Some(min), Some(max)) = (min, max)
+            && min > max
+        {
+            let text = "invalid TLS configuration: min_version cannot be greater than max_version";
+            problems.error(&field(at, "min_version"), text);
+        }
+    }
+}
+
+/// The minor version of TLS 1.
+fn version(at: &str, name: &str, written: &str, problems: &mut Problems<'_>) -> Option<u8> {
+    match written {
+        "" => None,
+        "1.0" | "1.1" => {
+            let text = format!("unsupported TLS version: {written:?}: the oldest version offered is 1.2");
+            problems.error(&field(at, name), text);
+            None
+        }
+        "1.2" => Some(2),
+        "1.3" => Some(3),
+        _ => {
+            problems.error(&field(at, name), format!("unsupported TLS version: {written:?}"));
+            None
+        }
+    }
+}
+
+/// `tls` of a client.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsClient {
+    #[serde(rename = "..material")]
+    pub material: TlsMaterial,
+    /// Plain text; ignored when a CA is set.
+    pub insecure: bool,
+    pub insecure_skip_verify: bool,
+    /// The name to expect in the certificate, and to send in SNI.
+    pub server_name_override: String,
+}
+
+impl TlsClient {
+    /// Whether connections are in plain text.
+    pub fn is_plain(&self) -> bool {
+        self.insecure && !self.material.has_ca()
+    }
+}
+
+impl Validate for TlsClient {
+    fn validate(&self, at: &str, problems: &mut Problems<'_>) {
+        self.material.validate(at, problems);
+        if self.material.has_cert() != self.material.has_key() {
+            let text = "for auth via TLS, provide both certificate and key, or neither";
+            problems.error(&field(at, "cert_file"), text);
+        }
+    }
+}
+
+/// `tls` of a server.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsServer {
+    #[serde(rename = "..material")]
+    pub material: TlsMaterial,
+    /// Clients must present a certificate of this CA.
+    pub client_ca_file: String,
+    pub client_ca_file_reload: bool,
+}
+
+impl Validate for TlsServer {
+    fn validate(&self, at: &str, problems: &mut Problems<'_>) {
+        self.material.validate(at, problems);
+        if !self.material.has_cert() || !self.material.has_key() {
+            let text = "TLS configuration must include both certificate and key for server connections";
+            problems.error(&field(at, "cert_file"), text);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Where a batch came from. The `C` of every step's context.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::clock::{Monotonic, WallTime};
+use crate::id::ComponentId;
+
+/// What is known about the request that brought a batch. Shared by all batches cut from it.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Address of the connection's other end; `None` for what was not received over IP.
+    pub peer: Option<SocketAddr>,
+    /// Who authenticated; `None` without authentication.
+    pub identity: Option<Identity>,
+    pub tenant: Tenant,
+    pub metadata: Metadata,
+    pub arrival: Arrival,
+    pub receiver: ComponentId,
+    pub transport: Transport,
+}
+
+impl Context {
+    /// The context of data that the collector made itself or read without a request.
+    pub fn internal(receiver: ComponentId, arrival: Arrival) -> Self {
+        Context {
+            peer: None,
+            identity: None,
+            tenant: Tenant::default(),
+            metadata: Metadata::default(),
+            arrival,
+            receiver,
+            transport: Transport::INTERNAL,
+        }
+    }
+}
+
+/// When a request was complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// For timers and ages.
+    pub monotonic: Monotonic,
+    /// For timestamps.
+    pub wall: WallTime,
+}
+
+/// The `transport` label of receiver metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Transport(pub &'static str);
+
+impl Transport {
+    pub const GRPC: Transport = Transport("grpc");
+    pub const HTTP: Transport = Transport("http");
+    /// Made here: scrapes, host metrics, stages.
+    pub const INTERNAL: Transport = Transport("internal");
+}
+
+/// Who sent a request, as an authenticator established (security §4.3). Never holds a credential.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The authenticated subject.
+    pub subject: Arc<str>,
+    /// `write:traces`, `tenant:any`, `admin:read` …
+    pub scopes: Vec<Arc<str>>,
+    /// Further facts under upstream's names, `auth.claims.<name>` and the like.
+    pub attributes: Vec<(Arc<str>, Arc<str>)>,
+}
+
+impl Identity {
+    /// Whether the scope was granted.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes.iter().any(|granted| &**granted == scope)
+    }
+}
+
+/// Whose data this is. The empty name is the one tenant of a collector without tenants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tenant(Arc<str>);
+
+impl Tenant {
+    pub fn new(name: &str) -> Self {
+        Tenant(name.into())
+    }
+
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Request headers that some configured component reads, lower-case. Nothing else of a request's headers is kept, and
+/// never a credential.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Metadata(SmallVec<[(Arc<str>, Arc<str>); 2]>);
+
+impl Metadata {
+    /// Keeps the headers whose lower-case name is in `wanted`. Repeated headers are kept in order.
+    pub fn collect<'h>(wanted: &MetadataKeys, headers: impl IntoIterator<Item = (&'h str, &'h str)>) -> Self {
+        if wanted.is_empty() {
+            return Self::default();
+        }
+        let mut kept: SmallVec<[(Arc<str>, Arc<str>); 2]> = headers
+            .into_iter()
+            .filter_map(|(name, value)| wanted.find(name).map(|key| (Arc::clone(key), value.into())))
+            .collect();
+        kept.sort_by(|a, b| a.0.cmp(&b.0));
+        Metadata(kept)
+    }
+
+    /// All values of a key, in the order they came. The key is lower-case.
+    pub fn get<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> + 'a {
+        self.0.iter().filter(move |(name, _)| &**name == key).map(|(_, value)| &**value)
+    }
+
+    /// All pairs, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The metadata keys that components of this configuration read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetadataKeys(Arc<[Arc<str>]>);
+
+impl MetadataKeys {
+    /// The union of what components ask for. Case is folded. `authorization`, `proxy-authorization` and `cookie` are left
+    /// out whoever asks.
+    pub fn new<'k>(keys: impl IntoIterator<Item = &'k str>) -> Self {
+        let mut keys: Vec<Arc<str>> = keys
+            .into_iter()
+            .map(|key| Arc::from(key.to_ascii_lowercase()))
+            .filter(|key: &Arc<str>| !matches!(&**key, "authorization" | "proxy-authorization" | "cookie"))
+            .collect();
+        keys.sort();
+        keys.dedup();
+        MetadataKeys(keys.into())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn find(&self, name: &str) -> Option<&Arc<str>> {
+        self.0.iter().find(|key| key.eq_ignore_ascii_case(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_headers_that_somebody_reads_are_kept() {
+        let keys = MetadataKeys::new(["X-Scope-OrgID", "x-team", "Authorization"]);
+        let headers =
+            [("x-scope-orgid", "a"), ("Authorization", "Bearer s3cret"), ("X-TEAM", "b"), ("x-scope-orgid", "c")];
+        let metadata = Metadata::collect(&keys, headers);
+        assert_eq!(
+            metadata.iter().collect::<Vec<_>>(),
+            [("x-scope-orgid", "a"), ("x-scope-orgid", "c"), ("x-team", "b")]
+        );
+        assert_eq!(metadata.get("x-scope-orgid").collect::<Vec<_>>(), ["a", "c"]);
+    }
+}

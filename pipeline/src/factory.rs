@@ -1,0 +1,221 @@
+//! How components are made: a factory per type, a registry per kind.
+//!
+//! A component's folder exports one factory. Its config is plain data with defaults; decoding and validating it needs
+//! nothing but the configuration, building it gets the [`Environment`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use sluice_config::{Diagnostic, Kind, Node, Problems};
+use sluice_pdata::pass::Reason;
+
+use crate::component::{Environment, Stability};
+use crate::connector::{Between, Connector};
+use crate::error::Error;
+use crate::exporter::ExporterKind;
+use crate::extension::Extension;
+use crate::processor::Processor;
+use crate::receiver::Receiver;
+
+/// A config that can say what is wrong with it.
+pub trait Validate {
+    /// Reports every problem, each at the path of its field. `at` is the path of this block within the component, empty at
+    /// the top; join fields to it with [`field`]. Texts are upstream's where upstream has one.
+    fn validate(&self, at: &str, problems: &mut Problems<'_>);
+}
+
+/// The path of a field of the block at `at`.
+pub fn field(at: &str, name: &str) -> String {
+    if at.is_empty() { name.to_owned() } else { format!("{at}::{name}") }
+}
+
+/// A config without fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NoConfig {}
+
+impl Validate for NoConfig {
+    fn validate(&self, _at: &str, _problems: &mut Problems<'_>) {}
+}
+
+/// One of the five kinds, as a type.
+pub trait ComponentKind: 'static {
+    const KIND: Kind;
+    /// What a factory of this kind builds.
+    type Built;
+    /// What it is given.
+    type Environment;
+}
+
+macro_rules! kind {
+    ($(#[$doc:meta])* $name:ident, $kind:ident, $built:ty, $environment:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub enum $name {}
+
+        impl ComponentKind for $name {
+            const KIND: Kind = Kind::$kind;
+            type Built = $built;
+            type Environment = $environment;
+        }
+    };
+}
+
+kind!(
+    /// One instance per id.
+    Receivers, Receiver, Arc<dyn Receiver>, Environment
+);
+kind!(
+    /// One instance per id and pipeline.
+    Processors, Processor, Processor, Environment
+);
+kind!(
+    /// One instance per id.
+    Exporters, Exporter, ExporterKind, Environment
+);
+kind!(
+    /// One instance per id and pair of signals.
+    Connectors, Connector, Connector, (Environment, Between)
+);
+kind!(
+    /// One instance per id.
+    Extensions, Extension, Arc<dyn Extension>, Environment
+);
+
+/// Facts about a component type.
+#[derive(Clone, Copy, Debug)]
+pub struct Meta {
+    /// The canonical type.
+    pub name: &'static str,
+    /// How far each signal can be relied on (traces, metrics, logs); `None` where the signal is not supported. For
+    /// extensions the first counts.
+    pub stability: [Option<Stability>; 3],
+    /// Reasons for which it drops items, beyond [`crate::ledger::reasons::CORE`].
+    pub reasons: &'static [Reason],
+    /// A processor after which a batch may be kept (delivery §2).
+    pub redacts: bool,
+    /// A processor that holds back (delivery §1.1, step 3 of `auto`).
+    pub holds_back: bool,
+}
+
+impl Meta {
+    /// A type that does all three signals equally well, and nothing special.
+    pub const fn new(name: &'static str, stability: Stability) -> Self {
+        Meta { name, stability: [Some(stability); 3], reasons: &[], redacts: false, holds_back: false }
+    }
+}
+
+/// Makes components of one type.
+pub trait Factory<K: ComponentKind>: Send + Sync + 'static {
+    /// The config: `#[derive(Deserialize, Default)] #[serde(default, deny_unknown_fields)]`, fields as upstream's.
+    type Config: DeserializeOwned + Default + Validate + Send + Sync + 'static;
+
+    fn meta(&self) -> Meta;
+
+    /// Request headers that a component of this config reads.
+    fn metadata_keys(&self, _config: &Self::Config) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Builds without starting: no sockets, no files but those it must read to know its config.
+    fn build(&self, config: &Self::Config, environment: K::Environment) -> Result<K::Built, Error>;
+}
+
+/// A decoded and validated config, bound to its factory.
+pub struct Configured<K: ComponentKind> {
+    /// Request headers that the component reads.
+    pub metadata_keys: Vec<String>,
+    /// Findings that do not prevent it from running.
+    pub warnings: Vec<Diagnostic>,
+    build: Build<K>,
+}
+
+type Build<K> =
+    Box<dyn Fn(<K as ComponentKind>::Environment) -> Result<<K as ComponentKind>::Built, Error> + Send + Sync>;
+
+impl<K: ComponentKind> Configured<K> {
+    /// Builds an instance; may be called for several pipelines.
+    pub fn build(&self, environment: K::Environment) -> Result<K::Built, Error> {
+        (self.build)(environment)
+    }
+}
+
+type Decode<K> = Box<dyn Fn(&Node) -> Result<Configured<K>, Vec<Diagnostic>> + Send + Sync>;
+
+/// The component types of one kind.
+pub struct Registry<K: ComponentKind> {
+    types: BTreeMap<&'static str, (Meta, Decode<K>)>,
+}
+
+impl<K: ComponentKind> Default for Registry<K> {
+    fn default() -> Self {
+        Registry { types: BTreeMap::new() }
+    }
+}
+
+impl<K: ComponentKind> Registry<K> {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a type. The last one of a name counts.
+    pub fn register<F: Factory<K>>(&mut self, factory: F) -> &mut Self {
+        let factory = Arc::new(factory);
+        let meta = factory.meta();
+        let decode = move |node: &Node| {
+            let config: Arc<F::Config> = Arc::new(sluice_config::decode(node)?);
+            let mut problems = Problems::new(node);
+            config.validate("", &mut problems);
+            let warnings = problems.finish()?;
+            let metadata_keys = factory.metadata_keys(&config);
+            let factory = Arc::clone(&factory);
+            let build = move |environment| factory.build(&config, environment);
+            Ok(Configured { metadata_keys, warnings, build: Box::new(build) as Build<K> })
+        };
+        self.types.insert(meta.name, (meta, Box::new(decode)));
+        self
+    }
+
+    /// The canonical names, sorted: the catalogue against which written types are resolved.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.types.keys().copied().collect()
+    }
+
+    /// All types, by name.
+    pub fn metas(&self) -> impl Iterator<Item = &Meta> {
+        self.types.values().map(|(meta, _)| meta)
+    }
+
+    /// Facts about a type.
+    pub fn meta(&self, name: &str) -> Option<&Meta> {
+        self.types.get(name).map(|(meta, _)| meta)
+    }
+
+    /// Decodes and validates the config of a component of this type; `None` for an unknown type.
+    pub fn decode(&self, name: &str, node: &Node) -> Option<Result<Configured<K>, Vec<Diagnostic>>> {
+        self.types.get(name).map(|(_, decode)| decode(node))
+    }
+}
+
+/// Every component type of a build.
+#[derive(Default)]
+pub struct Registries {
+    pub receivers: Registry<Receivers>,
+    pub processors: Registry<Processors>,
+    pub exporters: Registry<Exporters>,
+    pub connectors: Registry<Connectors>,
+    pub extensions: Registry<Extensions>,
+}
+
+impl Registries {
+    /// Drop reasons of all components, for [`crate::ledger::Ledger::new`].
+    pub fn reasons(&self) -> Vec<Reason> {
+        let metas = self.receivers.metas().chain(self.processors.metas()).chain(self.exporters.metas());
+        let metas = metas.chain(self.connectors.metas()).chain(self.extensions.metas());
+        metas.flat_map(|meta| meta.reasons).copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! The three kinds of account.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use metrics::Counter;
+use sluice_pdata::pass::Reason;
+
+use super::book::{AccountSnapshot, Drops};
+use crate::Signal;
+use crate::context::Tenant;
+use crate::spine::Completion;
+
+/// Items by signal.
+pub type Tally = [u64; 3];
+
+/// Sums per reason, by component and signal.
+type Dropped = BTreeMap<(Arc<str>, Reason), Tally>;
+
+/// Items lost here: where, why, how many.
+pub(super) fn total_of(dropped: &Dropped) -> Tally {
+    dropped.values().fold([0; 3], |sum, tally| std::array::from_fn(|signal| sum[signal] + tally[signal]))
+}
+
+/// What enters a pipeline, and what its steps make of it.
+pub struct PipelineAccount {
+    pub(super) id: Arc<str>,
+    counts: Mutex<Ingress>,
+    admitted: [Counter; 3],
+    appended: [Counter; 3],
+    drops: Drops,
+}
+
+#[derive(Default)]
+struct Ingress {
+    admitted: Tally,
+    created: Tally,
+    appended: Tally,
+    discarded: Dropped,
+    in_pass: Tally,
+}
+
+/// Items on their way through a pipeline. Dropping it unsettled means that the request was refused, and counts nothing.
+pub struct InPass {
+    account: Arc<PipelineAccount>,
+    signal: Signal,
+    items: u64,
+}
+
+impl PipelineAccount {
+    pub(super) fn new(id: &str, admitted: [Counter; 3], appended: [Counter; 3], drops: Drops) -> Self {
+        PipelineAccount { id: id.into(), counts: Mutex::default(), admitted, appended, drops }
+    }
+
+    /// A request begins its pass.
+    pub fn enter(self: &Arc<Self>, signal: Signal, items: usize) -> InPass {
+        self.lock().in_pass[signal as usize] += items as u64;
+        InPass { account: Arc::clone(self), signal, items: items as u64 }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ingress> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn snapshot(&self) -> AccountSnapshot {
+        let counts = self.lock();
+        let discarded = total_of(&counts.discarded);
+        let sides = |signal: usize| {
+            // What is in the pass counts as admitted until it is refused.
+            let left = counts.admitted[signal] + counts.in_pass[signal] + counts.created[signal];
+            (left, counts.appended[signal] + discarded[signal] + counts.in_pass[signal])
+        };
+        AccountSnapshot {
+            scope: format!("pipeline/{}", self.id),
+            entered: std::array::from_fn(|signal| counts.admitted[signal] + counts.in_pass[signal]),
+            created: counts.created,
+            left: counts.appended,
+            dropped: counts.discarded.iter().map(|((component, reason), n)| (component.clone(), *reason, *n)).collect(),
+            parked: [0; 3],
+            held: counts.in_pass,
+            error: super::book::error(sides),
+        }
+    }
+}
+
+impl InPass {
+    /// The request was accepted: `kept` items left the pass, `dropped` did not, by component and reason, and `created` came
+    /// out that nobody sent.
+    pub fn settle(mut self, tenant: &Tenant, kept: usize, dropped: &[(Arc<str>, Reason, usize)], created: usize) {
+        let signal = self.signal as usize;
+        let items = std::mem::take(&mut self.items);
+        let account = Arc::clone(&self.account);
+        let mut counts = account.lock();
+        counts.in_pass[signal] -= items;
+        counts.admitted[signal] += items;
+        counts.created[signal] += created as u64;
+        counts.appended[signal] += kept as u64;
+        for (component, reason, items) in dropped {
+            let reason = account.drops.registered(reason);
+            counts.discarded.entry((Arc::clone(component), reason)).or_default()[signal] += *items as u64;
+        }
+        drop(counts);
+        account.admitted[signal].increment(items);
+        account.appended[signal].increment(kept as u64);
+        for (component, reason, items) in dropped {
+            account.drops.count(component, reason, self.signal, tenant, *items);
+        }
+    }
+}
+
+impl Drop for InPass {
+    fn drop(&mut self) {
+        if self.items > 0 {
+            self.account.lock().in_pass[self.signal as usize] -= self.items;
+        }
+    }
+}
+
+/// What a stage or connector takes in and gives out.
+pub struct StageAccount {
+    pub(super) id: Arc<str>,
+    counts: Mutex<Through>,
+    drops: Drops,
+}
+
+#[derive(Default)]
+struct Through {
+    consumed: u64,
+    created: u64,
+    emitted: u64,
+    dropped: BTreeMap<Reason, u64>,
+    held: u64,
+}
+
+impl StageAccount {
+    pub(super) fn new(id: &str, drops: Drops) -> Self {
+        StageAccount { id: id.into(), counts: Mutex::default(), drops }
+    }
+
+    /// One call of the stage: what it absorbed, made, emitted and dropped, and what it holds now by its own account.
+    pub fn record(
+        &self,
+        signal: Signal,
+        consumed: usize,
+        created: usize,
+        emitted: usize,
+        dropped: &[(Reason, usize)],
+        held: usize,
+    ) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.consumed += consumed as u64;
+        counts.created += created as u64;
+        counts.emitted += emitted as u64;
+        counts.held = held as u64;
+        for &(reason, items) in dropped {
+            *counts.dropped.entry(self.drops.registered(reason)).or_default() += items as u64;
+        }
+        drop(counts);
+        for &(reason, items) in dropped {
+            self.drops.count(&self.id, reason, signal, &Tenant::default(), items);
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> AccountSnapshot {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped: u64 = counts.dropped.values().sum();
+        let sides = (counts.consumed + counts.created, counts.emitted + dropped + counts.held);
+        // A stage may turn one signal into another, so only the sum over signals is conserved.
+        AccountSnapshot {
+            scope: format!("stage/{}", self.id),
+            entered: [counts.consumed, 0, 0],
+            created: [counts.created, 0, 0],
+            left: [counts.emitted, 0, 0],
+            dropped: counts.dropped.iter().map(|(reason, n)| (self.id.clone(), *reason, [*n, 0, 0])).collect(),
+            parked: [0; 3],
+            held: [counts.held, 0, 0],
+            error: super::book::error(|signal| if signal == 0 { sides } else { (0, 0) }),
+        }
+    }
+}
+
+/// What a destination was given, and what became of it. Kept by the spine.
+pub struct DestinationAccount {
+    pub(super) id: Arc<str>,
+    counts: Mutex<Egress>,
+    delivered: [Counter; 3],
+    drops: Drops,
+}
+
+#[derive(Default)]
+struct Egress {
+    restored: Tally,
+    routed: Tally,
+    delivered: Tally,
+    dropped: BTreeMap<Reason, Tally>,
+    parked: Tally,
+    backlog: Tally,
+}
+
+impl DestinationAccount {
+    pub(super) fn new(id: &str, delivered: [Counter; 3], drops: Drops) -> Self {
+        DestinationAccount { id: id.into(), counts: Mutex::default(), delivered, drops }
+    }
+
+    /// Found at the start in a log that outlived the process. `backlog` is what the spine counts as not completed, now.
+    pub fn restored(&self, signal: Signal, items: usize, backlog: Tally) {
+        let mut counts = self.lock();
+        counts.restored[signal as usize] += items as u64;
+        counts.backlog = backlog;
+    }
+
+    /// Appended for this destination, or dropped at its quota in the same breath.
+    pub fn routed(&self, signal: Signal, items: usize, backlog: Tally) {
+        let mut counts = self.lock();
+        counts.routed[signal as usize] += items as u64;
+        counts.backlog = backlog;
+    }
+
+    /// The destination is done with an entry.
+    pub fn completed(&self, signal: Signal, tenant: &Tenant, completion: &Completion, backlog: Tally) {
+        let index = signal as usize;
+        let mut counts = self.lock();
+        counts.delivered[index] += completion.delivered as u64;
+        counts.parked[index] += completion.parked as u64;
+        for &(reason, items) in &completion.dropped {
+            counts.dropped.entry(self.drops.registered(reason)).or_default()[index] += items as u64;
+        }
+        counts.backlog = backlog;
+        drop(counts);
+        self.delivered[index].increment(completion.delivered as u64);
+        for &(reason, items) in &completion.dropped {
+            self.drops.count(&self.id, reason, signal, tenant, items);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Egress> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn snapshot(&self) -> AccountSnapshot {
+        let counts = self.lock();
+        let sides = |signal: usize| {
+            let dropped: u64 = counts.dropped.values().map(|tally| tally[signal]).sum();
+            let out = counts.delivered[signal] + dropped + counts.parked[signal] + counts.backlog[signal];
+            (counts.restored[signal] + counts.routed[signal], out)
+        };
+        AccountSnapshot {
+            scope: format!("destination/{}", self.id),
+            entered: std::array::from_fn(|signal| counts.restored[signal] + counts.routed[signal]),
+            created: [0; 3],
+            left: counts.delivered,
+            dropped: counts.dropped.iter().map(|(reason, n)| (self.id.clone(), *reason, *n)).collect(),
+            parked: counts.parked,
+            held: counts.backlog,
+            error: super::book::error(sides),
+        }
+    }
+}

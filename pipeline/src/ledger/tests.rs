@@ -1,0 +1,78 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::Signal;
+use crate::context::Tenant;
+use crate::spine::Completion;
+use crate::telemetry::{Naming, Telemetry};
+
+fn ledger() -> (Ledger, Telemetry) {
+    let telemetry = Telemetry::new();
+    (Ledger::new(&telemetry, ["toy"]), telemetry)
+}
+
+#[test]
+fn a_refused_request_counts_nothing() {
+    let (ledger, telemetry) = ledger();
+    let account = ledger.pipeline("traces");
+    let pass = account.enter(Signal::Traces, 10);
+    assert_eq!(ledger.snapshot().get("pipeline/traces").unwrap().held, [10, 0, 0]);
+    drop(pass);
+    let snapshot = ledger.snapshot();
+    assert_eq!(snapshot.get("pipeline/traces").unwrap().entered, [0; 3]);
+    assert_eq!(snapshot.errors().count(), 0);
+    let text = telemetry.render(&Naming::default());
+    assert!(text.contains(r#"sluice_items_admitted_total{pipeline="traces",signal="traces"} 0"#), "{text}");
+}
+
+#[test]
+fn drops_are_counted_by_component_reason_signal_and_tenant() {
+    let (ledger, telemetry) = ledger();
+    let component: Arc<str> = "filter/a".into();
+    let pass = ledger.pipeline("logs").enter(Signal::Logs, 10);
+    pass.settle(&Tenant::new("acme"), 7, &[(Arc::clone(&component), reasons::FILTER, 3)], 0);
+    ledger.pipeline("logs").enter(Signal::Logs, 1).settle(&Tenant::default(), 0, &[(component, "toy", 1)], 0);
+    assert_eq!(ledger.check().errors().count(), 0);
+    let text = telemetry.render(&Naming::default());
+    for line in [
+        r#"sluice_items_dropped_total{component="filter/a",reason="filter",signal="logs",tenant="acme"} 3"#,
+        r#"sluice_items_dropped_total{component="filter/a",reason="toy",signal="logs"} 1"#,
+        r#"sluice_items_appended_total{pipeline="logs",signal="logs"} 7"#,
+        r#"sluice_conservation_error{scope="pipeline/logs"} 0"#,
+    ] {
+        assert!(text.contains(line), "{line} not in\n{text}");
+    }
+}
+
+#[test]
+fn what_is_not_accounted_for_shows() {
+    let (ledger, _) = ledger();
+    ledger.pipeline("traces").enter(Signal::Traces, 10).settle(&Tenant::default(), 9, &[], 0);
+    ledger.destination("otlp").routed(Signal::Logs, 5, [0, 0, 4]);
+    let mut errors: Vec<_> = ledger.check().errors().map(|account| (account.scope.clone(), account.error)).collect();
+    errors.sort();
+    assert_eq!(errors, [("destination/otlp".to_owned(), 1), ("pipeline/traces".to_owned(), 1)]);
+    ledger.destination("otlp").completed(Signal::Logs, &Tenant::default(), &Completion::delivered(5), [0; 3]);
+    assert_eq!(ledger.snapshot().get("destination/otlp").unwrap().error, 0);
+}
+
+#[test]
+fn an_unregistered_reason_is_not_free_text() {
+    let (ledger, _) = ledger();
+    let dropped = [(Arc::from("x"), "made up", 1)];
+    ledger.pipeline("traces").enter(Signal::Traces, 1).settle(&Tenant::default(), 0, &dropped, 0);
+    assert_eq!(ledger.snapshot().accounts[0].dropped[0].1, "unregistered");
+}
+
+#[test]
+fn tenants_beyond_the_hundredth_share_a_label() {
+    let (ledger, telemetry) = ledger();
+    for tenant in 0..150 {
+        let dropped = [(Arc::from("x"), reasons::FILTER, 1)];
+        let tenant = Tenant::new(&format!("t{tenant}"));
+        ledger.pipeline("traces").enter(Signal::Traces, 1).settle(&tenant, 0, &dropped, 0);
+    }
+    let text = telemetry.render(&Naming::default());
+    assert_eq!(text.matches("sluice_items_dropped_total{").count(), 101);
+    assert!(text.contains(r#"tenant="other"} 50"#));
+}

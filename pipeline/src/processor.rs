@@ -1,0 +1,68 @@
+//! Processors: what stands between receivers and exporters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::component::Component;
+use crate::receiver::Consumer;
+use crate::stage::Stage;
+use crate::{PipelineId, Step};
+
+/// What a processor's factory builds. Only steps and stages touch data; the other two are policies under upstream's names.
+pub enum Processor {
+    /// Item-level and stateless or internally shared: fused with its neighbours into one walk.
+    Step(Arc<Step>),
+    /// A step that also makes telemetry of its own, which enters the pipeline right behind it (`up`).
+    Emitting(Arc<Step>, Arc<dyn Emitter>),
+    /// Batch-level and stateful: reads from the spine, may hold back.
+    Stage(Box<dyn Stage>),
+    /// `batch`: how exporters behind it merge.
+    Batching(Batching),
+    /// `memory_limiter`: where admission refuses.
+    Memory(MemoryLimit),
+}
+
+/// The part of a processor that makes telemetry. One instance may stand behind the steps of several pipelines; it is started
+/// once.
+pub trait Emitter: Component {
+    /// Hands over where its telemetry goes, once per pipeline that names the processor, before [`Component::start`].
+    fn connect(&self, pipeline: &PipelineId, behind: Arc<dyn Consumer>);
+}
+
+/// How records are merged into payloads. Never in front of the spine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// Longest wait for `min_size`; zero sends what is readable.
+    pub flush_timeout: Duration,
+    /// Size that ends the wait.
+    pub min_size: u64,
+    /// Size above which payloads are split; 0 for never.
+    pub max_size: u64,
+    pub sizer: Sizer,
+    /// Metadata keys, lower-case, by whose values payloads are kept apart.
+    pub metadata_keys: Vec<String>,
+}
+
+/// What queue and batch sizes count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sizer {
+    /// Records.
+    #[default]
+    Requests,
+    /// Spans, data points, log records.
+    Items,
+    /// Uncompressed OTLP bytes.
+    Bytes,
+}
+
+/// A memory limit as configured; the smallest of several wins (delivery §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimit {
+    /// The budget, in bytes.
+    pub limit: u64,
+    /// New bodies are refused above `limit - spike`.
+    pub spike: u64,
+    /// How often resident memory is compared with the limit.
+    pub check_interval: Duration,
+}

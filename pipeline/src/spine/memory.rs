@@ -1,0 +1,240 @@
+//! The spine in memory: a byte-bounded log for the modes that do not survive the process (delivery §3.11).
+//!
+//! Every destination has a queue of shared entries and a quota of its own. The default quotas add up to the log, so a dead
+//! destination fills its quota and never the log. An entry lives for as long as somebody refers to it.
+
+mod log;
+mod quota;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::{
+    Backlog, Completion, CursorRule, Destination, DestinationSpec, Entry, ReadLimit, Record, RouteSet, Seq, SeqRange,
+    Spine,
+};
+use crate::BoxFuture;
+use crate::admission::{Class, MemBudget, Reservation};
+use crate::error::Error;
+use crate::ledger::Ledger;
+use crate::outcome::Refusal;
+
+use log::Log;
+pub use quota::RECORD_OVERHEAD;
+
+/// Share of a log that only stages may fill, so that a stage can always finish.
+const DERIVED_SHARE: u64 = 3;
+
+/// The log in memory. Clones share it.
+#[derive(Clone)]
+pub struct MemorySpine(Arc<Shared>);
+
+struct Shared {
+    log: Mutex<Log>,
+    pools: [Arc<Pool>; 2],
+    memory: MemBudget,
+    rule: CursorRule,
+}
+
+/// Which part of the log a record is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Received = 0,
+    Derived = 1,
+}
+
+/// Bytes of one part of the log.
+struct Pool {
+    capacity: u64,
+    used: AtomicU64,
+    /// Told when room came free in either part.
+    released: Arc<Notify>,
+}
+
+/// The bytes of one entry; given back when the last holder lets go of it.
+struct Charge {
+    pool: Arc<Pool>,
+    bytes: u64,
+    _reservation: Reservation,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.pool.used.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.pool.released.notify_waiters();
+    }
+}
+
+impl MemorySpine {
+    /// A log of `capacity` bytes with these destinations. With `stages`, a third of it is set aside for what they emit.
+    ///
+    /// # Errors
+    /// Written quotas that add up to more than the log, and more than 256 destinations.
+    pub fn new(
+        capacity: u64,
+        stages: bool,
+        rule: CursorRule,
+        memory: MemBudget,
+        ledger: &Ledger,
+        destinations: &[DestinationSpec],
+    ) -> Result<Self, Error> {
+        let derived = if stages { capacity / DERIVED_SHARE } else { 0 };
+        let released = Arc::new(Notify::new());
+        let pool = |capacity| Arc::new(Pool { capacity, used: AtomicU64::new(0), released: Arc::clone(&released) });
+        let pools = [pool(capacity - derived), pool(derived)];
+        let mut log = Log::default();
+        log.configure([pools[0].capacity, pools[1].capacity], destinations, ledger)?;
+        Ok(MemorySpine(Arc::new(Shared { log: Mutex::new(log), pools, memory, rule })))
+    }
+
+    /// Takes over other destinations, at a reload. One of a known name keeps its backlog; one that is gone has it dropped,
+    /// counted as `detached_destination`.
+    ///
+    /// # Errors
+    /// As [`MemorySpine::new`]; the log is then unchanged.
+    pub fn configure(&self, ledger: &Ledger, destinations: &[DestinationSpec]) -> Result<(), Error> {
+        let capacities = [self.0.pools[0].capacity, self.0.pools[1].capacity];
+        let gone = self.0.lock().configure(capacities, destinations, ledger)?;
+        // Freed outside the lock.
+        drop(gone);
+        Ok(())
+    }
+
+    /// The index of a destination.
+    pub fn destination(&self, name: &str) -> Option<Destination> {
+        self.0.lock().find(name)
+    }
+
+    /// Bytes that entries occupy, and those they may.
+    pub fn usage(&self) -> (u64, u64) {
+        let sum = |of: fn(&Pool) -> u64| self.0.pools.iter().map(|pool| of(pool)).sum();
+        (sum(|pool| pool.used.load(Ordering::Acquire)), sum(|pool| pool.capacity))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps all records, or none. `done` is completed in the same breath if they are kept.
+    fn keep(
+        &self,
+        origin: Origin,
+        records: Vec<Record>,
+        done: Option<(Destination, Vec<(Seq, Completion)>)>,
+    ) -> Result<Option<SeqRange>, Refusal> {
+        let mut records: Vec<Record> = records.into_iter().filter(|record| !record.routes.is_empty()).collect();
+        let mut log = self.lock();
+        let mut freed = Vec::new();
+        log.make_room(origin, &mut records, &mut freed)?;
+        // What was evicted gives its bytes back before the new records are charged.
+        freed.clear();
+        let charges = self.charge(origin, &records)?;
+        let range = log.push(origin, records, charges);
+        if let Some((stage, done)) = done {
+            freed.extend(done.into_iter().filter_map(|(seq, completion)| log.complete(stage, seq, &completion)));
+        }
+        drop(log);
+        Ok(range)
+    }
+
+    /// Takes the records' bytes from the log's part and from the memory budget.
+    fn charge(&self, origin: Origin, records: &[Record]) -> Result<Vec<Charge>, Refusal> {
+        let pool = &self.pools[origin as usize];
+        let mut charges = Vec::with_capacity(records.len());
+        for record in records {
+            let bytes = quota::charged_bytes(record);
+            let within = |used: u64| Some(used + bytes).filter(|&used| used <= pool.capacity);
+            if pool.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, within).is_err() {
+                return Err(Refusal::QueueFull);
+            }
+            match self.memory.try_reserve(Class::Log, bytes) {
+                Some(reservation) => {
+                    charges.push(Charge { pool: Arc::clone(pool), bytes, _reservation: reservation });
+                }
+                None => {
+                    pool.used.fetch_sub(bytes, Ordering::AcqRel);
+                    return Err(Refusal::Memory);
+                }
+            }
+        }
+        Ok(charges)
+    }
+}
+
+impl Spine for MemorySpine {
+    fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
+        Box::pin(std::future::ready(self.0.keep(Origin::Received, records, None)))
+    }
+
+    fn commit(
+        &self,
+        stage: Destination,
+        done: Vec<(Seq, Completion)>,
+        derived: Vec<Record>,
+    ) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
+        Box::pin(std::future::ready(self.0.keep(Origin::Derived, derived, Some((stage, done)))))
+    }
+
+    fn read(&self, destination: Destination, limit: ReadLimit) -> Vec<Entry> {
+        self.0.lock().read(destination, limit)
+    }
+
+    fn readable(&self, destination: Destination) -> BoxFuture<'static, ()> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move {
+            let Some(notify) = shared.lock().notify(destination) else {
+                return std::future::pending().await;
+            };
+            loop {
+                let mut appended = std::pin::pin!(notify.notified());
+                // Registered before looking, so that an append in between is not missed.
+                appended.as_mut().enable();
+                if shared.lock().has_unread(destination) {
+                    return;
+                }
+                appended.await;
+            }
+        })
+    }
+
+    fn released(&self) -> BoxFuture<'static, ()> {
+        let released = Arc::clone(&self.0.pools[0].released);
+        let mut notified = Box::pin(released.notified_owned());
+        // Registered now, not at the first poll: what is released between a refusal and the wait must not be missed.
+        notified.as_mut().enable();
+        notified
+    }
+
+    fn complete(&self, destination: Destination, seq: Seq, completion: Completion) {
+        let freed = self.0.lock().complete(destination, seq, &completion);
+        drop(freed);
+    }
+
+    fn discard(&self, destination: Destination, reason: sluice_pdata::pass::Reason) -> usize {
+        let freed = self.0.lock().discard(destination, reason);
+        freed.iter().map(|entry| entry.batch().items()).sum()
+    }
+
+    fn rewind(&self, destination: Destination) {
+        self.0.lock().rewind(destination);
+    }
+
+    fn backlog(&self, destination: Destination) -> Backlog {
+        self.0.lock().backlog(destination)
+    }
+
+    fn check(&self, routes: RouteSet) -> Result<(), Refusal> {
+        self.0.lock().check(routes)
+    }
+
+    fn cursor_rule(&self) -> CursorRule {
+        self.0.rule
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,342 @@
+//! The queues of the log, under its one lock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use sluice_pdata::pass::Reason;
+use tokio::sync::Notify;
+
+use super::quota::{Quota, Usage};
+use super::{Charge, Origin};
+use crate::error::Error;
+use crate::ledger::{DestinationAccount, Ledger, reasons};
+use crate::outcome::Refusal;
+use crate::spine::{
+    Backlog, Completion, Destination, DestinationSpec, Entry, OnQuota, ReadLimit, Record, RouteSet, Seq, SeqRange,
+};
+
+/// Destinations that a route set can name.
+const MAX_DESTINATIONS: usize = 256;
+
+#[derive(Default)]
+pub(super) struct Log {
+    next: u64,
+    queues: Vec<Queue>,
+}
+
+/// One destination's part: unread entries in order, and those handed out.
+struct Queue {
+    name: Arc<str>,
+    /// Not configured any more; its index waits for its name to come back.
+    detached: bool,
+    quota: Quota,
+    usage: [Usage; 2],
+    unread: VecDeque<Queued>,
+    in_flight: BTreeMap<Seq, Queued>,
+    notify: Arc<Notify>,
+    account: Arc<DestinationAccount>,
+}
+
+#[derive(Clone)]
+struct Queued {
+    entry: Entry,
+    origin: Origin,
+}
+
+impl Queue {
+    fn both(&self) -> Usage {
+        let [received, derived] = &self.usage;
+        Usage {
+            records: received.records + derived.records,
+            items: self.backlog_items(),
+            bytes: received.bytes + derived.bytes,
+            wire_bytes: received.wire_bytes + derived.wire_bytes,
+        }
+    }
+
+    fn backlog_items(&self) -> [u64; 3] {
+        std::array::from_fn(|signal| self.usage[0].items[signal] + self.usage[1].items[signal])
+    }
+
+    fn fits(&self, origin: Origin, more: &Usage) -> bool {
+        self.quota.fits(origin as usize, &self.usage[origin as usize], &self.both(), more)
+    }
+
+    fn push(&mut self, entry: Entry, origin: Origin) {
+        let batch = entry.batch();
+        self.usage[origin as usize].add(batch);
+        self.account.routed(batch.signal(), batch.items(), self.backlog_items());
+        self.unread.push_back(Queued { entry, origin });
+        self.notify.notify_waiters();
+    }
+
+    /// The account of an entry that has left the queue.
+    fn settle(&mut self, queued: Queued, completion: &Completion) -> Entry {
+        let Queued { entry, origin } = queued;
+        let batch = entry.batch();
+        self.usage[origin as usize].sub(batch);
+        self.account.completed(batch.signal(), &batch.context().tenant, completion, self.backlog_items());
+        entry
+    }
+
+    fn drop_entry(&mut self, queued: Queued, reason: Reason) -> Entry {
+        let items = queued.entry.batch().items();
+        self.settle(queued, &Completion::dropped(reason, items))
+    }
+
+    /// The oldest unread entry of one origin goes.
+    fn evict(&mut self, origin: Origin) -> Option<Entry> {
+        let index = self.unread.iter().position(|queued| queued.origin == origin)?;
+        let queued = self.unread.remove(index)?;
+        Some(self.drop_entry(queued, reasons::QUOTA_DROP_OLDEST))
+    }
+
+    fn clear(&mut self, reason: Reason) -> Vec<Entry> {
+        let mut queued: Vec<Queued> = std::mem::take(&mut self.in_flight).into_values().collect();
+        queued.extend(std::mem::take(&mut self.unread));
+        queued.into_iter().map(|queued| self.drop_entry(queued, reason)).collect()
+    }
+}
+
+impl Log {
+    /// Sets the destinations; gives back the entries of those that are gone.
+    pub(super) fn configure(
+        &mut self,
+        capacities: [u64; 2],
+        specs: &[DestinationSpec],
+        ledger: &Ledger,
+    ) -> Result<Vec<Entry>, Error> {
+        let fresh = specs.iter().filter(|spec| self.position(&spec.name).is_none()).count();
+        let reusable = self.queues.iter().filter(|queue| queue.detached && !named(specs, &queue.name)).count();
+        if self.queues.len() + fresh.saturating_sub(reusable) > MAX_DESTINATIONS {
+            return Err(Error::config(format!("more than {MAX_DESTINATIONS} exporters and stages")));
+        }
+        let shares = shares(capacities, specs)?;
+        let mut gone = Vec::new();
+        for queue in &mut self.queues {
+            if !named(specs, &queue.name) && !queue.detached {
+                queue.detached = true;
+                gone.extend(queue.clear(reasons::DETACHED_DESTINATION));
+            }
+        }
+        for spec in specs {
+            let quota = Quota::new(spec, shares);
+            if let Some(index) = self.position(&spec.name) {
+                (self.queues[index].quota, self.queues[index].detached) = (quota, false);
+                continue;
+            }
+            let queue = Queue {
+                name: Arc::clone(&spec.name),
+                detached: false,
+                quota,
+                usage: Default::default(),
+                unread: VecDeque::new(),
+                in_flight: BTreeMap::new(),
+                notify: Arc::default(),
+                account: ledger.destination(&spec.name),
+            };
+            // Nothing refers to a detached queue's entries, so its index is free.
+            match self.queues.iter().position(|queue| queue.detached && !named(specs, &queue.name)) {
+                Some(index) => self.queues[index] = queue,
+                None => self.queues.push(queue),
+            }
+        }
+        Ok(gone)
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.queues.iter().position(|queue| *queue.name == *name)
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<Destination> {
+        let index = self.position(name).filter(|&index| !self.queues[index].detached)?;
+        u8::try_from(index).ok().map(Destination)
+    }
+
+    fn queue(&mut self, destination: Destination) -> Option<&mut Queue> {
+        self.queues.get_mut(usize::from(destination.0)).filter(|queue| !queue.detached)
+    }
+
+    /// Makes room for the records at each destination, as its quota says: refuses all of them before anything is touched, or
+    /// evicts old entries into `freed`, or takes the destination out of a record's routes.
+    pub(super) fn make_room(
+        &mut self,
+        origin: Origin,
+        records: &mut Vec<Record>,
+        freed: &mut Vec<Entry>,
+    ) -> Result<(), Refusal> {
+        let all = records.iter().fold(RouteSet::EMPTY, |all, record| all.union(record.routes));
+        for destination in all.iter() {
+            let Some(queue) = self.queue(destination) else { continue };
+            let mut more = Usage::default();
+            records.iter().filter(|r| r.routes.contains(destination)).for_each(|record| more.add(&record.batch));
+            if queue.quota.on_quota == OnQuota::Reject && !queue.fits(origin, &more) {
+                return Err(queue.quota.refusal(origin as usize, &queue.name, &more));
+            }
+        }
+        for destination in all.iter() {
+            self.make_lossy_room(origin, destination, records, freed);
+        }
+        records.retain(|record| !record.routes.is_empty());
+        Ok(())
+    }
+
+    fn make_lossy_room(
+        &mut self,
+        origin: Origin,
+        destination: Destination,
+        records: &mut [Record],
+        freed: &mut Vec<Entry>,
+    ) {
+        let Some(queue) = self.queue(destination) else {
+            // A destination that went away between the pass and the append.
+            records.iter_mut().for_each(|record| record.routes = record.routes.without(destination));
+            return;
+        };
+        let mut more = Usage::default();
+        for record in records.iter_mut().filter(|record| record.routes.contains(destination)) {
+            let mut with = more;
+            with.add(&record.batch);
+            while queue.quota.on_quota == OnQuota::DropOldest && !queue.fits(origin, &with) {
+                match queue.evict(origin) {
+                    Some(entry) => freed.push(entry),
+                    None => break,
+                }
+            }
+            if queue.fits(origin, &with) {
+                more = with;
+                continue;
+            }
+            record.routes = record.routes.without(destination);
+            let batch = &record.batch;
+            let completion = Completion::dropped(reasons::QUOTA_DROP_NEWEST, batch.items());
+            let backlog = queue.backlog_items();
+            queue.account.routed(batch.signal(), batch.items(), backlog);
+            queue.account.completed(batch.signal(), &batch.context().tenant, &completion, backlog);
+        }
+    }
+
+    /// Queues the records, each with its charge, for the destinations they are routed to.
+    pub(super) fn push(&mut self, origin: Origin, records: Vec<Record>, charges: Vec<Charge>) -> Option<SeqRange> {
+        let first = Seq(self.next);
+        for (record, charge) in records.into_iter().zip(charges) {
+            let ingest = record.batch.context().arrival;
+            let entry = Entry::new(Seq(self.next), record.batch, ingest, Box::new(charge));
+            self.next += 1;
+            for destination in record.routes.iter() {
+                if let Some(queue) = self.queue(destination) {
+                    queue.push(entry.clone(), origin);
+                }
+            }
+        }
+        (self.next > first.0).then(|| SeqRange { first, last: Seq(self.next - 1) })
+    }
+
+    pub(super) fn read(&mut self, destination: Destination, limit: ReadLimit) -> Vec<Entry> {
+        let Some(queue) = self.queue(destination) else { return Vec::new() };
+        let mut read: Vec<Entry> = Vec::new();
+        let (mut items, mut bytes) = (0, 0);
+        while let Some(queued) = queue.unread.front() {
+            let batch = queued.entry.batch();
+            (items, bytes) = (items + batch.items(), bytes + batch.bytes().len());
+            let over = read.len() >= limit.records || items > limit.items || bytes > limit.bytes;
+            if over && !read.is_empty() {
+                break;
+            }
+            if let Some(queued) = queue.unread.pop_front() {
+                read.push(queued.entry.clone());
+                queue.in_flight.insert(queued.entry.seq(), queued);
+            }
+        }
+        read
+    }
+
+    pub(super) fn has_unread(&mut self, destination: Destination) -> bool {
+        self.queue(destination).is_some_and(|queue| !queue.unread.is_empty())
+    }
+
+    /// Sequence and items of what was not handed out.
+    #[cfg(test)]
+    pub(super) fn unread(&mut self, destination: Destination) -> BTreeMap<Seq, usize> {
+        let queue = self.queue(destination).into_iter();
+        let entries = queue.flat_map(|queue| queue.unread.iter().map(|queued| &queued.entry));
+        entries.map(|entry| (entry.seq(), entry.batch().items())).collect()
+    }
+
+    pub(super) fn notify(&mut self, destination: Destination) -> Option<Arc<Notify>> {
+        self.queue(destination).map(|queue| Arc::clone(&queue.notify))
+    }
+
+    /// Gives back the entry, to be freed outside the lock.
+    pub(super) fn complete(&mut self, destination: Destination, seq: Seq, completion: &Completion) -> Option<Entry> {
+        let queue = self.queue(destination)?;
+        let queued = match queue.in_flight.remove(&seq) {
+            Some(queued) => queued,
+            None => {
+                let index = queue.unread.binary_search_by_key(&seq, |queued| queued.entry.seq()).ok()?;
+                queue.unread.remove(index)?
+            }
+        };
+        Some(queue.settle(queued, completion))
+    }
+
+    pub(super) fn discard(&mut self, destination: Destination, reason: Reason) -> Vec<Entry> {
+        self.queue(destination).map(|queue| queue.clear(reason)).unwrap_or_default()
+    }
+
+    pub(super) fn rewind(&mut self, destination: Destination) {
+        let Some(queue) = self.queue(destination) else { return };
+        // What was handed out is older than what was not.
+        for (_, queued) in std::mem::take(&mut queue.in_flight).into_iter().rev() {
+            queue.unread.push_front(queued);
+        }
+        queue.notify.notify_waiters();
+    }
+
+    pub(super) fn backlog(&mut self, destination: Destination) -> Backlog {
+        let Some(queue) = self.queue(destination) else { return Backlog::default() };
+        let both = queue.both();
+        let oldest = queue.in_flight.values().next().or(queue.unread.front());
+        Backlog {
+            records: both.records as usize,
+            items: both.items.map(|items| items as usize),
+            bytes: both.wire_bytes as usize,
+            oldest: oldest.map(|queued| (queued.entry.seq(), queued.entry.ingest())),
+        }
+    }
+
+    /// Whether a record of no size would be refused.
+    pub(super) fn check(&mut self, routes: RouteSet) -> Result<(), Refusal> {
+        let least = Usage { records: 1, bytes: super::RECORD_OVERHEAD, ..Usage::default() };
+        for destination in routes.iter() {
+            let Some(queue) = self.queue(destination) else { continue };
+            if queue.quota.on_quota == OnQuota::Reject && !queue.fits(Origin::Received, &least) {
+                return Err(Refusal::QuotaFull { destination: queue.name.to_string() });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn named(specs: &[DestinationSpec], name: &str) -> bool {
+    specs.iter().any(|spec| *spec.name == *name)
+}
+
+/// What a destination without a written quota gets of each part of the log: an equal share of what is not written. The
+/// quotas together never exceed the log, so that nobody's backlog takes another's room.
+fn shares(capacities: [u64; 2], specs: &[DestinationSpec]) -> Result<[u64; 2], Error> {
+    let written: u64 = specs.iter().filter_map(|spec| spec.max_bytes).fold(0, u64::saturating_add);
+    let unwritten = specs.iter().filter(|spec| spec.max_bytes.is_none()).count() as u64;
+    match capacities[0].checked_sub(written) {
+        Some(rest) if rest > 0 || unwritten == 0 => {
+            Ok([rest / unwritten.max(1), capacities[1] / (specs.len() as u64).max(1)])
+        }
+        _ => {
+            let text = format!(
+                "`max_bytes` of all destinations ({written} bytes) must leave room in the log of {} bytes",
+                capacities[0]
+            );
+            Err(Error::Config { path: "sending_queue::max_bytes".to_owned(), text })
+        }
+    }
+}

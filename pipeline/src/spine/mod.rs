@@ -1,0 +1,266 @@
+//! The spine: the log between receiving and delivering.
+//!
+//! A request is appended once, for all destinations that need it, and every destination reads with a cursor of its own.
+//! In memory the log is [`memory::MemorySpine`]; the journal implements the same trait on disk.
+
+pub mod memory;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use sluice_pdata::pass::Reason;
+use smallvec::SmallVec;
+
+use crate::BoxFuture;
+use crate::batch::{Batch, Redacted};
+use crate::context::Arrival;
+use crate::outcome::Refusal;
+use crate::processor::Sizer;
+
+/// Position of a record: monotone per spine, never used twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seq(pub u64);
+
+/// The records `first..=last`. One request's records are contiguous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SeqRange {
+    pub first: Seq,
+    pub last: Seq,
+}
+
+/// A destination: the index of an exporter or stage that reads from the spine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Destination(pub u8);
+
+/// The destinations of a record.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct RouteSet([u64; 4]);
+
+impl RouteSet {
+    /// No destination.
+    pub const EMPTY: RouteSet = RouteSet([0; 4]);
+
+    #[must_use]
+    pub fn with(mut self, destination: Destination) -> Self {
+        self.0[usize::from(destination.0 >> 6)] |= 1 << (destination.0 & 63);
+        self
+    }
+
+    #[must_use]
+    pub fn without(mut self, destination: Destination) -> Self {
+        self.0[usize::from(destination.0 >> 6)] &= !(1 << (destination.0 & 63));
+        self
+    }
+
+    #[must_use]
+    pub fn union(self, other: RouteSet) -> Self {
+        RouteSet(std::array::from_fn(|word| self.0[word] | other.0[word]))
+    }
+
+    pub fn contains(self, destination: Destination) -> bool {
+        self.0[usize::from(destination.0 >> 6)] & (1 << (destination.0 & 63)) != 0
+    }
+
+    pub fn is_empty(self) -> bool {
+        self == RouteSet::EMPTY
+    }
+
+    /// The destinations in order.
+    pub fn iter(self) -> impl Iterator<Item = Destination> {
+        (0..=u8::MAX).map(Destination).filter(move |&destination| self.contains(destination))
+    }
+}
+
+impl FromIterator<Destination> for RouteSet {
+    fn from_iter<I: IntoIterator<Item = Destination>>(destinations: I) -> Self {
+        destinations.into_iter().fold(RouteSet::EMPTY, RouteSet::with)
+    }
+}
+
+impl fmt::Debug for RouteSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(|destination| destination.0)).finish()
+    }
+}
+
+/// What is appended: a batch that may be kept, and who needs it.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub batch: Redacted<Batch>,
+    pub routes: RouteSet,
+}
+
+/// A kept record, as a destination reads it. Clones share everything; its room in the log is free when the last is dropped.
+#[derive(Clone)]
+pub struct Entry(Arc<Kept>);
+
+struct Kept {
+    seq: Seq,
+    batch: Redacted<Batch>,
+    ingest: Arrival,
+    /// What the spine gets back when nobody needs the entry any more.
+    _hold: Box<dyn Any + Send + Sync>,
+}
+
+impl Entry {
+    /// An entry of a spine. `hold` is dropped with the last clone.
+    pub fn new(seq: Seq, batch: Redacted<Batch>, ingest: Arrival, hold: Box<dyn Any + Send + Sync>) -> Self {
+        Entry(Arc::new(Kept { seq, batch, ingest, _hold: hold }))
+    }
+
+    pub fn seq(&self) -> Seq {
+        self.0.seq
+    }
+
+    pub fn batch(&self) -> &Redacted<Batch> {
+        &self.0.batch
+    }
+
+    /// When the request arrived; for derived records, that of the context they were emitted with.
+    pub fn ingest(&self) -> Arrival {
+        self.0.ingest
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entry({}, {} {})", self.0.seq.0, self.0.batch.items(), self.0.batch.signal().items())
+    }
+}
+
+/// How a destination is done with an entry. The parts add up to the entry's items.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Completion {
+    /// Delivered, or for a stage: absorbed.
+    pub delivered: usize,
+    pub dropped: SmallVec<[(Reason, usize); 1]>,
+    /// Moved to the dead letters.
+    pub parked: usize,
+}
+
+impl Completion {
+    /// All delivered.
+    pub fn delivered(items: usize) -> Self {
+        Completion { delivered: items, ..Completion::default() }
+    }
+
+    /// All dropped.
+    pub fn dropped(reason: Reason, items: usize) -> Self {
+        Completion { dropped: SmallVec::from_buf([(reason, items)]), ..Completion::default() }
+    }
+
+    /// Items accounted for.
+    pub fn items(&self) -> usize {
+        self.delivered + self.parked + self.dropped.iter().map(|(_, items)| items).sum::<usize>()
+    }
+}
+
+/// How much to read at once.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadLimit {
+    pub records: usize,
+    pub items: usize,
+    pub bytes: usize,
+}
+
+/// What a destination has not completed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    pub records: usize,
+    /// By signal.
+    pub items: [usize; 3],
+    /// Uncompressed OTLP.
+    pub bytes: usize,
+    /// The oldest entry, and when it came in.
+    pub oldest: Option<(Seq, Arrival)>,
+}
+
+/// What a destination wants of the spine.
+#[derive(Clone, Debug)]
+pub struct DestinationSpec {
+    /// Id of the exporter, or of pipeline and stage; the identity of its cursor.
+    pub name: Arc<str>,
+    /// Most bytes of backlog; `None` for an equal share.
+    pub max_bytes: Option<u64>,
+    /// A further quota: `queue_size` in units of `sizer`.
+    pub queue_size: Option<(u64, Sizer)>,
+    pub on_quota: OnQuota,
+}
+
+/// What happens to new data at the quota of a destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnQuota {
+    /// The whole request is refused, retryably, before anything of it is kept.
+    #[default]
+    Reject,
+    /// The oldest entries are dropped for this destination. Needs `loss_tolerant`.
+    DropOldest,
+    /// The new entry is not kept for this destination. Needs `loss_tolerant`.
+    DropNewest,
+}
+
+impl OnQuota {
+    /// The word in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            OnQuota::Reject => "reject",
+            OnQuota::DropOldest => "drop_oldest",
+            OnQuota::DropNewest => "drop_newest",
+        }
+    }
+}
+
+/// When a stage's cursor may pass an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CursorRule {
+    /// Once absorbed: the stage's window owns the bytes, and a crash loses the window anyway.
+    Absorbed,
+    /// Once everything made of it is appended: the log survives a crash, and the window is read again.
+    Emitted,
+}
+
+/// The log. All methods but the futures return at once.
+pub trait Spine: Send + Sync {
+    /// Keeps all records of one request, or none of them. `Ok` means safe in the sense of the spine's mode. The append goes
+    /// on if the future is dropped. Records without routes are not kept.
+    fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>>;
+
+    /// Keeps the output of a stage and moves its cursor, in one commit: `done` are the entries that the cursor passes, each
+    /// with its completion. Derived records have room of their own, which receivers never use.
+    fn commit(
+        &self,
+        stage: Destination,
+        done: Vec<(Seq, Completion)>,
+        derived: Vec<Record>,
+    ) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>>;
+
+    /// The next entries for a destination, oldest first, at least one if there is any. An entry is handed out once until
+    /// [`Spine::rewind`].
+    fn read(&self, destination: Destination, limit: ReadLimit) -> Vec<Entry>;
+
+    /// Completes when [`Spine::read`] has something to give.
+    fn readable(&self, destination: Destination) -> BoxFuture<'static, ()>;
+
+    /// Completes after the next release of room, for whoever was refused.
+    fn released(&self) -> BoxFuture<'static, ()>;
+
+    /// The destination is done with an entry, in any order. Unknown or completed entries are ignored.
+    fn complete(&self, destination: Destination, seq: Seq, completion: Completion);
+
+    /// Drops everything a destination still needs; gives the number of items.
+    fn discard(&self, destination: Destination, reason: Reason) -> usize;
+
+    /// Hands out again what was read and not completed: the reader starts over.
+    fn rewind(&self, destination: Destination);
+
+    /// What a destination still needs.
+    fn backlog(&self, destination: Destination) -> Backlog;
+
+    /// Whether a new record for these destinations would be refused right now: asked before a body is read.
+    fn check(&self, routes: RouteSet) -> Result<(), Refusal>;
+
+    /// When stages may move their cursors.
+    fn cursor_rule(&self) -> CursorRule;
+}

@@ -1,0 +1,139 @@
+//! Fields of `attributes` and `resource`, under upstream's names (collector-compat §4.6).
+
+use serde::Deserialize;
+use sluice_config::tree::Node;
+
+/// `processors: attributes:`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AttributesConfig {
+    /// Items to act on; all if absent.
+    pub include: Option<MatchProperties>,
+    /// Items to leave alone.
+    pub exclude: Option<MatchProperties>,
+    /// At least one.
+    pub actions: Vec<Action>,
+}
+
+/// `processors: resource:`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResourceConfig {
+    /// At least one.
+    pub attributes: Vec<Action>,
+}
+
+/// One change of attributes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Action {
+    pub key: String,
+    pub action: ActionKind,
+    /// A scalar of any type; the attribute gets that type.
+    pub value: Option<Node>,
+    /// Copies another attribute's value.
+    pub from_attribute: String,
+    /// `metadata.<key>`, `auth.<attribute>` or `client.address`.
+    pub from_context: String,
+    /// For `extract`: a regex with named groups over the value. For `delete` and `hash`: a regex over keys.
+    pub pattern: String,
+    pub converted_type: Option<ConvertedType>,
+}
+
+/// What an action does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionKind {
+    /// Not written in the config; an error.
+    #[default]
+    #[serde(skip)]
+    Missing,
+    /// Adds where the key is absent.
+    Insert,
+    /// Sets where the key is present.
+    Update,
+    /// Adds or sets.
+    Upsert,
+    /// Removes by key, and by pattern on keys.
+    Delete,
+    /// Replaces the value by its SHA-256, by key and by pattern on keys.
+    Hash,
+    /// Upserts the named groups of a pattern that matches the value.
+    Extract,
+    /// Changes the type of the value.
+    Convert,
+}
+
+/// Target of `convert`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConvertedType {
+    Int,
+    Double,
+    String,
+    Bool,
+}
+
+/// Which items `include` and `exclude` mean. Every kind of property that is given must match.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MatchProperties {
+    pub match_type: MatchType,
+    /// Accepted; compiled patterns need no cache.
+    pub regexp: Option<RegexpCache>,
+    pub services: Vec<String>,
+    pub span_names: Vec<String>,
+    pub span_kinds: Vec<String>,
+    pub attributes: Vec<MatchAttribute>,
+    pub resources: Vec<MatchAttribute>,
+    pub libraries: Vec<Library>,
+    pub log_bodies: Vec<String>,
+    pub log_severity_texts: Vec<String>,
+    pub log_severity_number: Option<SeverityNumberMatch>,
+    pub metric_names: Vec<String>,
+}
+
+/// How texts are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MatchType {
+    /// Not written; an error.
+    #[default]
+    #[serde(skip)]
+    Missing,
+    Strict,
+    Regexp,
+}
+
+/// Upstream's regexp cache: no effect here.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegexpCache {
+    pub cacheenabled: bool,
+    pub cachemaxnumentries: i64,
+}
+
+/// An attribute that must be there, with this value if one is given.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MatchAttribute {
+    pub key: String,
+    pub value: Option<Node>,
+}
+
+/// An instrumentation scope.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Library {
+    pub name: String,
+    /// Any version if absent.
+    pub version: Option<String>,
+}
+
+/// Severities from `min` on; with `match_undefined` also records without one.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SeverityNumberMatch {
+    pub min: i32,
+    pub match_undefined: bool,
+}

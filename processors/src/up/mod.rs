@@ -1,0 +1,45 @@
+//! The processor `up`: synthetic liveness for pushed telemetry.
+//!
+//! Pull has `up` because the scraper knows whom it expects. Here an expected set (service discovery) is joined with
+//! observed pushes, and `up` is written with the labels that a scrape would have given. Two laws stand above all
+//! others: a fault of the collector or of discovery never makes a 0, and a real outage is never hidden for ever.
+//!
+//! | module | concept |
+//! |---|---|
+//! | [`config`] | the configuration: plain data |
+//! | [`discovery`], [`target`], [`relabel`] | from discovery to expected targets |
+//! | [`identity`], [`ladder`] | from a pushed resource to its target |
+//! | [`state`], [`interval`], [`grid`], [`fault`], [`absence`] | when a target is up, and when that is written |
+//! | [`engine`] | the join; pure, time comes in as an argument |
+//! | [`observer`] | the handle by which receivers' tasks report pushes |
+//! | [`emit`] | what the engine writes, as OTLP |
+//! | [`step`], [`task`], [`factory`] | the processor: its step in the pass, its task, how it is made |
+//! | [`snapshot`] | what survives a restart |
+
+pub mod absence;
+pub mod config;
+pub mod discovery;
+pub mod duration;
+pub mod emit;
+pub mod engine;
+pub mod error;
+pub mod factory;
+pub mod fault;
+pub mod grid;
+pub mod identity;
+pub mod interval;
+pub mod labels;
+pub mod ladder;
+pub mod lru;
+pub mod observer;
+pub mod re2;
+pub mod relabel;
+pub mod series;
+pub mod snapshot;
+pub mod state;
+pub mod step;
+pub mod target;
+pub mod task;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! What gRPC and HTTP share: from a received body to an accepted or refused batch.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sluice_net::body::Body;
+use sluice_net::compression::{DecompressError, DecompressLimits};
+use sluice_net::listen::{Peer, RequestHead};
+use sluice_net::{Encoding, Exhausted, MustFinish};
+use sluice_pdata::{Signal, canonical, framing, json, schema};
+use sluice_pipeline::context::{Metadata, Tenant, Transport};
+use sluice_pipeline::outcome::{Refusal, SizeLimit, retry_delay};
+use sluice_pipeline::receiver::Ingress;
+use sluice_pipeline::telemetry::ReceiverMetrics;
+use sluice_pipeline::{Accepted, Batch, ComponentId, Context};
+
+/// Limits on content (security §6).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Body as it comes, in bytes.
+    pub(super) wire_bytes: usize,
+    /// Body decompressed, in bytes.
+    pub(super) decompressed_bytes: usize,
+    pub(super) items: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { wire_bytes: 20 << 20, decompressed_bytes: 64 << 20, items: 250_000 }
+    }
+}
+
+/// One protocol's way in.
+pub(super) struct Intake {
+    pub(super) ingress: Ingress,
+    pub(super) receiver: ComponentId,
+    pub(super) transport: Transport,
+    pub(super) limits: Limits,
+    pub(super) metrics: ReceiverMetrics,
+}
+
+/// How a body is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Protobuf,
+    Json,
+}
+
+impl Intake {
+    /// Brings a body through the pipelines, and counts what became of it.
+    pub(super) async fn take(
+        &self,
+        signal: Signal,
+        head: &RequestHead,
+        body: Body,
+        format: Format,
+        must_finish: &MustFinish,
+    ) -> Result<Accepted, Refusal> {
+        // The body, and with it the reservation, lives until the batch is accepted or refused.
+        let mut body = body;
+        let batch = match self.read(signal, head, &mut body, format).await {
+            Ok(batch) => batch,
+            Err(refusal) => {
+                self.count_refusal(signal, &refusal);
+                return Err(refusal);
+            }
+        };
+        let items = batch.items();
+        // From here on the append may have begun: losing the client no longer stops it.
+        must_finish.set();
+        let outcome = self.ingress.consume(batch).await;
+        match &outcome {
+            Ok(accepted) => {
+                let rejected = accepted.partial.as_ref().map_or(0, |partial| partial.rejected);
+                self.metrics.accepted(signal, items.saturating_sub(rejected as usize));
+            }
+            Err(refusal) => self.metrics.refused(signal, items, refusal),
+        }
+        outcome
+    }
+
+    /// Decompresses, converts and checks a body.
+    async fn read(
+        &self,
+        signal: Signal,
+        head: &RequestHead,
+        body: &mut Body,
+        format: Format,
+    ) -> Result<Batch, Refusal> {
+        let limits = DecompressLimits { max_bytes: self.limits.decompressed_bytes, ..DecompressLimits::default() };
+        let plain = body.decompressed(&limits).await.map_err(|error| refusal(error, body.bytes.len()))?;
+        let (bytes, as_it_came) = match format {
+            Format::Protobuf => (plain, true),
+            Format::Json => {
+                let wire =
+                    json::read(signal, &plain).map_err(|error| Refusal::Malformed { message: error.to_string() })?;
+                (Bytes::from(wire), false)
+            }
+        };
+        let found = framing::check(signal, &bytes).map_err(|error| malformed(signal, &bytes, error))?;
+        if found.items > self.limits.items {
+            return Err(Refusal::TooLarge {
+                what: SizeLimit::Items,
+                size: found.items as u64,
+                limit: self.limits.items as u64,
+            });
+        }
+        let (bytes, as_it_came) = if found.plain {
+            (bytes, as_it_came)
+        } else {
+            let wire = canonical::envelopes(signal, &bytes).map_err(|error| malformed(signal, &bytes, error))?;
+            (Bytes::from(wire), false)
+        };
+        let mut batch = Batch::new(signal, bytes, found.items, Arc::new(self.context(head)));
+        if as_it_came && let Some(encoding) = body.encoding {
+            batch = batch.with_compressed(encoding_of(encoding), body.bytes.clone());
+        }
+        Ok(batch)
+    }
+
+    /// How long the sender of a refused request is asked to wait.
+    pub(super) fn delay(&self) -> std::time::Duration {
+        retry_delay(&*self.ingress.rng)
+    }
+
+    /// Counts a request that was refused before its items were known.
+    pub(super) fn count_refusal(&self, signal: Signal, refusal: &Refusal) {
+        self.metrics.refused(signal, 0, refusal);
+    }
+
+    fn context(&self, head: &RequestHead) -> Context {
+        let clock = &self.ingress.clock;
+        let headers = head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        Context {
+            peer: peer(&head.connection.peer),
+            identity: None,
+            tenant: Tenant::default(),
+            metadata: Metadata::collect(&self.ingress.metadata_keys, headers),
+            arrival: clock.arrival(),
+            receiver: self.receiver.clone(),
+            transport: self.transport,
+        }
+    }
+}
+
+fn peer(peer: &Peer) -> Option<SocketAddr> {
+    match peer {
+        Peer::Ip(address) => Some(*address),
+        _ => None,
+    }
+}
+
+fn encoding_of(encoding: Encoding) -> sluice_pipeline::Encoding {
+    match encoding {
+        Encoding::Gzip => sluice_pipeline::Encoding::Gzip,
+        Encoding::Zstd => sluice_pipeline::Encoding::Zstd,
+        Encoding::Deflate => sluice_pipeline::Encoding::Zlib,
+    }
+}
+
+fn malformed(signal: Signal, bytes: &[u8], error: sluice_pdata::Error) -> Refusal {
+    let place = schema::locate(signal.request(), bytes, error.offset as usize);
+    Refusal::Malformed { message: format!("{error}, in {place}") }
+}
+
+/// A decompression that failed, as a refusal. `wire` is the size of the compressed body.
+fn refusal(error: DecompressError, wire: usize) -> Refusal {
+    match error {
+        DecompressError::TooLarge { limit } => {
+            Refusal::TooLarge { what: SizeLimit::Decompressed, size: limit as u64 + 1, limit: limit as u64 }
+        }
+        DecompressError::Ratio { limit } => Refusal::TooLarge {
+            what: SizeLimit::Ratio,
+            size: wire as u64 * (limit as u64 + 1),
+            limit: wire as u64 * limit as u64,
+        },
+        DecompressError::Malformed { .. } => Refusal::Malformed { message: error.to_string() },
+        DecompressError::Exhausted(Exhausted::Busy) => Refusal::Memory,
+        DecompressError::Exhausted(Exhausted::Never { limit }) => {
+            Refusal::TooLarge { what: SizeLimit::Memory, size: limit as u64 + 1, limit: limit as u64 }
+        }
+    }
+}
