@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -47,7 +46,7 @@ impl ConnectError {
 #[derive(Clone)]
 pub(crate) struct Connector {
     endpoint: Endpoint,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    tls: Option<(ClientTls, ServerName<'static>)>,
     timeout: Duration,
 }
 
@@ -55,7 +54,7 @@ impl Connector {
     /// `tls` is used as given; the endpoint's scheme has been looked at by the caller.
     pub(crate) fn http2(endpoint: Endpoint, tls: Option<&ClientTls>, timeout: Duration) -> Result<Self, Error> {
         let tls = match tls {
-            Some(tls) => Some((tls.with_alpn(&[b"h2"]), tls.server_name(&endpoint.host)?)),
+            Some(tls) => Some((tls.clone(), tls.server_name(&endpoint.host)?)),
             None => None,
         };
         Ok(Connector { endpoint, tls, timeout })
@@ -87,8 +86,8 @@ impl Connector {
             .await
             .map_err(|error| ConnectError::other(format!("dial {address}: {error}")))?;
         tcp.set_nodelay(true).map_err(ConnectError::other)?;
-        let Some((config, name)) = &self.tls else { return Ok(Stream::Tcp(tcp)) };
-        let stream = TlsConnector::from(Arc::clone(config))
+        let Some((tls, name)) = &self.tls else { return Ok(Stream::Tcp(tcp)) };
+        let stream = TlsConnector::from(Arc::new(tls.with_alpn(&[b"h2"])))
             .connect(name.clone(), tcp)
             .await
             .map_err(|error| ConnectError::tls(&error))?;

@@ -90,8 +90,9 @@ impl Listener {
             local: self.local_addr,
             stopped,
         };
+        let reloading = acceptor.tls.clone().map(|tls| tokio::spawn(keep_current(tls)));
         let task = tokio::spawn(acceptor.run(self.socket));
-        Server { local_addr: self.local_addr, shared, counters, stop, task }
+        Server { local_addr: self.local_addr, shared, counters, stop, task, reloading }
     }
 }
 
@@ -102,6 +103,7 @@ pub struct Server {
     counters: Arc<Counters>,
     stop: watch::Sender<bool>,
     task: JoinHandle<JoinSet<()>>,
+    reloading: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -139,6 +141,21 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
+        if let Some(reloading) = &self.reloading {
+            reloading.abort();
+        }
+    }
+}
+
+/// Takes over certificates when their files change.
+async fn keep_current(tls: ServerTls) {
+    loop {
+        sleep(tls.reload_interval()).await;
+        match tls.reload() {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("TLS certificates were reloaded"),
+            Err(error) => tracing::warn!(%error, "changed TLS files cannot be used, the old ones stay"),
+        }
     }
 }
 
