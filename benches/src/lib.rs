@@ -6,6 +6,7 @@
 //! - [`client`], [`load`]: sending them at a fixed rate or as fast as they are answered
 //! - [`scan`], [`sink`]: counting what arrives without decoding it
 //! - [`tracked`]: which tracked items were acknowledged, and which arrived
+//! - [`rig`]: the orchestrator
 //! - [`control`]: the small HTTP port through which the rig reads and steers the others
 
 pub mod client;
@@ -14,6 +15,7 @@ pub mod encoding;
 pub mod error;
 pub mod load;
 pub mod payload;
+pub mod rig;
 pub mod ring;
 pub mod scan;
 pub mod signal;

@@ -8,9 +8,10 @@ use crate::tracked::{ClientRanges, Ranges};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// How to send.
@@ -18,6 +19,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 pub struct Plan {
     /// Items in each request.
     pub items: u32,
+    /// Those of them that a filter under measurement drops.
+    pub to_drop: u32,
     /// Items a second; `None` sends as fast as requests are answered.
     pub rate: Option<f64>,
     /// Requests in flight at most.
@@ -37,6 +40,8 @@ pub struct Report {
     /// Handed to the transport at least once.
     pub sent: u64,
     pub accepted: u64,
+    /// Those of the accepted that a filter under measurement drops.
+    pub to_drop: u64,
     /// Rejected by a partial success.
     pub partial: u64,
     /// Refused with a status.
@@ -71,7 +76,7 @@ pub struct Load {
     started: Instant,
     /// Sends claimed so far; at a fixed rate the number is a send's place in the timetable.
     claimed: AtomicU64,
-    stopping: AtomicBool,
+    stopping: watch::Sender<bool>,
 }
 
 /// Latencies above ten minutes are recorded as ten minutes.
@@ -96,7 +101,7 @@ impl Load {
             totals: Mutex::new(Totals { report, latencies }),
             started: Instant::now(),
             claimed: AtomicU64::new(0),
-            stopping: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
         })
     }
 
@@ -124,7 +129,7 @@ impl Load {
 
     /// No request is begun from now on.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.stopping.send_replace(true);
     }
 
     /// Forgets the latencies so far.
@@ -143,7 +148,7 @@ impl Load {
     }
 
     fn ended(&self, deadline: Option<Instant>) -> bool {
-        self.stopping.load(Ordering::Relaxed) || deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        *self.stopping.borrow() || deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     async fn work(&self, connection: &Connection, deadline: Option<Instant>) -> Result<(), Error> {
@@ -180,7 +185,11 @@ impl Load {
         if due <= Instant::now() {
             return Some(due);
         }
-        sleep_until(deadline.map_or(due, |deadline| deadline.min(due))).await;
+        let mut stopping = self.stopping.subscribe();
+        tokio::select! {
+            () = sleep_until(deadline.map_or(due, |deadline| deadline.min(due))) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+        }
         (!self.ended(deadline)).then(Instant::now)
     }
 
@@ -192,6 +201,7 @@ impl Load {
         match outcome {
             Outcome::Accepted => {
                 report.accepted += items;
+                report.to_drop += u64::from(self.plan.to_drop);
                 if let Some(acknowledged) = &mut report.acknowledged {
                     acknowledged.ranges.insert(outgoing.first, outgoing.first + items);
                 }

@@ -2,11 +2,13 @@
 //!
 //! Protobuf lets a writer repeat a singular field: the last scalar wins, messages merge as if their bytes were
 //! concatenated, the last member of a oneof wins. Hot paths read the first occurrence; whatever repeats one is brought into
-//! canonical form first, here. Fields stay in the order in which they were written.
+//! canonical form first, here. Fields are put into the order of their numbers, so that a key stands before its value and a
+//! resource before its scopes; unknown fields come last.
 
 use std::ptr;
 
 use crate::error::{Error, Fault};
+use crate::framing;
 use crate::schema::{self, FieldSchema, Kind, Label, Message};
 use crate::signal::Signal;
 use crate::wire::{
@@ -28,13 +30,14 @@ pub struct Options {
     pub depth: usize,
 }
 
-/// Rewrites a request so that its envelopes are plain (see [`crate::framing::Framing::plain`]), with equal meaning. Items,
+/// Rewrites a request so that its envelopes are plain (see [`framing::Framing::plain`]), with equal meaning. Items,
 /// resources and scopes are copied as they are; several resources of one group are merged by concatenation. Unknown fields
 /// are kept.
 ///
 /// # Errors
-/// What [`crate::framing::check`] refuses, and a message split into more than 1,024 pieces.
+/// What [`framing::check`] refuses, and a message split into more than 1,024 pieces.
 pub fn envelopes(signal: Signal, request: &[u8]) -> Result<Vec<u8>, Error> {
+    framing::check(signal, request)?;
     let mut out = Vec::with_capacity(request.len());
     let rewrite = Rewrite { root: request, drop_unknown: false, enter: is_envelope };
     // A request nests five envelopes at most, so the depth cannot be reached.
@@ -43,7 +46,7 @@ pub fn envelopes(signal: Signal, request: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 /// Rewrites `bytes`, a message of type `schema`, at every depth, and appends it to `out`: every singular field once, oneofs
-/// resolved, tags and lengths in their shortest form. Packed scalars stay packed and are checked.
+/// resolved, fields in the order of their numbers, tags and lengths in their shortest form. Packed scalars stay packed and are checked.
 ///
 /// # Errors
 /// Malformed bytes, an envelope field of the wrong wire type (elsewhere such a field counts as unknown), or nesting beyond `options.depth`, a message split
@@ -115,6 +118,22 @@ struct Occurrences {
     last: usize,
 }
 
+/// What one walk finds out about a message.
+struct Survey {
+    /// By field number.
+    seen: [Occurrences; NUMBERS],
+    /// Whether the fields to be written stand in the order of their numbers, unknown ones last.
+    sorted: bool,
+}
+
+/// Which fields a walk writes.
+#[derive(Clone, Copy)]
+enum Pick {
+    All,
+    Number(u32),
+    Unknown,
+}
+
 struct Rewrite<'a> {
     /// The outermost message; every piece is a part of it.
     root: &'a [u8],
@@ -135,15 +154,41 @@ impl<'a> Rewrite<'a> {
         let Some(depth) = depth.checked_sub(1) else {
             return Err(Error::new(Fault::Depth, pieces.first().map_or(0, |piece| self.offset(piece))));
         };
-        let seen = self.survey(schema, pieces)?;
+        let survey = self.survey(schema, pieces)?;
+        if survey.sorted {
+            return self.emit(schema, pieces, &survey, Pick::All, depth, out);
+        }
+        // One walk for each number that occurs: slow, but without memory that a sender could make grow.
+        for field in schema.fields.iter().filter(|field| survey.seen[field.number as usize].count > 0) {
+            self.emit(schema, pieces, &survey, Pick::Number(field.number), depth, out)?;
+        }
+        self.emit(schema, pieces, &survey, Pick::Unknown, depth, out)
+    }
+
+    /// Writes the fields of the message that are picked and count.
+    fn emit(
+        &self,
+        schema: &'static Message,
+        pieces: &[&'a [u8]],
+        survey: &Survey,
+        pick: Pick,
+        depth: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
         self.each(pieces, |ordinal, piece, field| {
+            if matches!(pick, Pick::Number(number) if number != field.number) {
+                return Ok(());
+            }
             let Some(known) = known(schema, field) else {
-                if !self.drop_unknown {
+                if !self.drop_unknown && !matches!(pick, Pick::Number(_)) {
                     out.extend_from_slice(&piece[field.start..field.end]);
                 }
                 return Ok(());
             };
-            let here = seen[known.number as usize];
+            if matches!(pick, Pick::Unknown) {
+                return Ok(());
+            }
+            let here = survey.seen[known.number as usize];
             match (known.kind, known.label, field.value) {
                 (Kind::Message(inner), Label::Repeated, Value::Len(payload)) => {
                     self.embedded(known.number, inner, &[payload], depth, out)
@@ -191,12 +236,26 @@ impl<'a> Rewrite<'a> {
     }
 
     /// Checks the wire type of every known field and finds the occurrences that count.
-    fn survey(&self, schema: &'static Message, pieces: &[&'a [u8]]) -> Result<[Occurrences; NUMBERS], Error> {
+    fn survey(&self, schema: &'static Message, pieces: &[&'a [u8]]) -> Result<Survey, Error> {
         let mut seen = [Occurrences::default(); NUMBERS];
-        let mut member = 0;
+        let (mut member, mut highest, mut sorted) = (0, 0, true);
         self.each(pieces, |ordinal, piece, field| {
-            let Some(known) = schema.field(field.number) else { return Ok(()) };
-            check_layout(known, field.value).map_err(|fault| Error::new(fault, self.offset(piece) + field.start))?;
+            let known = match schema.field(field.number) {
+                Some(known) => match check_layout(known, field.value) {
+                    Err(Fault::WireType) if !is_envelope(schema) => None,
+                    Err(fault) => return Err(Error::new(fault, self.offset(piece) + field.start)),
+                    Ok(()) => Some(known),
+                },
+                None => None,
+            };
+            let Some(known) = known else {
+                if !self.drop_unknown {
+                    highest = u32::MAX;
+                }
+                return Ok(());
+            };
+            sorted &= known.number >= highest;
+            highest = highest.max(known.number);
             let number = known.number as usize;
             if known.label == Label::Oneof && member != number {
                 seen[member] = Occurrences::default();
@@ -211,7 +270,7 @@ impl<'a> Rewrite<'a> {
             here.count += 1;
             Ok(())
         })?;
-        Ok(seen)
+        Ok(Survey { seen, sorted })
     }
 
     /// The payloads of the occurrences of `number` that count. Empty ones add nothing and are left out.

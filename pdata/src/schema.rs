@@ -101,7 +101,7 @@ fn child_at<'a>(
         if offset < field.end {
             let index = *count;
             let schema = message.field(field.number)?;
-            let Value::Len(inner) = field.value else { return Some((schema, index, &[], field.end)) };
+            let Value::Len(inner) = field.value else { return Some((schema, index, &[], offset)) };
             let base = field.end - inner.len();
             return (offset >= base).then_some((schema, index, inner, base));
         }

@@ -1,23 +1,8 @@
-//! Framing and canonical form agree with what `prost` reads, however oddly a request is written.
+//! Framing accepts what `prost` accepts, counts its items, and names what is wrong.
 
-use std::collections::BTreeSet;
-
-use sluice_pdata::schema::{Kind, Message};
-use sluice_pdata::testing::{
-    Decoded, Meaning, Node, Oddities, Rng, Shape, laws, meaning, odd_request, odd_request_of, request, request_of,
-};
-use sluice_pdata::wire::{Reader, WireType};
-use sluice_pdata::wire::{put_len, put_message, put_tag, put_varint, put_varint_field};
-use sluice_pdata::{Fault, Signal, canonical, framing};
-
-#[test]
-fn an_odd_request_means_what_the_plain_one_means() {
-    laws(|signal, seed| {
-        let plain = Decoded::new(signal, &request(signal, seed)).unwrap();
-        let odd = Decoded::new(signal, &odd_request(signal, seed)).unwrap();
-        assert_eq!(plain, odd);
-    });
-}
+use sluice_pdata::testing::{Decoded, Rng, laws, odd_request, request};
+use sluice_pdata::wire::{Reader, WireType, put_len, put_message, put_tag, put_varint, put_varint_field};
+use sluice_pdata::{Fault, Signal, canonical, framing, schema};
 
 #[test]
 fn a_plain_request_is_plain_and_its_items_are_counted() {
@@ -26,60 +11,6 @@ fn a_plain_request_is_plain_and_its_items_are_counted() {
         let framing = framing::check(signal, &request).unwrap();
         assert!(framing.plain);
         assert_eq!(framing.items, Decoded::new(signal, &request).unwrap().items());
-    });
-}
-
-#[test]
-fn envelopes_of_an_odd_request_become_plain_and_mean_the_same() {
-    laws(|signal, seed| {
-        let odd = odd_request(signal, seed);
-        framing::check(signal, &odd).unwrap();
-        let plain = canonical::envelopes(signal, &odd).unwrap();
-        let framing = framing::check(signal, &plain).unwrap();
-        assert!(framing.plain);
-        let decoded = Decoded::new(signal, &plain).unwrap();
-        assert_eq!(framing.items, decoded.items());
-        assert_eq!(decoded, Decoded::new(signal, &odd).unwrap());
-        assert_eq!(meaning(signal.request(), &plain), meaning(signal.request(), &odd));
-    });
-}
-
-#[test]
-fn a_plain_request_is_left_as_it_is_by_the_rewriters() {
-    laws(|signal, seed| {
-        let request = request(signal, seed);
-        assert_eq!(canonical::envelopes(signal, &request).unwrap(), request);
-        let mut out = Vec::new();
-        let options = canonical::Options { drop_unknown: true, depth: 64 };
-        canonical::message(signal.request(), &request, &options, &mut out).unwrap();
-        assert_eq!(out, request);
-    });
-}
-
-#[test]
-fn the_canonical_form_means_the_same_at_every_depth() {
-    laws(|signal, seed| {
-        let shape = Shape { broken_utf8: true, ..Shape::default() };
-        let odd = odd_request_of(signal, seed, &shape, &Oddities::ALL);
-        let mut kept = Vec::new();
-        let options = canonical::Options { drop_unknown: false, depth: 64 };
-        canonical::message(signal.request(), &odd, &options, &mut kept).unwrap();
-        assert_eq!(meaning(signal.request(), &kept), meaning(signal.request(), &odd));
-
-        let mut dropped = Vec::new();
-        let options = canonical::Options { drop_unknown: true, depth: 64 };
-        canonical::message(signal.request(), &odd, &options, &mut dropped).unwrap();
-        let expected = meaning(signal.request(), &odd).unwrap().without_unknown(signal.request());
-        assert_eq!(meaning(signal.request(), &dropped).unwrap(), expected);
-
-        // What `prost` reads stays too, and a second rewrite finds nothing to do.
-        let odd = odd_request(signal, seed);
-        let mut once = Vec::new();
-        canonical::message(signal.request(), &odd, &options, &mut once).unwrap();
-        assert_eq!(Decoded::new(signal, &once).unwrap(), Decoded::new(signal, &odd).unwrap());
-        let mut twice = Vec::new();
-        canonical::message(signal.request(), &once, &options, &mut twice).unwrap();
-        assert_eq!(once, twice);
     });
 }
 
@@ -220,33 +151,6 @@ fn what_is_not_plain_is_seen() {
 }
 
 #[test]
-fn depth_and_pieces_are_limited() {
-    let mut value = Vec::new();
-    for _ in 0..50 {
-        let mut array = Vec::new();
-        put_len(&mut array, 1, &value);
-        value.clear();
-        put_len(&mut value, 5, &array);
-    }
-    let schema = &sluice_pdata::schema::ANY_VALUE;
-    let rewrite = |bytes: &[u8], depth| {
-        canonical::message(schema, bytes, &canonical::Options { drop_unknown: false, depth }, &mut Vec::new())
-    };
-    rewrite(&value, 101).unwrap();
-    assert_eq!(rewrite(&value, 100).unwrap_err().fault, Fault::Depth);
-
-    let pieces = |count: usize| {
-        let mut bytes = Vec::new();
-        for _ in 0..count {
-            put_message(&mut bytes, 5, |out| put_len(out, 1, b""));
-        }
-        bytes
-    };
-    rewrite(&pieces(1024), 8).unwrap();
-    assert_eq!(rewrite(&pieces(1025), 8).unwrap_err().fault, Fault::Pieces);
-}
-
-#[test]
 fn an_error_points_into_the_request() {
     // A span whose length reaches behind its scope.
     let mut request = Vec::new();
@@ -263,54 +167,23 @@ fn an_error_points_into_the_request() {
 }
 
 #[test]
-fn shapes_bound_what_is_drawn() {
-    for signal in Signal::ALL {
-        let none = Shape { resources: 0, ..Shape::default() };
-        assert!(request_of(signal, 1, &none).is_empty());
-        let seen: Vec<usize> =
-            (0..200).map(|seed| Decoded::new(signal, &request(signal, seed)).unwrap().items()).collect();
-        assert!(seen.contains(&0) && seen.iter().any(|items| *items > 10), "{signal} {seen:?}");
-    }
-}
-
-#[test]
-fn every_field_of_every_message_is_drawn() {
-    fn missing(
-        schema: &'static Message,
-        seen: &BTreeSet<(&str, u32)>,
-        done: &mut BTreeSet<&str>,
-        out: &mut Vec<String>,
-    ) {
-        if !done.insert(schema.name) {
-            return;
+fn an_error_is_located_by_its_path() {
+    let mut request = Vec::new();
+    put_len(&mut request, 1, b"");
+    put_message(&mut request, 1, |out| {
+        put_message(out, 2, |out| put_varint_field(out, 2, 7));
+        put_len(out, 3, b"x");
+    });
+    let error = framing::check(Signal::Traces, &request).unwrap_err();
+    let locate = |offset: u32| schema::locate(Signal::Traces.request(), &request, offset as usize);
+    assert_eq!(locate(error.offset), "resource_spans[1].scope_spans[0].spans[0]");
+    assert_eq!(locate(request.len() as u32 - 1), "resource_spans[1].schema_url");
+    // Any offset of any request has some path.
+    laws(|signal, seed| {
+        let request = odd_request(signal, seed);
+        for offset in (0..=request.len()).step_by(request.len() / 20 + 1) {
+            assert!(!schema::locate(signal.request(), &request, offset).is_empty());
         }
-        for field in schema.fields {
-            if !seen.contains(&(schema.name, field.number)) {
-                out.push(format!("{}.{}", schema.name, field.name));
-            }
-            if let Kind::Message(inner) = field.kind {
-                missing(inner, seen, done, out);
-            }
-        }
-    }
-    fn note(schema: &'static Message, content: &Meaning, seen: &mut BTreeSet<(&'static str, u32)>) {
-        for (number, nodes) in &content.0 {
-            seen.insert((schema.name, *number));
-            for node in nodes {
-                if let (Some(Kind::Message(inner)), Node::Message(content)) =
-                    (schema.field(*number).map(|field| field.kind), node)
-                {
-                    note(inner, content, seen);
-                }
-            }
-        }
-    }
-    for signal in Signal::ALL {
-        let (mut seen, mut gaps) = (BTreeSet::new(), Vec::new());
-        for seed in 0..300 {
-            note(signal.request(), &meaning(signal.request(), &request(signal, seed)).unwrap(), &mut seen);
-        }
-        missing(signal.request(), &seen, &mut BTreeSet::new(), &mut gaps);
-        assert_eq!(gaps, Vec::<String>::new(), "{signal}");
-    }
+    });
+    assert_eq!(schema::locate(Signal::Traces.request(), &[0x09, 1, 2, 3, 4, 5, 6, 7, 8], 1), "resource_spans[0]");
 }

@@ -8,4 +8,4 @@ mod machine;
 pub use backstop::Backstop;
 pub use budget::{Class, MemBudget, Reservation};
 pub use limits::{DEFAULT_BYTES, Limits};
-pub use machine::{Files, SystemFiles, memory_limit, total_memory};
+pub use machine::{Files, SystemFiles, available_memory, memory_limit, total_memory};

@@ -19,10 +19,9 @@ use crate::spine::SeqRange;
 use crate::{BoxFuture, Signal};
 
 /// What an exporter's factory builds. One instance serves all signals of its id.
-#[expect(clippy::large_enum_variant, reason = "one value per configured exporter, moved once")]
 pub enum ExporterKind {
     /// Has a cursor on the spine, a quota, retries; what it owes is part of every ack.
-    Destination(Arc<dyn Exporter>, Delivery),
+    Destination(Arc<dyn Exporter>, Box<Delivery>),
     /// Sees what was accepted, and owes nothing (`debug`, `nop`, the pull `prometheus`).
     Observer(Arc<dyn Observer>),
 }

@@ -3,19 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Step;
+use crate::component::Component;
+use crate::receiver::Consumer;
 use crate::stage::Stage;
+use crate::{PipelineId, Step};
 
 /// What a processor's factory builds. Only steps and stages touch data; the other two are policies under upstream's names.
 pub enum Processor {
     /// Item-level and stateless or internally shared: fused with its neighbours into one walk.
     Step(Arc<Step>),
+    /// A step that also makes telemetry of its own, which enters the pipeline right behind it (`up`).
+    Emitting(Arc<Step>, Arc<dyn Emitter>),
     /// Batch-level and stateful: reads from the spine, may hold back.
     Stage(Box<dyn Stage>),
     /// `batch`: how exporters behind it merge.
     Batching(Batching),
     /// `memory_limiter`: where admission refuses.
     Memory(MemoryLimit),
+}
+
+/// The part of a processor that makes telemetry. One instance may stand behind the steps of several pipelines; it is started
+/// once.
+pub trait Emitter: Component {
+    /// Hands over where its telemetry goes, once per pipeline that names the processor, before [`Component::start`].
+    fn connect(&self, pipeline: &PipelineId, behind: Arc<dyn Consumer>);
 }
 
 /// How records are merged into payloads. Never in front of the spine.

@@ -107,6 +107,7 @@ async fn main() -> Result<(), Error> {
     );
     let plan = Plan {
         items: shape.items,
+        to_drop: shape.dropped_items(),
         rate: options.rate,
         inflight: options.inflight.unwrap_or(if options.rate.is_some() { 256 } else { 16 }),
         connections: options.connections,

@@ -41,7 +41,7 @@ impl Merge {
 
     /// Whether `next` may go into the payload that begins with `first` and holds `items` and `bytes` so far.
     pub(super) fn fits(&self, first: &Entry, items: usize, bytes: usize, next: &Entry) -> bool {
-        let (a, b) = (first.batch(), next.batch());
+        let (a, b) = (&first.batch(), &next.batch());
         a.signal() == b.signal()
             && items + b.items() <= self.max_items
             && bytes + b.bytes().len() <= self.max_bytes

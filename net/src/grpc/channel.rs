@@ -5,27 +5,17 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::{Instant, sleep_until};
 
 use super::call::CallError;
 use super::client::Keepalive;
+use super::link::Link;
 use crate::connect::{ConnectError, Connector};
-use crate::listen::ResponseBody;
-
-/// Sends requests into the connection.
-pub(super) type Sender = http2::SendRequest<ResponseBody>;
 
 /// Pause after the first failed attempt; grows by `GROWTH` to `LONGEST`, ±20 %.
 const FIRST: Duration = Duration::from_secs(1);
 const GROWTH: f64 = 1.6;
 const LONGEST: Duration = Duration::from_secs(20);
-
-/// Windows are for responses, which are small.
-const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
-const HEADER_LIST: u32 = 16 << 10;
 
 pub(super) struct Channel {
     connector: Connector,
@@ -34,7 +24,7 @@ pub(super) struct Channel {
     state: Mutex<State>,
 }
 
-type Attempt = Shared<BoxFuture<'static, Result<Sender, ConnectError>>>;
+type Attempt = Shared<BoxFuture<'static, Result<Link, ConnectError>>>;
 
 enum State {
     Idle,
@@ -43,7 +33,7 @@ enum State {
         /// The pause after the attempt before.
         last_pause: Option<Duration>,
     },
-    Ready(Sender),
+    Ready(Link),
     /// The last attempt failed; the next may begin at `until`.
     Failed {
         error: ConnectError,
@@ -59,16 +49,16 @@ impl Channel {
 
     /// The connection, made if there is none. While a failed attempt is recent this fails at once with its error,
     /// or waits if so configured.
-    pub(super) async fn sender(&self) -> Result<Sender, CallError> {
+    pub(super) async fn link(&self) -> Result<Link, CallError> {
         loop {
             match self.next() {
-                Next::Ready(sender) => return Ok(sender),
+                Next::Ready(link) => return Ok(link),
                 Next::Await(attempt) => {
                     let outcome = attempt.clone().await;
                     // Every waiter records it: the one who began may have given up.
                     self.record(&attempt, &outcome);
                     match outcome {
-                        Ok(sender) => return Ok(sender),
+                        Ok(link) => return Ok(link),
                         Err(_) if self.wait_for_ready => {}
                         Err(error) => return Err(error.into()),
                     }
@@ -82,7 +72,7 @@ impl Channel {
     fn next(&self) -> Next {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let last_pause = match &*state {
-            State::Ready(sender) if !sender.is_closed() => return Next::Ready(sender.clone()),
+            State::Ready(link) if !link.is_closed() => return Next::Ready(link.clone()),
             State::Connecting { attempt, .. } => return Next::Await(attempt.clone()),
             State::Failed { error, until, .. } if *until > Instant::now() => {
                 return Next::Failed { error: error.clone(), until: *until };
@@ -95,14 +85,14 @@ impl Channel {
         Next::Await(attempt)
     }
 
-    fn record(&self, attempt: &Attempt, outcome: &Result<Sender, ConnectError>) {
+    fn record(&self, attempt: &Attempt, outcome: &Result<Link, ConnectError>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State::Connecting { attempt: current, last_pause } = &*state else { return };
         if !current.ptr_eq(attempt) {
             return;
         }
         *state = match outcome {
-            Ok(sender) => State::Ready(sender.clone()),
+            Ok(link) => State::Ready(link.clone()),
             Err(error) => {
                 let pause = last_pause.map_or(FIRST, |last| last.mul_f64(GROWTH).min(LONGEST));
                 let jittered = pause.mul_f64(0.8 + 0.4 * crate::address::random_unit());
@@ -120,32 +110,14 @@ impl Channel {
 }
 
 enum Next {
-    Ready(Sender),
+    Ready(Link),
     Await(Attempt),
     Failed { error: ConnectError, until: Instant },
 }
 
-async fn connect(connector: &Connector, keepalive: Option<Keepalive>) -> Result<Sender, ConnectError> {
+async fn connect(connector: &Connector, keepalive: Option<Keepalive>) -> Result<Link, ConnectError> {
     let stream = connector.connect().await?;
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(HEADER_LIST);
-    if let Some(keepalive) = keepalive {
-        builder
-            .keep_alive_interval(keepalive.time)
-            .keep_alive_timeout(keepalive.timeout)
-            .keep_alive_while_idle(keepalive.permit_without_stream);
-    }
-    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(ConnectError::other)?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "connection ended");
-        }
-    });
-    Ok(sender)
+    Link::new(stream, keepalive).await.map_err(ConnectError::other)
 }
 
 impl From<ConnectError> for CallError {

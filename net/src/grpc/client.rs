@@ -2,14 +2,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ::http::uri::{Authority, PathAndQuery, Scheme};
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, response};
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::call::{CallError, CallStatus, Outgoing, Response};
 use super::channel::Channel;
+use super::link::Incoming;
 use super::server::is_grpc;
 use super::timeout as grpc_timeout;
 use crate::Error;
@@ -18,7 +17,7 @@ use crate::body::PREFIX;
 use crate::compression::{DecompressLimits, Encoding, decompress_yielding};
 use crate::connect::Connector;
 use crate::http::retry_after;
-use crate::listen::{Chunk, ResponseBody};
+use crate::listen::Chunk;
 use crate::pool::BufferPool;
 use crate::reserve::{Reserve, Unlimited};
 use crate::tls::ClientTls;
@@ -125,7 +124,7 @@ impl Client {
     /// Begins to connect without waiting for it. Needs a runtime.
     pub fn connect(&self) {
         let inner = Arc::clone(&self.inner);
-        tokio::spawn(async move { inner.channel.sender().await.map(drop) });
+        tokio::spawn(async move { inner.channel.link().await.map(drop) });
     }
 
     /// Calls a unary method.
@@ -156,22 +155,22 @@ impl Inner {
     }
 
     async fn attempt(&self, outgoing: &Outgoing) -> Result<Response, CallError> {
+        let message = Chunk::message(outgoing.encoding.is_some(), outgoing.message.clone())
+            .ok_or(CallError::Protocol("message over 4 GiB"))?;
         let request = self.request(outgoing)?;
-        let mut sender = self.channel.sender().await?;
-        let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
-        self.receive(response).await
+        let link = self.channel.link().await?;
+        let (head, body) = link.send(request, message).await?;
+        self.receive(head, body).await
     }
 
-    fn request(&self, outgoing: &Outgoing) -> Result<Request<ResponseBody>, CallError> {
-        let chunk = Chunk::message(outgoing.encoding.is_some(), outgoing.message.clone())
-            .ok_or(CallError::Protocol("message over 4 GiB"))?;
+    fn request(&self, outgoing: &Outgoing) -> Result<Request<()>, CallError> {
         let uri = Uri::builder()
             .scheme(self.scheme.clone())
             .authority(self.authority.clone())
             .path_and_query(PathAndQuery::from_static(outgoing.path))
             .build()
             .map_err(|_| CallError::Protocol("invalid path"))?;
-        let mut request = Request::new(ResponseBody::from_chunk(chunk));
+        let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
@@ -188,8 +187,7 @@ impl Inner {
         Ok(request)
     }
 
-    async fn receive(&self, response: ::http::Response<Incoming>) -> Result<Response, CallError> {
-        let (head, mut body) = response.into_parts();
+    async fn receive(&self, head: response::Parts, mut body: Incoming) -> Result<Response, CallError> {
         let accept_encoding =
             || head.headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let failed = |mut status: CallStatus| {
@@ -212,13 +210,10 @@ impl Inner {
             return Err(failed(status));
         }
         let mut data = Collected::default();
-        let mut trailers = None;
-        while let Some(frame) = body.frame().await {
-            match frame.map_err(|error| broken(&error))?.into_data() {
-                Ok(piece) => data.add(piece, self.max_response_bytes)?,
-                Err(other) => trailers = other.into_trailers().ok(),
-            }
+        while let Some(piece) = body.data().await? {
+            data.add(piece, self.max_response_bytes)?;
         }
+        let trailers = body.trailers().await?;
         let status = trailers
             .as_ref()
             .and_then(CallStatus::from_headers)
@@ -289,17 +284,4 @@ impl Collected {
     fn into_bytes(self) -> Bytes {
         if self.more.is_empty() { self.first } else { Bytes::from(self.more) }
     }
-}
-
-fn broken(error: &hyper::Error) -> CallError {
-    use std::error::Error as _;
-    let h2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
-    // The HTTP library cancels what it never sent; a server that goes away names the last stream it looked at, and the
-    // library fails the later ones as refused.
-    let unprocessed = error.is_canceled() || h2.is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM));
-    let message = match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
-    CallError::Reset { message, unprocessed }
 }

@@ -4,6 +4,7 @@
 mod call;
 mod channel;
 mod client;
+mod link;
 mod server;
 mod service;
 mod status;

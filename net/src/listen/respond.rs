@@ -90,10 +90,6 @@ impl ResponseBody {
         ResponseBody { kind: Kind::Stream(stream), active: None }
     }
 
-    pub(crate) fn from_chunk(chunk: Chunk) -> Self {
-        ResponseBody { kind: Kind::Once(chunk), active: None }
-    }
-
     pub(crate) fn message(chunk: Chunk) -> Self {
         ResponseBody { kind: Kind::Message(chunk), active: None }
     }

@@ -13,7 +13,7 @@ use crate::wire::{Reader, Value, WireType, zigzag};
 pub const WRITE_DEPTH: usize = 128;
 
 /// Appends `request` as OTLP/JSON: names in lower camel case, ids in hexadecimal, 64-bit integers as strings, enumerations as
-/// numbers, bytes in base64. Strings that are not UTF-8 are repaired with U+FFFD; unknown fields are left out.
+/// numbers, bytes in base64, every NaN as one. Strings that are not UTF-8 are repaired with U+FFFD; unknown fields are left out.
 ///
 /// # Errors
 /// Malformed bytes, or nesting beyond [`WRITE_DEPTH`]. `out` then holds an unfinished object.

@@ -3,20 +3,30 @@
 //! - [`request`] makes a well-formed OTLP request from a seed; [`odd_request`] the same request written as oddly as
 //!   protobuf allows. Both are pure functions of signal and seed, so a failing case is named by its seed.
 //! - [`Decoded`] is the oracle: what `prost` and `opentelemetry-proto` read from the bytes.
+//! - [`viewed`] reads a request through every view, for comparison with the oracle.
+//! - [`Edit`] is a step of a random chain, with its model on the generated types.
 //! - [`meaning`] is the oracle for what `prost` cannot show: unknown fields, strings that are not UTF-8.
 //! - [`laws`] runs a property over many seeds; `SLUICE_LAWS=10000` runs that many a signal.
 
+mod at_signs;
 mod decoded;
+mod edits;
+mod forget;
 mod meaning;
+mod model;
 mod odd;
 mod request;
 mod rng;
+mod viewed;
 
+pub use at_signs::{LEAF_ROOTS, at_signs_replaced, without_at_signs};
 pub use decoded::Decoded;
+pub use edits::Edit;
 pub use meaning::{Meaning, Node, meaning};
 pub use odd::{Oddities, odd};
 pub use request::{Shape, message, request, request_of};
 pub use rng::Rng;
+pub use viewed::viewed;
 
 use proptest::strategy::Strategy;
 

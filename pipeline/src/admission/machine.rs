@@ -21,6 +21,12 @@ impl Files for SystemFiles {
 /// Version 1 says "no limit" with a number near the largest page-aligned 64-bit one.
 const UNLIMITED: u64 = 1 << 60;
 
+/// The memory that this process may use, in bytes: the tightest limit of its control group, else the machine's total; 1 GiB
+/// where the kernel says neither.
+pub fn available_memory() -> u64 {
+    [memory_limit(&SystemFiles), total_memory(&SystemFiles)].into_iter().flatten().min().unwrap_or(1 << 30)
+}
+
 /// The limit under which this process runs: the smallest of its control group and all those above. `None` without one.
 pub fn memory_limit(files: &dyn Files) -> Option<u64> {
     let groups = files.read(Path::new("/proc/self/cgroup"))?;

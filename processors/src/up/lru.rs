@@ -33,6 +33,11 @@ impl<V> Lru<V> {
         self.nodes.len()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
     /// The entry of a key, which becomes the most recently used.
     pub fn touch(&mut self, key: u64) -> Option<&mut V> {
         let at = *self.index.get(&key)?;

@@ -22,6 +22,8 @@ pub struct TargetSnapshot {
     pub down: bool,
     /// Whether its last push was that of an orderly shutdown.
     pub closing: bool,
+    /// Whether a partition was suspected.
+    pub in_doubt: bool,
     /// The last times between arrivals, in ms.
     pub gaps_ms: Vec<u32>,
     /// The learned I in ms; 0: none.

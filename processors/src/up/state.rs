@@ -139,8 +139,15 @@ pub struct Liveness {
 
 impl Liveness {
     /// The liveness of a target that is known from before a restart.
-    pub fn restored(restored: Restored) -> Self {
-        Liveness { restored, ..Liveness::default() }
+    ///
+    /// `in_doubt`: a partition was suspected then, so that its deadline is longer.
+    pub fn restored(restored: Restored, in_doubt: bool) -> Self {
+        Liveness { restored, in_doubt: in_doubt.then_some(true), ..Liveness::default() }
+    }
+
+    /// Whether its deadline is longer because a partition was suspected when it passed.
+    pub fn is_in_doubt(&self) -> bool {
+        self.in_doubt == Some(true)
     }
 
     /// Whether the last push was that of an orderly shutdown.
@@ -175,9 +182,6 @@ impl Liveness {
         }
         if c.frozen {
             return State::Frozen;
-        }
-        if warming_up {
-            return State::Unknown;
         }
         let Some(since) = self.silent_since(c) else {
             let overdue = at > c.grace_until && !c.ephemeral && !c.never_absent;

@@ -238,6 +238,7 @@ impl Engine {
             last_seen_ms: entry.traffic.last_seen_ms,
             down: entry.up.is_down(),
             closing: entry.up.is_closing(),
+            in_doubt: entry.up.is_in_doubt() || circumstances.suspected_partition,
             gaps_ms,
             interval_ms,
         })
@@ -251,11 +252,11 @@ impl Entry {
             (false, true) => Restored::Closing,
             (false, false) => Restored::Seen,
         };
-        self.up = Liveness::restored(restored);
+        self.up = Liveness::restored(restored, kept.in_doubt);
         self.traffic.last_seen_ms = kept.last_seen_ms;
         for (signal, liveness) in &mut self.signals {
             if kept.last_seen_ms[signal.index()] > 0 {
-                *liveness = Liveness::restored(restored);
+                *liveness = Liveness::restored(restored, kept.in_doubt);
             }
         }
         if !kept.gaps_ms.is_empty() {

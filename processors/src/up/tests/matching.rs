@@ -39,9 +39,11 @@ fn matched(world: &World, address: &str) -> Option<Rung> {
     all.find(|t| t.target.labels.get("instance") == address).expect("target").matched
 }
 
+type DiscoveredLabels = &'static [(&'static str, &'static str)];
+
 #[test]
 fn each_rung_matches_by_its_own_key() {
-    let cases: [(&[(&str, &str)], &str, Rung); 14] = [
+    let cases: [(DiscoveredLabels, &str, Rung); 14] = [
         (&[("__meta_kubernetes_pod_uid", "u1")], "k8s.pod.uid=u1", Rung::PodUid),
         (
             &[("__meta_kubernetes_pod_uid", "u1"), ("__meta_kubernetes_pod_container_name", "c1")],
@@ -365,4 +367,17 @@ fn two_jobs_with_one_label_set_write_one_series() {
     let samples = world.samples(Series::Up);
     assert!(samples.iter().all(|s| s.2 == Some(1.0)));
     assert!(samples.last().expect("samples").0 > secs(580));
+}
+
+#[test]
+fn a_key_is_no_longer_ambiguous_once_the_other_target_is_gone() {
+    let node = ("__meta_kubernetes_node_name", "n1");
+    let both = with_labels(&[("10.0.0.1:80", &[node]), ("10.0.0.2:80", &[node])], "");
+    let mut world = static_world(&both);
+    let sender = identity("host.name=n1");
+    world.push(&sender);
+    assert_eq!((matched(&world, "10.0.0.1:80"), matched(&world, "10.0.0.2:80")), (None, None));
+    sync_static(&mut world, &with_labels(&[("10.0.0.1:80", &[node])], ""));
+    world.push(&sender);
+    assert_eq!(matched(&world, "10.0.0.1:80"), Some(Rung::HostName));
 }

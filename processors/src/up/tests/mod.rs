@@ -1,4 +1,11 @@
+mod configuring;
+mod discovering;
+mod emitting;
 mod laws;
 mod matching;
+mod observing;
+mod relabelling;
+mod replicas;
 mod scenarios;
+mod states;
 mod world;

@@ -1,0 +1,247 @@
+//! The bench: where programs are, which ports are free, and how a generator and a sink are started.
+
+use super::candidate;
+use super::options::Options;
+use super::process::{Launch, Process};
+use super::scenario::{CandidateSpec, LoadSpec, Scenario};
+use crate::client::Protocol;
+use crate::load;
+use crate::sink;
+use crate::tracked::SeenReport;
+use crate::{Error, control};
+use clap::ValueEnum;
+use http::Method;
+use serde_json::Value;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Time a process gets to accept connections.
+const START: Duration = Duration::from_secs(20);
+
+/// The prepared bench.
+#[derive(Debug)]
+pub(super) struct Bench {
+    pub(super) options: Options,
+    /// Folder of the rig's own binaries.
+    own: PathBuf,
+    peers: PathBuf,
+}
+
+/// Addresses of one run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ports {
+    pub(super) in_grpc: SocketAddr,
+    pub(super) in_http: SocketAddr,
+    pub(super) telemetry: SocketAddr,
+}
+
+/// A running sink.
+#[derive(Debug)]
+pub(super) struct SinkProcess {
+    pub(super) process: Process,
+    pub(super) grpc: SocketAddr,
+    pub(super) http: SocketAddr,
+    control: SocketAddr,
+}
+
+/// A running generator.
+#[derive(Debug)]
+pub(super) struct LoadProcess {
+    pub(super) process: Process,
+    control: SocketAddr,
+    log: PathBuf,
+}
+
+/// An address of loopback that nobody listens on at the moment.
+fn free() -> Result<SocketAddr, Error> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("bind a port"))?;
+    listener.local_addr().map_err(Error::io("address of a port"))
+}
+
+impl Bench {
+    pub(super) fn prepare(mut options: Options) -> Result<Self, Error> {
+        if options.smoke {
+            (options.seconds, options.warmup, options.runs) = (2.0, 0.5, 1);
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if cores < 2 {
+            eprintln!("rig: one core only; generator, collector and sink share it, and the figures mean little");
+            (options.collector_core, options.load_core) = (0, 0);
+        }
+        let program = std::env::current_exe().map_err(Error::io("own path"))?;
+        let own = program.parent().map(Path::to_path_buf).unwrap_or_default();
+        std::fs::create_dir_all(&options.out).map_err(Error::io(options.out.display().to_string()))?;
+        let peers = options.peers_folder();
+        Ok(Self { options, own, peers })
+    }
+
+    pub(super) fn own(&self, name: &str) -> PathBuf {
+        self.own.join(name)
+    }
+
+    pub(super) fn peer(&self, name: &str) -> PathBuf {
+        self.peers.join(name)
+    }
+
+    pub(super) fn ports(&self) -> Result<Ports, Error> {
+        Ok(Ports { in_grpc: free()?, in_http: free()?, telemetry: free()? })
+    }
+
+    /// The candidates of a scenario whose programs are there; each missing one is said loudly.
+    pub(super) fn candidates<'a>(&self, scenario: &'a Scenario) -> Vec<&'a CandidateSpec> {
+        let wanted = &self.options.candidates;
+        let chosen = |spec: &&CandidateSpec| wanted.is_empty() || wanted.contains(&spec.name);
+        let present = |spec: &&CandidateSpec| {
+            let program = candidate::program(self, spec);
+            let there = program.exists();
+            if !there {
+                eprintln!("rig: SKIPPED {}/{}: {} is not there", scenario.name, spec.name, program.display());
+            }
+            there
+        };
+        scenario.candidates.iter().filter(chosen).filter(present).collect()
+    }
+
+    fn log(&self, run: &str, process: &str) -> PathBuf {
+        self.options.out.join(format!("{run}.{process}.log"))
+    }
+
+    pub(super) async fn start_sink(&self, run: &str, name: &str, track: bool) -> Result<SinkProcess, Error> {
+        let (grpc, http, control) = (free()?, free()?, free()?);
+        let mut launch = Launch::new(self.own("sink"));
+        for (flag, address) in [("--grpc", grpc), ("--http", http), ("--control", control)] {
+            launch = launch.arg(flag).arg(address.to_string());
+        }
+        if track {
+            launch = launch.arg("--track");
+        }
+        let mut process = Process::start(name, &launch, self.options.load_core, &self.log(run, name))?;
+        process.ready(control, START).await?;
+        Ok(SinkProcess { process, grpc, http, control })
+    }
+
+    /// Starts a candidate that sends to the sinks, and waits until it listens.
+    pub(super) async fn start_candidate(
+        &self,
+        scenario: &Scenario,
+        spec: &CandidateSpec,
+        run: &str,
+        ports: Ports,
+        sinks: &[&SinkProcess],
+    ) -> Result<(Process, Duration), Error> {
+        let launch = candidate::launch(self, scenario, spec, run, ports, sinks)?;
+        let log = self.log(run, "collector");
+        let mut process = Process::start(&spec.name, &launch, self.options.collector_core, &log)?;
+        let address = match scenario.load.protocol {
+            Protocol::Grpc => ports.in_grpc,
+            Protocol::Http => ports.in_http,
+        };
+        let ready = process.ready(address, START).await?;
+        Ok((process, ready))
+    }
+
+    /// Starts the generator. In a smoke run it sends at a low rate whatever the scenario says.
+    pub(super) async fn start_load(
+        &self,
+        spec: &LoadSpec,
+        candidate: &CandidateSpec,
+        run: &str,
+        ports: Ports,
+        extra: &[&str],
+    ) -> Result<LoadProcess, Error> {
+        const SMOKE_RATE: f64 = 5000.0;
+        let control = free()?;
+        let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
+            value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+        };
+        let target = if spec.protocol == Protocol::Http { ports.in_http } else { ports.in_grpc };
+        let mut launch = Launch::new(self.own("loadgen"))
+            .arg("--target")
+            .arg(target.to_string())
+            .arg("--signal")
+            .arg(name(&|| spec.signal.to_possible_value()))
+            .arg("--protocol")
+            .arg(name(&|| spec.protocol.to_possible_value()))
+            .arg("--compression")
+            .arg(name(&|| spec.compression.to_possible_value()))
+            .arg("--items")
+            .arg(spec.items.to_string())
+            .arg("--control")
+            .arg(control.to_string());
+        let rate = if self.options.smoke { Some(spec.rate.unwrap_or(SMOKE_RATE).min(SMOKE_RATE)) } else { spec.rate };
+        if let Some(rate) = rate {
+            launch = launch.arg("--rate").arg(rate.to_string());
+        }
+        if let (Protocol::Http, Some(path)) = (spec.protocol, &candidate.http_path) {
+            launch = launch.arg("--path").arg(path);
+        }
+        for arg in extra {
+            launch = launch.arg(*arg);
+        }
+        let log = self.log(run, "loadgen");
+        let mut process = Process::start("loadgen", &launch, self.options.load_core, &log)?;
+        process.ready(control, START).await?;
+        Ok(LoadProcess { process, control, log })
+    }
+}
+
+impl SinkProcess {
+    pub(super) async fn stats(&self) -> Result<sink::Report, Error> {
+        control::call(self.control, Method::GET, "/stats", "").await
+    }
+
+    pub(super) async fn seen(&self) -> Result<SeenReport, Error> {
+        control::call(self.control, Method::GET, "/track", "").await
+    }
+
+    pub(super) async fn set_mode(&self, mode: &str) -> Result<(), Error> {
+        control::call::<Value>(self.control, Method::POST, "/mode", mode).await.map(drop)
+    }
+
+    /// Waits until nothing new has arrived for a while, or `enough` says so.
+    pub(super) async fn settled(
+        &self,
+        within: Duration,
+        enough: impl Fn(&sink::Report) -> bool,
+    ) -> Result<sink::Report, Error> {
+        const QUIET: Duration = Duration::from_millis(2500);
+        const POLL: Duration = Duration::from_millis(50);
+        let begun = std::time::Instant::now();
+        let mut last = (self.stats().await?, begun);
+        while begun.elapsed() < within && last.1.elapsed() < QUIET && !enough(&last.0) {
+            tokio::time::sleep(POLL).await;
+            let now = self.stats().await?;
+            if now != last.0 {
+                last = (now, std::time::Instant::now());
+            }
+        }
+        Ok(last.0)
+    }
+}
+
+impl LoadProcess {
+    pub(super) async fn stats(&self) -> Result<load::Report, Error> {
+        control::call(self.control, Method::GET, "/stats", "").await
+    }
+
+    /// Begins a window for latencies and returns the counts so far.
+    pub(super) async fn open_window(&self) -> Result<load::Report, Error> {
+        control::call(self.control, Method::POST, "/window", "").await
+    }
+
+    /// Stops it and returns its last report.
+    pub(super) async fn finish(mut self) -> Result<load::Report, Error> {
+        const IN_FLIGHT: Duration = Duration::from_secs(40);
+        control::call::<Value>(self.control, Method::POST, "/stop", "").await?;
+        self.process.ended(IN_FLIGHT).await?;
+        self.last_report()
+    }
+
+    /// The report it printed when it ended.
+    pub(super) fn last_report(&self) -> Result<load::Report, Error> {
+        let output = std::fs::read_to_string(&self.log).map_err(Error::io(self.log.display().to_string()))?;
+        let report = output.lines().find(|line| line.starts_with('{')).unwrap_or_default();
+        serde_json::from_str(report).map_err(|error| Error::Invalid(format!("loadgen's report: {error}")))
+    }
+}

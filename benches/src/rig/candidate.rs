@@ -1,0 +1,89 @@
+//! How each collector under test is started. They read their addresses from the environment, so that one config file
+//! serves every run: `IN_GRPC`, `IN_HTTP`, `OUT_GRPC`, `OUT_HTTP`, `OUT2_GRPC`, `OUT2_HTTP`, `TELEMETRY`, `STORAGE`.
+
+use super::bench::{Bench, Ports, SinkProcess};
+use super::process::Launch;
+use super::scenario::{CandidateSpec, Program, Scenario};
+use crate::Error;
+use crate::encoding::Encoding;
+use std::path::PathBuf;
+
+/// The program's file.
+pub(super) fn program(bench: &Bench, spec: &CandidateSpec) -> PathBuf {
+    match spec.program {
+        Program::Relay => bench.own("bare-relay"),
+        Program::Sluice => bench.options.sluice.clone(),
+        Program::Otelcol => bench.peer("otelcol"),
+        Program::Vmagent => bench.peer("vmagent"),
+        Program::Prometheus => bench.peer("prometheus"),
+    }
+}
+
+/// The command for one run.
+pub(super) fn launch(
+    bench: &Bench,
+    scenario: &Scenario,
+    spec: &CandidateSpec,
+    run: &str,
+    ports: Ports,
+    sinks: &[&SinkProcess],
+) -> Result<Launch, Error> {
+    let config = || {
+        let file = spec.config.as_ref().map(|config| scenario.folder.join(config));
+        file.ok_or_else(|| Error::Invalid(format!("{}: {} needs a config", scenario.name, spec.name)))
+    };
+    let Some(sink) = sinks.first() else { return Err(Error::Invalid("a candidate needs a sink".into())) };
+    let storage = bench.options.out.join(format!("{run}.storage"));
+    let _ = std::fs::remove_dir_all(&storage); // what an earlier run left
+    std::fs::create_dir_all(&storage).map_err(Error::io(storage.display().to_string()))?;
+    let mut environment = vec![
+        ("IN_GRPC", ports.in_grpc.to_string()),
+        ("IN_HTTP", ports.in_http.to_string()),
+        ("TELEMETRY", ports.telemetry.to_string()),
+        ("TELEMETRY_HOST", ports.telemetry.ip().to_string()),
+        ("TELEMETRY_PORT", ports.telemetry.port().to_string()),
+        ("OUT_GRPC", sink.grpc.to_string()),
+        ("OUT_HTTP", sink.http.to_string()),
+        ("STORAGE", storage.display().to_string()),
+    ];
+    if let Some(second) = sinks.get(1) {
+        environment.push(("OUT2_GRPC", second.grpc.to_string()));
+        environment.push(("OUT2_HTTP", second.http.to_string()));
+    }
+    let file = Launch::new(program(bench, spec));
+    let mut launch = match spec.program {
+        Program::Relay => {
+            let relay = file.arg("--listen").arg(ports.in_grpc.to_string()).arg("--target").arg(sink.grpc.to_string());
+            match scenario.load.compression {
+                Encoding::None => relay,
+                Encoding::Gzip => relay.arg("--compression").arg("gzip"),
+                Encoding::Zstd => relay.arg("--compression").arg("zstd"),
+            }
+        }
+        Program::Sluice => file.arg("run").arg("-c").arg(config()?),
+        Program::Otelcol => file.arg("--config").arg(config()?),
+        Program::Vmagent => file
+            .arg(format!("-httpListenAddr={}", ports.in_http))
+            .arg(format!("-remoteWrite.url=http://{}/api/v1/write", sink.http))
+            .arg(format!("-remoteWrite.tmpDataPath={}", storage.display()))
+            .arg("-remoteWrite.forcePromProto"),
+        Program::Prometheus => {
+            // It expands no environment in its config, so the addresses are written into a copy.
+            let template = config()?;
+            let text = std::fs::read_to_string(&template).map_err(Error::io(template.display().to_string()))?;
+            let filled =
+                environment.iter().fold(text, |text, (key, value)| text.replace(&format!("${{{key}}}"), value));
+            let copy = storage.join("prometheus.yml");
+            std::fs::write(&copy, filled).map_err(Error::io(copy.display().to_string()))?;
+            file.arg("--agent")
+                .arg(format!("--config.file={}", copy.display()))
+                .arg(format!("--storage.agent.path={}", storage.join("agent").display()))
+                .arg(format!("--web.listen-address={}", ports.in_http))
+                .arg("--web.enable-otlp-receiver")
+                .arg("--log.level=error")
+        }
+    };
+    launch.args.extend(spec.args.iter().map(Into::into));
+    launch.environment = environment;
+    Ok(launch)
+}

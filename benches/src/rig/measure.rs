@@ -1,0 +1,151 @@
+//! CPU time per item under load.
+
+use super::bench::Bench;
+use super::report::{Measured, Outcome, Row};
+use super::scenario::{CandidateSpec, LoadSpec, Program, Scenario, Unit};
+use crate::Error;
+use crate::load;
+use crate::signal::Signal;
+use crate::sink;
+use std::time::{Duration, Instant};
+
+/// Time for what is in flight to arrive after the generator has stopped.
+const SETTLE: Duration = Duration::from_secs(20);
+/// Prometheus' agent sends on only samples that are newer than the start of its remote write.
+const AGENT_START: Duration = Duration::from_secs(2);
+
+/// Checks that each candidate does the work, then measures them in turns.
+pub(super) async fn throughput(bench: &Bench, scenario: &Scenario) -> Result<Outcome, Error> {
+    let candidates = bench.candidates(scenario);
+    let mut outcome = Outcome::new(scenario);
+    for spec in &candidates {
+        let mut row = Row::new(&spec.name);
+        match verify(bench, scenario, spec).await {
+            Ok(problems) => row.problems = problems,
+            Err(error) => row.problems.push(error.to_string()),
+        }
+        row.problems.iter().for_each(|problem| eprintln!("rig: {}/{}: {problem}", scenario.name, spec.name));
+        outcome.rows.push(row);
+    }
+    for round in 1..=bench.options.runs {
+        for spec in &candidates {
+            let Some(row) = outcome.rows.iter_mut().find(|row| row.candidate == spec.name) else { continue };
+            match measure(bench, scenario, spec, round).await {
+                Ok(measured) => {
+                    eprintln!("   {round} {:<10} {}", spec.name, measured.line());
+                    row.runs.push(measured);
+                }
+                Err(error) => {
+                    eprintln!("rig: {}/{}: {error}", scenario.name, spec.name);
+                    row.problems.push(error.to_string());
+                }
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// A short tracked run: is everything there that is to be there, and nothing that is not?
+async fn verify(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec) -> Result<Vec<String>, Error> {
+    let run = format!("{}.{}.verify", scenario.name, spec.name);
+    let ports = bench.ports()?;
+    let sink = bench.start_sink(&run, "sink", true).await?;
+    let (collector, _) = bench.start_candidate(scenario, spec, &run, ports, &[&sink]).await?;
+    if spec.program == Program::Prometheus {
+        tokio::time::sleep(AGENT_START).await;
+    }
+    let slow = LoadSpec { rate: Some(5000.0), ..scenario.load.clone() };
+    let mut load = bench.start_load(&slow, spec, &run, ports, &["--track", "--duration", "1"]).await?;
+    load.process.ended(Duration::from_secs(30)).await?;
+    let sent = load.last_report()?;
+    let expected = expected(scenario, spec, &sent);
+    let counted = scenario.load.signal;
+    let arrived = sink.settled(SETTLE, |report| items(counted, report).max(report.samples) >= expected).await?;
+    let seen = sink.seen().await?;
+    let mut problems = Vec::new();
+    let Some(acknowledged) = &sent.acknowledged else {
+        return Err(Error::Invalid("the generator did not track".into()));
+    };
+    if sent.accepted == 0 {
+        problems.push(format!("nothing accepted: {:?}", sent.errors));
+    }
+    let lost = seen.lost(acknowledged);
+    let to_drop = sent.accepted - expected;
+    if lost != to_drop {
+        problems
+            .push(format!("{lost} of {} accepted items did not arrive, {to_drop} were to be dropped", sent.accepted));
+    }
+    if scenario.masks && !spec.passes_all && arrived.unmasked > 0 {
+        problems.push(format!("{} items with an e-mail address arrived", arrived.unmasked));
+    }
+    if arrived.malformed > 0 {
+        problems.push(format!("the sink could not read {} requests", arrived.malformed));
+    }
+    collector.stop().await;
+    sink.process.stop().await;
+    Ok(problems)
+}
+
+/// Items of what was accepted that are to arrive.
+fn expected(scenario: &Scenario, spec: &CandidateSpec, sent: &load::Report) -> u64 {
+    let drops = scenario.drops && !spec.passes_all;
+    if drops { sent.accepted - sent.to_drop } else { sent.accepted }
+}
+
+fn items(signal: Signal, report: &sink::Report) -> u64 {
+    match signal {
+        Signal::Traces => report.spans,
+        Signal::Logs => report.logs,
+        Signal::Metrics => report.points,
+    }
+}
+
+async fn measure(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round: u32) -> Result<Measured, Error> {
+    let run = format!("{}.{}.{round}", scenario.name, spec.name);
+    let ports = bench.ports()?;
+    let sink = bench.start_sink(&run, "sink", false).await?;
+    let (mut collector, ready) = bench.start_candidate(scenario, spec, &run, ports, &[&sink]).await?;
+    let load = bench.start_load(&scenario.load, spec, &run, ports, &[]).await?;
+    tokio::time::sleep(Duration::from_secs_f64(bench.options.warmup)).await;
+
+    let (sent_before, arrived_before) = (load.open_window().await?, sink.stats().await?);
+    let (cpu_before, begun) = (collector.cpu()?, Instant::now());
+    tokio::time::sleep(Duration::from_secs_f64(bench.options.seconds)).await;
+    let (cpu, seconds) = (collector.cpu()?.saturating_sub(cpu_before), begun.elapsed().as_secs_f64());
+    let (sent, arrived) = (load.stats().await?, sink.stats().await?);
+    let (rss, peak_rss) = collector.memory()?;
+    collector.alive()?;
+
+    let window_accepted = sent.accepted - sent_before.accepted;
+    let last = load.finish().await?;
+    let due = expected(scenario, spec, &last);
+    let signal = scenario.load.signal;
+    let settled = sink.settled(SETTLE, |report| scenario.unit == Unit::Item && items(signal, report) >= due).await?;
+    collector.stop().await;
+    sink.process.stop().await;
+
+    let (units, missing) = match scenario.unit {
+        Unit::Item => (window_accepted, due as i64 - items(signal, &settled) as i64),
+        Unit::Sample => (arrived.samples - arrived_before.samples, 0),
+    };
+    if units == 0 {
+        let problem = format!("nothing got through in the window; errors: {:?}", sent.errors);
+        return Err(Error::Process { process: spec.name.clone(), problem });
+    }
+    Ok(Measured {
+        cpu_ns_per_unit: cpu.as_nanos() as f64 / units as f64,
+        core_share: cpu.as_secs_f64() / seconds,
+        accepted_per_second: window_accepted as f64 / seconds,
+        units_per_second: units as f64 / seconds,
+        missing,
+        refused: last.refused + last.partial + last.unanswered,
+        p50_us: sent.p50_us,
+        p99_us: sent.p99_us,
+        max_us: sent.max_us,
+        ready_ms: ready.as_secs_f64() * 1e3,
+        rss_mib: rss as f64 / f64::from(1 << 20),
+        peak_rss_mib: peak_rss as f64 / f64::from(1 << 20),
+        bytes_out_per_unit: (arrived.bytes - arrived_before.bytes) as f64 / units as f64,
+        samples: (scenario.unit == Unit::Sample).then_some(settled.samples as f64 / last.accepted.max(1) as f64),
+    })
+}

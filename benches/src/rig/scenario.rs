@@ -1,0 +1,168 @@
+//! A scenario is a folder: `scenario.yaml` says what is measured, beside it lie the collectors' configs.
+
+use crate::Error;
+use crate::client::Protocol;
+use crate::encoding::Encoding;
+use crate::signal::Signal;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What is measured, with which load, against which collectors.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Name of the folder.
+    #[serde(skip)]
+    pub name: String,
+    #[serde(skip)]
+    pub folder: PathBuf,
+    /// One line for the table.
+    pub measures: String,
+    #[serde(default)]
+    pub kind: Kind,
+    /// What the CPU time is divided by.
+    #[serde(default)]
+    pub unit: Unit,
+    #[serde(default)]
+    pub load: LoadSpec,
+    /// Whether the configured collectors drop the share of the items that the drop condition meets.
+    #[serde(default)]
+    pub drops: bool,
+    /// Whether the configured collectors mask e-mail addresses.
+    #[serde(default)]
+    pub masks: bool,
+    /// In the order of the table.
+    pub candidates: Vec<CandidateSpec>,
+    /// What Sluice's CPU time per item may be at most, as a multiple of the named candidate's.
+    #[serde(default)]
+    pub budget: BTreeMap<String, f64>,
+    /// How the second backend fails in a fan-out scenario.
+    #[serde(default)]
+    pub outage: Option<String>,
+}
+
+/// The course of a scenario.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// CPU time per item under load.
+    #[default]
+    Throughput,
+    /// Start time, idle memory and binary size.
+    Footprint,
+    /// Two backends, one of which fails for a while.
+    Fanout,
+}
+
+/// What the CPU time is divided by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Spans, log records or data points that the collector accepted.
+    #[default]
+    Item,
+    /// Prometheus samples that arrived at the sink.
+    Sample,
+}
+
+/// What the generator sends.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoadSpec {
+    pub signal: Signal,
+    pub items: u32,
+    /// Items a second; none is saturated.
+    pub rate: Option<f64>,
+    pub compression: Encoding,
+    pub protocol: Protocol,
+}
+
+impl Default for LoadSpec {
+    fn default() -> Self {
+        Self { signal: Signal::Traces, items: 1000, rate: None, compression: Encoding::None, protocol: Protocol::Grpc }
+    }
+}
+
+/// A collector under test, and what of the scenario is different for it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CandidateSpec {
+    /// The row's name.
+    pub name: String,
+    /// Which program it is.
+    pub program: Program,
+    /// Config file in the scenario's folder.
+    #[serde(default)]
+    pub config: Option<String>,
+    /// Further arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Path of its OTLP/HTTP receiver, if it is not the usual one.
+    #[serde(default)]
+    pub http_path: Option<String>,
+    /// It forwards everything untouched, whatever the scenario drops or masks.
+    #[serde(default)]
+    pub passes_all: bool,
+}
+
+/// A program the rig can start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Program {
+    Relay,
+    Sluice,
+    Otelcol,
+    Vmagent,
+    Prometheus,
+}
+
+impl Scenario {
+    /// Reads the named scenarios, or every folder with a `scenario.yaml`, in the order of their names.
+    pub fn load_all(root: &Path, names: &[String]) -> Result<Vec<Self>, Error> {
+        let mut found = names.to_vec();
+        if found.is_empty() {
+            let entries = std::fs::read_dir(root).map_err(Error::io(root.display().to_string()))?;
+            let folders = entries.flatten().filter(|entry| entry.path().join("scenario.yaml").exists());
+            found = folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+            found.sort();
+        }
+        found.into_iter().map(|name| Self::load(root, name)).collect()
+    }
+
+    fn load(root: &Path, name: String) -> Result<Self, Error> {
+        let folder = root.join(&name);
+        let file = folder.join("scenario.yaml");
+        let text = std::fs::read_to_string(&file).map_err(Error::io(file.display().to_string()))?;
+        let scenario: Self =
+            serde_saphyr::from_str(&text).map_err(|error| Error::Invalid(format!("{}: {error}", file.display())))?;
+        Ok(Self { name, folder, ..scenario })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scenario;
+    use std::path::Path;
+
+    #[test]
+    fn every_scenario_of_the_tree_is_whole() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        let scenarios = Scenario::load_all(&root, &[]).unwrap();
+        assert!(!scenarios.is_empty());
+        for scenario in scenarios {
+            for candidate in &scenario.candidates {
+                if let Some(config) = &candidate.config {
+                    assert!(scenario.folder.join(config).exists(), "{}: no {config}", scenario.name);
+                }
+            }
+            for name in scenario.budget.keys() {
+                assert!(
+                    scenario.candidates.iter().any(|candidate| candidate.name == *name),
+                    "{}: {name}",
+                    scenario.name
+                );
+            }
+        }
+    }
+}

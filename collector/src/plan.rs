@@ -1,0 +1,157 @@
+//! From configuration sources to a plan: every component decoded and checked, nothing built or started.
+
+use sluice_config::service::{Gates, Service};
+use sluice_config::{Args, Diagnostic, Kind, Sources, resolve, sort};
+use sluice_pipeline::factory::{ComponentKind, Configured, Exporters, Processors, Receivers, Registries, Registry};
+use sluice_pipeline::{ComponentId, PipelineId, Signal};
+
+use crate::catalog::Names;
+
+/// A configuration that can be run.
+pub struct Plan {
+    pub service: Service,
+    pub receivers: Vec<(ComponentId, Configured<Receivers>)>,
+    pub processors: Vec<(ComponentId, Configured<Processors>, bool)>,
+    pub exporters: Vec<(ComponentId, Configured<Exporters>)>,
+    pub pipelines: Vec<PlannedPipeline>,
+}
+
+/// One pipeline: ids only.
+pub struct PlannedPipeline {
+    pub id: PipelineId,
+    pub receivers: Vec<ComponentId>,
+    pub processors: Vec<ComponentId>,
+    pub exporters: Vec<ComponentId>,
+    pub ack: sluice_config::service::Ack,
+    /// Whether one of its processors redacts.
+    pub redacts: bool,
+}
+
+/// What loading a configuration came to.
+pub struct Loaded {
+    /// `None` if there are errors.
+    pub plan: Option<Plan>,
+    /// Errors and warnings, in the order of the sources.
+    pub findings: Vec<Diagnostic>,
+    pub files: usize,
+}
+
+/// Resolves, decodes and checks a configuration. Reports everything it finds in one pass.
+pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Loaded {
+    let files = args.configs.len();
+    let document = match resolve(args, sources) {
+        Ok(document) => document,
+        Err(findings) => return Loaded { plan: None, findings, files },
+    };
+    let names = Names::of(registries);
+    let (service, mut findings) = Service::load(&document, &names.catalog(), Gates::default());
+    findings.extend(document.warnings.iter().cloned());
+    let mut decoder = Decoder { service: &service, findings: &mut findings };
+    let receivers = decoder.decode(Kind::Receiver, &registries.receivers);
+    let processors = decoder.decode(Kind::Processor, &registries.processors);
+    let exporters = decoder.decode(Kind::Exporter, &registries.exporters);
+    let pipelines = decoder.pipelines(registries);
+    sort(&mut findings);
+    let failed = findings.iter().any(Diagnostic::is_error);
+    let plan = (!failed).then(|| Plan {
+        receivers: receivers.into_iter().map(|(id, configured, _)| (id, configured)).collect(),
+        exporters: exporters.into_iter().map(|(id, configured, _)| (id, configured)).collect(),
+        processors,
+        pipelines,
+        service,
+    });
+    Loaded { plan, findings, files }
+}
+
+struct Decoder<'a> {
+    service: &'a Service,
+    findings: &'a mut Vec<Diagnostic>,
+}
+
+impl Decoder<'_> {
+    /// Decodes every component of a kind, used or not, as upstream does.
+    fn decode<K: ComponentKind>(
+        &mut self,
+        kind: Kind,
+        registry: &Registry<K>,
+    ) -> Vec<(ComponentId, Configured<K>, bool)> {
+        let mut decoded = Vec::new();
+        for component in self.service.of_kind(kind) {
+            let Some(name) = component.canonical.as_deref() else { continue };
+            match registry.decode(name, &component.node) {
+                Some(Ok(mut configured)) => {
+                    self.findings.append(&mut configured.warnings);
+                    let redacts = registry.meta(name).is_some_and(|meta| meta.redacts);
+                    decoded.push((component_id(&component.id), configured, redacts));
+                }
+                Some(Err(found)) => self.findings.extend(found),
+                None => {}
+            }
+        }
+        decoded
+    }
+
+    fn pipelines(&mut self, registries: &Registries) -> Vec<PlannedPipeline> {
+        let ids = |references: &[sluice_config::service::Reference]| {
+            references.iter().map(|reference| component_id(&reference.id)).collect()
+        };
+        let mut planned = Vec::new();
+        for pipeline in &self.service.pipelines {
+            let Some(signal) = signal(pipeline.id.signal()) else { continue };
+            let kinds = [
+                (Kind::Receiver, &pipeline.receivers),
+                (Kind::Processor, &pipeline.processors),
+                (Kind::Exporter, &pipeline.exporters),
+            ];
+            let mut redacts = false;
+            for (kind, references) in kinds {
+                for reference in references {
+                    let component = self.service.component(kind, &reference.id);
+                    let Some(name) = component.and_then(|component| component.canonical.as_deref()) else { continue };
+                    let meta = match kind {
+                        Kind::Receiver => registries.receivers.meta(name),
+                        Kind::Processor => registries.processors.meta(name),
+                        _ => registries.exporters.meta(name),
+                    };
+                    let Some(meta) = meta else { continue };
+                    redacts |= meta.redacts;
+                    if meta.stability[signal as usize].is_none() {
+                        let text = format!(
+                            "failed to create \"{}\" {}{} for data type \"{signal}\": telemetry type is not supported",
+                            reference.id,
+                            kind.name(),
+                            if kind == Kind::Processor {
+                                format!(", in pipeline \"{}\"", pipeline.id)
+                            } else {
+                                String::new()
+                            },
+                        );
+                        self.findings.push(Diagnostic::new("E0203", text).at(&reference.origin));
+                    }
+                }
+            }
+            planned.push(PlannedPipeline {
+                id: PipelineId::new(signal, pipeline.id.name()),
+                receivers: ids(&pipeline.receivers),
+                processors: ids(&pipeline.processors),
+                exporters: ids(&pipeline.exporters),
+                ack: pipeline.ack.unwrap_or(self.service.delivery.ack),
+                redacts,
+            });
+        }
+        planned
+    }
+}
+
+fn component_id(id: &sluice_config::ComponentId) -> ComponentId {
+    ComponentId::new(id.kind(), id.name())
+}
+
+fn signal(signal: sluice_config::Signal) -> Option<Signal> {
+    match signal {
+        sluice_config::Signal::Traces => Some(Signal::Traces),
+        sluice_config::Signal::Metrics => Some(Signal::Metrics),
+        sluice_config::Signal::Logs => Some(Signal::Logs),
+        _ => None,
+    }
+}
