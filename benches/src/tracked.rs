@@ -168,11 +168,17 @@ pub struct SeenReport {
 impl SeenReport {
     /// How many acknowledged items did not arrive.
     pub fn lost(&self, acknowledged: &ClientRanges) -> u64 {
-        let of_client = |seen: &&ClientRanges| (seen.run, seen.client) == (acknowledged.run, acknowledged.client);
-        match self.clients.iter().find(of_client) {
-            Some(seen) => acknowledged.ranges.missing_from(&seen.ranges),
-            None => acknowledged.ranges.count(),
-        }
+        self.of_client(acknowledged)
+            .map_or(acknowledged.ranges.count(), |seen| acknowledged.ranges.missing_from(&seen.ranges))
+    }
+
+    /// How many items arrived that were not acknowledged: kept although they were refused, or their answer got lost.
+    pub fn unacknowledged(&self, acknowledged: &ClientRanges) -> u64 {
+        self.of_client(acknowledged).map_or(0, |seen| seen.ranges.missing_from(&acknowledged.ranges))
+    }
+
+    fn of_client(&self, client: &ClientRanges) -> Option<&ClientRanges> {
+        self.clients.iter().find(|seen| (seen.run, seen.client) == (client.run, client.client))
     }
 }
 

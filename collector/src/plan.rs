@@ -122,7 +122,11 @@ impl Decoder<'_> {
                             "failed to create \"{}\" {}{} for data type \"{signal}\": telemetry type is not supported",
                             reference.id,
                             kind.name(),
-                            if kind == Kind::Processor { format!(", in pipeline \"{}\"", pipeline.id) } else { String::new() },
+                            if kind == Kind::Processor {
+                                format!(", in pipeline \"{}\"", pipeline.id)
+                            } else {
+                                String::new()
+                            },
                         );
                         self.findings.push(Diagnostic::new("E0203", text).at(&reference.origin));
                     }

@@ -69,6 +69,7 @@ async fn one_run(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
         accepted: sent.accepted,
         refused: sent.refused + sent.unanswered,
         lost: [seen.lost(&acknowledged), seen2.lost(&acknowledged)],
+        unacknowledged: [seen.unacknowledged(&acknowledged), seen2.unacknowledged(&acknowledged)],
         duplicates: [seen.duplicates, seen2.duplicates],
         drained_seconds: drained,
         peak_rss_mib: peak as f64 / f64::from(1 << 20),

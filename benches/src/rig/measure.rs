@@ -2,7 +2,7 @@
 
 use super::bench::Bench;
 use super::report::{Measured, Outcome, Row};
-use super::scenario::{CandidateSpec, Scenario, Unit};
+use super::scenario::{CandidateSpec, LoadSpec, Program, Scenario, Unit};
 use crate::Error;
 use crate::load;
 use crate::signal::Signal;
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Time for what is in flight to arrive after the generator has stopped.
 const SETTLE: Duration = Duration::from_secs(20);
+/// Prometheus' agent sends on only samples that are newer than the start of its remote write.
+const AGENT_START: Duration = Duration::from_secs(2);
 
 /// Checks that each candidate does the work, then measures them in turns.
 pub(super) async fn throughput(bench: &Bench, scenario: &Scenario) -> Result<Outcome, Error> {
@@ -49,7 +51,10 @@ async fn verify(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec) -> Res
     let ports = bench.ports()?;
     let sink = bench.start_sink(&run, "sink", true).await?;
     let (collector, _) = bench.start_candidate(scenario, spec, &run, ports, &[&sink]).await?;
-    let slow = super::scenario::LoadSpec { rate: Some(5000.0), ..scenario.load.clone() };
+    if spec.program == Program::Prometheus {
+        tokio::time::sleep(AGENT_START).await;
+    }
+    let slow = LoadSpec { rate: Some(5000.0), ..scenario.load.clone() };
     let mut load = bench.start_load(&slow, spec, &run, ports, &["--track", "--duration", "1"]).await?;
     load.process.ended(Duration::from_secs(30)).await?;
     let sent = load.last_report()?;

@@ -81,6 +81,8 @@ pub(super) struct FanoutRun {
     pub(super) refused: u64,
     /// Acknowledged items that did not arrive.
     pub(super) lost: [u64; 2],
+    /// Items that arrived without having been acknowledged.
+    pub(super) unacknowledged: [u64; 2],
     pub(super) duplicates: [u64; 2],
     pub(super) drained_seconds: f64,
     pub(super) peak_rss_mib: f64,
@@ -146,14 +148,23 @@ impl Outcome {
         }
     }
 
-    fn cpu_of(&self, candidate: &str) -> Option<f64> {
-        let row = self.rows.iter().find(|row| row.candidate == candidate)?;
-        row.median(|run| run.cpu_ns_per_unit)
+    fn row(&self, candidate: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.candidate == candidate)
+    }
+
+    /// CPU time per unit as a multiple of the reference's: the median over the rounds, each round against its own
+    /// neighbour, so that a slow minute of the machine hits both sides of a ratio.
+    fn ratio(&self, row: &Row, reference: &str) -> Option<f64> {
+        let theirs = &self.row(reference)?.runs;
+        median(row.runs.iter().zip(theirs).map(|(ours, theirs)| ours.cpu_ns_per_unit / theirs.cpu_ns_per_unit))
     }
 
     /// Whether every row ran, delivered what it accepted, and did what it was to do.
     fn sound(&self) -> bool {
-        self.rows.iter().all(|row| row.problems.is_empty() && row.runs.iter().all(|run| run.missing == 0))
+        let whole = |row: &Row| {
+            row.runs.iter().all(|run| run.missing == 0) && row.fanouts.iter().all(|run| run.lost.first() == Some(&0))
+        };
+        self.rows.iter().all(|row| row.problems.is_empty() && whole(row))
     }
 
     fn table(&self) -> String {
@@ -183,9 +194,9 @@ impl Outcome {
             let Some(cpu) = row.median(|run| run.cpu_ns_per_unit) else { continue };
             let _ = write!(out, "| {} | {cpu:.0} |", row.candidate);
             for reference in &references {
-                match self.cpu_of(&reference.candidate) {
-                    Some(theirs) if reference.candidate != row.candidate => {
-                        let _ = write!(out, " {} |", ratio(cpu / theirs));
+                match self.ratio(row, &reference.candidate) {
+                    Some(value) if reference.candidate != row.candidate => {
+                        let _ = write!(out, " {} |", ratio(value));
                     }
                     _ => out.push_str(" |"),
                 }
@@ -204,14 +215,9 @@ impl Outcome {
         }
         out.push('\n');
         for (reference, limit) in &self.budget {
-            if let (Some(ours), Some(theirs)) = (self.cpu_of("sluice"), self.cpu_of(reference)) {
-                let verdict = if ours / theirs <= *limit { "met" } else { "MISSED" };
-                let _ = writeln!(
-                    out,
-                    "- budget {verdict}: {} × {reference}, at most {}",
-                    ratio(ours / theirs),
-                    ratio(*limit)
-                );
+            if let Some(value) = self.row("sluice").and_then(|row| self.ratio(row, reference)) {
+                let verdict = if value <= *limit { "met" } else { "MISSED" };
+                let _ = writeln!(out, "- budget {verdict}: {} × {reference}, at most {}", ratio(value), ratio(*limit));
             }
         }
     }
@@ -248,18 +254,29 @@ impl Outcome {
                 }
                 let _ = writeln!(
                     out,
-                    "| {} | after | {} accepted | {} refused | lost {:?} | duplicates {:?} | drained in {:.1} s | | peak {:.0} |",
-                    row.candidate,
-                    run.accepted,
-                    run.refused,
-                    run.lost,
-                    run.duplicates,
-                    run.drained_seconds,
-                    run.peak_rss_mib
+                    "| {} | after | {} | {} | | | | | peak {:.0} |",
+                    row.candidate, run.accepted, run.refused, run.peak_rss_mib
                 );
             }
         }
         out.push('\n');
+        for row in &self.rows {
+            for run in &row.fanouts {
+                let against = |of: fn(&Phase) -> f64| of(&run.outage) / of(&run.healthy);
+                let _ = writeln!(
+                    out,
+                    "- {}: while one fails the first backend gets {:.2} × the items, p99 is {:.2} ×; of the two backends' \
+                     items {:?} were accepted and lost, {:?} not accepted but there, {:?} came twice; drained in {:.1} s",
+                    row.candidate,
+                    against(|phase| phase.first_per_second),
+                    against(|phase| phase.p99_us as f64),
+                    run.lost,
+                    run.unacknowledged,
+                    run.duplicates,
+                    run.drained_seconds
+                );
+            }
+        }
     }
 }
 

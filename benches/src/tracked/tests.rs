@@ -22,6 +22,7 @@ fn loss_and_duplicates_are_seen() {
     let report = seen.report();
     assert_eq!(report.duplicates, 2);
     assert_eq!(report.lost(&ClientRanges { run: 1, client: 2, ranges: ranges.clone() }), 50);
+    assert_eq!(report.unacknowledged(&ClientRanges { run: 1, client: 2, ranges: ranges.clone() }), 20);
     assert_eq!(report.lost(&ClientRanges { run: 1, client: 3, ranges }), 180);
 }
 
