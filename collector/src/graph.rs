@@ -11,7 +11,7 @@ use sluice_pipeline::batch::NoRedaction;
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::context::MetadataKeys;
-use sluice_pipeline::exporter::{Delivery, Exporter, ExporterKind};
+use sluice_pipeline::exporter::{Exporter, ExporterKind};
 use sluice_pipeline::extension::Extensions;
 use sluice_pipeline::intake::{Branch, InlineDestination, Intake, Outputs};
 use sluice_pipeline::ledger::Ledger;
@@ -183,13 +183,13 @@ fn spine(exporters: &BTreeMap<ComponentId, BuiltExporter>, around: &Surroundings
     let specs: Vec<DestinationSpec> = exporters
         .iter()
         .filter_map(|(id, exporter)| match &exporter.kind {
-            ExporterKind::Destination(_, Delivery { queue: Some(queue), .. }) => Some(DestinationSpec {
+            ExporterKind::Destination(_, delivery) => delivery.queue.as_ref().map(|queue| DestinationSpec {
                 name: id.as_str().into(),
                 max_bytes: queue.max_bytes.map(|bytes| bytes.0),
                 queue_size: queue.queue_quota(),
                 on_quota: if queue.loss_tolerant { queue.on_quota } else { OnQuota::Reject },
             }),
-            _ => None,
+            ExporterKind::Observer(_) => None,
         })
         .collect();
     // A quarter of the budget unless quotas are written (delivery §3.11).
@@ -222,7 +222,7 @@ async fn connect(
                     let pump = Pump::start(Parts {
                         id: id.clone(),
                         exporter: Arc::clone(exporter),
-                        delivery: delivery.clone(),
+                        delivery: (**delivery).clone(),
                         batching: built.batching.clone(),
                         spine: Arc::clone(&shared),
                         destination,

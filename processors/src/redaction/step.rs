@@ -237,14 +237,7 @@ fn data_kind(whole: &[u8]) -> u32 {
 
 impl<C: ?Sized> Step<C> for Redaction {
     fn hooks(&self, _signal: Signal) -> Hooks {
-        Hooks {
-            resource: true,
-            scope: true,
-            metric: true,
-            item: true,
-            changes: Some(Level::Item),
-            observes: None,
-        }
+        Hooks { resource: true, scope: true, metric: true, item: true, changes: Some(Level::Item), observes: None }
     }
 
     fn strips_request(&self) -> bool {

@@ -4,8 +4,8 @@ use sluice_pdata::tags::scope_metrics;
 use sluice_pdata::view::{AttributesView, ResourceView, ScopeMetricsView, text};
 use sluice_pdata::wire::{Value, fields};
 
-use super::layout::Layout;
 use super::Malformed;
+use super::layout::Layout;
 use crate::prometheus_remote_write::translate::{LabelNamer, Options, value::value_text};
 
 /// The attributes that name a target.

@@ -252,7 +252,12 @@ impl<E: Encoder> Converter<E> {
         Ok(())
     }
 
-    fn point(&mut self, current: Current<'_>, context: &mut Context, point: &mut Point<'_>) -> Result<(), &'static str> {
+    fn point(
+        &mut self,
+        current: Current<'_>,
+        context: &mut Context,
+        point: &mut Point<'_>,
+    ) -> Result<(), &'static str> {
         let time = millis(point.time);
         self.extend_span(point.time);
         if self.requests.seen < self.plan.skip {
@@ -338,7 +343,8 @@ impl<E: Encoder> Converter<E> {
             Some(0) => {}
             Some(at) => layouts[..=at].rotate_right(1),
             None => {
-                let layout = Layout::new(&point.attributes, fixed, names, current.scraped).map_err(|_| drops::INVALID)?;
+                let layout =
+                    Layout::new(&point.attributes, fixed, names, current.scraped).map_err(|_| drops::INVALID)?;
                 layouts.truncate(MAX_LAYOUTS - 1);
                 layouts.insert(0, layout);
             }
@@ -363,7 +369,10 @@ impl<E: Encoder> Converter<E> {
     }
 
     /// Label names for the metric at hand.
-    pub(super) fn names_of(&mut self, current: Current<'_>) -> (&mut LabelNames, &mut Requests<E>, &mut ExemplarWriter) {
+    pub(super) fn names_of(
+        &mut self,
+        current: Current<'_>,
+    ) -> (&mut LabelNames, &mut Requests<E>, &mut ExemplarWriter) {
         let names = if current.scraped { &mut self.verbatim_names } else { &mut self.names };
         (names, &mut self.requests, &mut self.exemplars)
     }
