@@ -11,18 +11,19 @@ use sluice_pipeline::batch::NoRedaction;
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::context::MetadataKeys;
-use sluice_pipeline::exporter::{Delivery, Exporter, ExporterKind, Observer};
+use sluice_pipeline::exporter::{Exporter, ExporterKind};
 use sluice_pipeline::extension::Extensions;
+use sluice_pipeline::intake::{Branch, InlineDestination, Intake, Outputs};
 use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::processor::{Batching, Emitter, Processor};
 use sluice_pipeline::receiver::{Consumer, Ingress, Receiver};
 use sluice_pipeline::rng::Rng;
 use sluice_pipeline::segment::{Redaction, Segment, SegmentStep};
-use sluice_pipeline::spine::{CursorRule, DestinationSpec, MemorySpine, OnQuota, RouteSet, Spine};
+use sluice_pipeline::spine::memory::MemorySpine;
+use sluice_pipeline::spine::{CursorRule, DestinationSpec, OnQuota, RouteSet, Spine};
 use sluice_pipeline::telemetry::Telemetry;
 use sluice_pipeline::{ComponentId, PipelineId, Signal, Step};
 
-use crate::ingest::{Ingest, Inline, Lane};
 use crate::plan::{Plan, PlannedPipeline};
 
 /// What lives as long as the process: shared by every component.
@@ -45,7 +46,6 @@ pub struct Graph {
 
 struct BuiltExporter {
     kind: ExporterKind,
-    signals: Vec<Signal>,
     batching: Option<Batching>,
 }
 
@@ -98,7 +98,12 @@ impl Graph {
     }
 }
 
-fn environment(id: &ComponentId, signals: &[Signal], pipeline: Option<&PipelineId>, around: &Surroundings) -> Environment {
+fn environment(
+    id: &ComponentId,
+    signals: &[Signal],
+    pipeline: Option<&PipelineId>,
+    around: &Surroundings,
+) -> Environment {
     Environment {
         id: id.clone(),
         signals: signals.into(),
@@ -168,7 +173,7 @@ fn build_exporters(
             .build(environment(id, &signals, None, around))
             .with_context(|| format!("failed to create {:?} exporter", id.as_str()))?;
         let batching = users.iter().find_map(|pipeline| pipeline.batching.clone());
-        built.insert(id.clone(), BuiltExporter { kind, signals, batching });
+        built.insert(id.clone(), BuiltExporter { kind, batching });
     }
     Ok(built)
 }
@@ -178,13 +183,13 @@ fn spine(exporters: &BTreeMap<ComponentId, BuiltExporter>, around: &Surroundings
     let specs: Vec<DestinationSpec> = exporters
         .iter()
         .filter_map(|(id, exporter)| match &exporter.kind {
-            ExporterKind::Destination(_, Delivery { queue: Some(queue), .. }) => Some(DestinationSpec {
+            ExporterKind::Destination(_, delivery) => delivery.queue.as_ref().map(|queue| DestinationSpec {
                 name: id.as_str().into(),
                 max_bytes: queue.max_bytes.map(|bytes| bytes.0),
                 queue_size: queue.queue_quota(),
                 on_quota: if queue.loss_tolerant { queue.on_quota } else { OnQuota::Reject },
             }),
-            _ => None,
+            ExporterKind::Observer(_) => None,
         })
         .collect();
     // A quarter of the budget unless quotas are written (delivery §3.11).
@@ -207,14 +212,17 @@ async fn connect(
     for (id, built) in exporters {
         let started: Arc<dyn Component> = match &built.kind {
             ExporterKind::Destination(exporter, delivery) => {
-                exporter.start().await.map_err(|error| anyhow!("failed to start {:?} exporter: {error}", id.as_str()))?;
+                exporter
+                    .start()
+                    .await
+                    .map_err(|error| anyhow!("failed to start {:?} exporter: {error}", id.as_str()))?;
                 if delivery.queue.is_some()
                     && let Some(destination) = spine.destination(id.as_str())
                 {
                     let pump = Pump::start(Parts {
                         id: id.clone(),
                         exporter: Arc::clone(exporter),
-                        delivery: delivery.clone(),
+                        delivery: (**delivery).clone(),
                         batching: built.batching.clone(),
                         spine: Arc::clone(&shared),
                         destination,
@@ -227,24 +235,23 @@ async fn connect(
                 as_component(exporter)
             }
             ExporterKind::Observer(observer) => {
-                observer.start().await.map_err(|error| anyhow!("failed to start {:?} exporter: {error}", id.as_str()))?;
+                observer
+                    .start()
+                    .await
+                    .map_err(|error| anyhow!("failed to start {:?} exporter: {error}", id.as_str()))?;
                 Arc::clone(observer) as Arc<dyn Component>
             }
         };
         graph.exporters.push((id.clone(), started));
     }
-    let mut lanes: HashMap<PipelineId, Arc<Lane>> = HashMap::new();
+    let intake =
+        |branches| Intake::new(branches, Arc::clone(&shared), Arc::clone(&around.clock), blocking(exporters, spine));
+    let mut branches: HashMap<PipelineId, Arc<Branch>> = HashMap::new();
     for pipeline in pipelines {
-        lanes.insert(pipeline.plan.id.clone(), Arc::new(lane(pipeline, 0, exporters, spine, around)));
+        branches.insert(pipeline.plan.id.clone(), Arc::new(branch(pipeline, 0, exporters, spine, around)));
         for (behind, id, emitter) in &pipeline.emitters {
-            let mut from_here = lane(pipeline, *behind, exporters, spine, around);
-            from_here.creates = true;
-            let ingest = Ingest {
-                lanes: vec![Arc::new(from_here)],
-                spine: Arc::clone(&shared),
-                clock: Arc::clone(&around.clock),
-            };
-            emitter.connect(&pipeline.plan.id, Arc::new(ingest));
+            let from_here = Arc::new(branch(pipeline, *behind, exporters, spine, around));
+            emitter.connect(&pipeline.plan.id, Arc::new(intake(vec![from_here])));
             if !graph.emitters.iter().any(|(_, known)| Arc::ptr_eq(known, emitter)) {
                 graph.emitters.push((id.clone(), Arc::clone(emitter)));
             }
@@ -273,11 +280,8 @@ async fn connect(
         );
         for signal in signals {
             let of_signal = users.iter().filter(|pipeline| pipeline.plan.id.signal() == signal);
-            let consumer = Ingest {
-                lanes: of_signal.filter_map(|pipeline| lanes.get(&pipeline.plan.id).cloned()).collect(),
-                spine: Arc::clone(&shared),
-                clock: Arc::clone(&around.clock),
-            };
+            let behind = of_signal.filter_map(|pipeline| branches.get(&pipeline.plan.id).cloned()).collect();
+            let consumer = intake(behind);
             ingress = ingress.with_consumer(signal, Arc::new(consumer) as Arc<dyn Consumer>);
         }
         receiver.connect(ingress).map_err(|error| anyhow!("failed to start {:?} receiver: {error}", id.as_str()))?;
@@ -290,42 +294,50 @@ fn as_component(exporter: &Arc<dyn Exporter>) -> Arc<dyn Component> {
     Arc::clone(exporter) as Arc<dyn Component>
 }
 
+/// The destinations for whose room requests wait.
+fn blocking(exporters: &BTreeMap<ComponentId, BuiltExporter>, spine: &MemorySpine) -> RouteSet {
+    let blocks = exporters.iter().filter(|(_, exporter)| match &exporter.kind {
+        ExporterKind::Destination(_, delivery) => delivery.queue.as_ref().is_some_and(|queue| queue.block_on_overflow),
+        ExporterKind::Observer(_) => false,
+    });
+    blocks.filter_map(|(id, _)| spine.destination(id.as_str())).collect()
+}
+
 /// A pipeline from its step `from` on.
-fn lane(
+fn branch(
     pipeline: &BuiltPipeline<'_>,
     from: usize,
     exporters: &BTreeMap<ComponentId, BuiltExporter>,
     spine: &MemorySpine,
     around: &Surroundings,
-) -> Lane {
+) -> Branch {
     let id = &pipeline.plan.id;
     let steps = pipeline.steps.iter().skip(from);
     let steps = steps.map(|(processor, step)| SegmentStep { processor: processor.clone(), step: Arc::clone(step) });
     let redaction = if pipeline.plan.redacts { Redaction::Done } else { Redaction::Waived(NoRedaction) };
-    let (mut routes, mut observers, mut inline) = (RouteSet::EMPTY, Vec::<Arc<dyn Observer>>::new(), Vec::new());
+    let mut outputs = Outputs::default();
     for exporter_id in &pipeline.plan.exporters {
         let Some(built) = exporters.get(exporter_id) else { continue };
-        debug_assert!(built.signals.contains(&id.signal()));
         match &built.kind {
-            ExporterKind::Observer(observer) => observers.push(Arc::clone(observer)),
-            ExporterKind::Destination(exporter, delivery) if delivery.queue.is_none() => inline.push(Inline {
-                id: exporter_id.clone(),
-                exporter: Arc::clone(exporter),
-                delivery: delivery.clone(),
-            }),
+            ExporterKind::Observer(observer) => outputs.observers.push(Arc::clone(observer)),
+            ExporterKind::Destination(exporter, delivery) if delivery.queue.is_none() => {
+                outputs.inline.push(Arc::new(InlineDestination {
+                    exporter: Arc::clone(exporter),
+                    account: around.ledger.destination(exporter_id.as_str()),
+                    timeout: Some(delivery.timeout).filter(|timeout| !timeout.is_zero()),
+                }));
+            }
             ExporterKind::Destination(..) => {
                 if let Some(destination) = spine.destination(exporter_id.as_str()) {
-                    routes = routes.with(destination);
+                    outputs.routes = outputs.routes.with(destination);
                 }
             }
         }
     }
-    Lane {
+    Branch {
+        pipeline: id.clone(),
         segment: Segment::new(id.signal(), steps.collect(), redaction, &around.telemetry),
         account: around.ledger.pipeline(id.as_str()),
-        routes,
-        observers,
-        inline,
-        creates: false,
+        outputs,
     }
 }

@@ -1,2 +1,218 @@
-//! The binary.
-fn main() {}
+//! `sluice`: command line, configuration, and the life of the process.
+
+mod catalog;
+mod cli;
+mod exposition;
+mod graph;
+mod logging;
+mod plan;
+mod run;
+
+use std::io::{IsTerminal, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser;
+use sluice_config::{Args, Diagnostic, FixedSources, Severity, SystemSources, render};
+
+use cli::{CheckArgs, Cli, Command, ConfigCommand, Output, RunArgs};
+use plan::Loaded;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The configuration that runs if none is given.
+const DEFAULT: &str = include_str!("default.yaml");
+const DEFAULT_NAME: &str = "<default>";
+
+/// Exit codes (experience §2).
+const FAILURE: u8 = 1;
+const USAGE: u8 = 2;
+const INVALID: u8 = 3;
+const WARNINGS: u8 = 6;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.version {
+        return version();
+    }
+    let bare = cli.upstream.config.is_empty() && cli.upstream.set.is_empty();
+    match cli.command {
+        Some(Command::Run(args)) => run_native(&args),
+        Some(Command::Check(args)) => check(&args),
+        Some(Command::Validate(args)) => validate(&args),
+        Some(Command::Components) => components(),
+        Some(Command::Config(ConfigCommand::Defaults)) => {
+            print!("{DEFAULT}");
+            ExitCode::SUCCESS
+        }
+        Some(Command::Version) => version(),
+        None if !bare => run_upstream(&cli.upstream),
+        None if std::io::stdin().is_terminal() => run_native(&RunArgs::default()),
+        None => {
+            eprintln!("sluice: no command; try `sluice run` or `sluice --help`");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn version() -> ExitCode {
+    println!("sluice version {}", env!("CARGO_PKG_VERSION"));
+    ExitCode::SUCCESS
+}
+
+/// Loads what the arguments name; without any, the built-in default.
+fn load(args: &RunArgs) -> Loaded {
+    let registries = catalog::registries();
+    let mut sources = Args { configs: args.config.clone(), sets: args.set.clone(), ..Args::default() };
+    if sources.configs.is_empty() {
+        sources.configs.push(format!("file:{DEFAULT_NAME}"));
+        let fixed = FixedSources::default().file(DEFAULT_NAME, DEFAULT);
+        return plan::load(&sources, &fixed, &registries);
+    }
+    plan::load(&sources, &SystemSources, &registries)
+}
+
+fn style() -> render::Style {
+    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    render::Style { color, all: false }
+}
+
+fn print_findings(loaded: &Loaded) {
+    eprint!("{}", render::human(&loaded.findings, style()));
+}
+
+fn run_native(args: &RunArgs) -> ExitCode {
+    let loaded = load(args);
+    print_findings(&loaded);
+    if loaded.plan.is_none() {
+        eprintln!("{}", render::summary(&loaded.findings, loaded.files));
+        return ExitCode::from(INVALID);
+    }
+    if args.config.is_empty() {
+        welcome();
+    }
+    run(args, loaded)
+}
+
+fn run_upstream(args: &RunArgs) -> ExitCode {
+    let loaded = load(args);
+    print_findings(&loaded);
+    if loaded.plan.is_none() {
+        eprintln!("Error: invalid configuration: {}", first_error(&loaded.findings));
+        return ExitCode::from(FAILURE);
+    }
+    run(args, loaded)
+}
+
+fn first_error(findings: &[Diagnostic]) -> &str {
+    findings.iter().find(|found| found.is_error()).map_or("", |found| found.message.as_str())
+}
+
+/// What the first run shows: where to send, and how to go on.
+fn welcome() {
+    eprintln!(
+        "sluice {} · no config: OTLP in, console out  (`sluice config defaults` prints it)\n\n  \
+         OTLP gRPC   127.0.0.1:4317      OTLP HTTP   127.0.0.1:4318\n\n  \
+         Try:   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-app\n\n  \
+         waiting for data…                                   ctrl-c to stop\n",
+        env!("CARGO_PKG_VERSION")
+    );
+}
+
+fn run(args: &RunArgs, loaded: Loaded) -> ExitCode {
+    let Some(plan) = loaded.plan else { return ExitCode::from(INVALID) };
+    if args.dry_run {
+        return ExitCode::SUCCESS;
+    }
+    logging::install(&plan.service.telemetry.logs);
+    for gates in &args.feature_gates {
+        tracing::warn!(gates = %gates, "feature gates are accepted and have no effect in this version");
+    }
+    sluice_net::tls::install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("Error: {error}");
+            return ExitCode::from(FAILURE);
+        }
+    };
+    let registries = catalog::registries();
+    let outcome = runtime.block_on(run::run(plan, &registries));
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+fn check(args: &CheckArgs) -> ExitCode {
+    let loaded = load(&args.source);
+    match args.output {
+        Output::Human => {
+            print_findings(&loaded);
+            let counted = render::summary(&loaded.findings, loaded.files);
+            eprintln!("{counted}");
+        }
+        Output::Json => {
+            let findings: Vec<_> = loaded.findings.iter().map(render::json).collect();
+            let mut out = std::io::stdout().lock();
+            // A closed pipe is the reader's choice.
+            let _ = writeln!(out, "{}", serde_json::Value::from(findings));
+        }
+    }
+    if loaded.plan.is_none() {
+        return ExitCode::from(INVALID);
+    }
+    let warned = loaded.findings.iter().any(|found| found.severity == Severity::Warning);
+    if args.strict && warned { ExitCode::from(WARNINGS) } else { ExitCode::SUCCESS }
+}
+
+fn validate(args: &RunArgs) -> ExitCode {
+    if args.config.is_empty() {
+        eprintln!("Error: at least one config flag must be provided");
+        return ExitCode::from(FAILURE);
+    }
+    let loaded = load(args);
+    if loaded.plan.is_some() {
+        return ExitCode::SUCCESS;
+    }
+    print_findings(&loaded);
+    eprintln!("Error: invalid configuration: {}", first_error(&loaded.findings));
+    ExitCode::from(FAILURE)
+}
+
+/// Upstream's YAML list, with both the canonical names and their aliases.
+fn components() -> ExitCode {
+    use sluice_config::Kind;
+    use sluice_pipeline::Signal;
+    use sluice_pipeline::factory::Meta;
+    let all = catalog::registries();
+    let section = |kind: Kind, metas: Vec<&Meta>| {
+        println!("{}:", kind.section());
+        for meta in metas {
+            println!("  - name: {}", meta.name);
+            let aliases = sluice_config::old_names(kind, meta.name);
+            if !aliases.is_empty() {
+                println!("    aliases: [{}]", aliases.join(", "));
+            }
+            println!("    module: sluice {}", env!("CARGO_PKG_VERSION"));
+            println!("    stability:");
+            for signal in Signal::ALL {
+                if let Some(stability) = meta.stability[signal as usize] {
+                    println!("      {signal}: {}", stability.name());
+                }
+            }
+        }
+    };
+    println!("buildinfo:\n  command: sluice\n  description: Sluice\n  version: {}", env!("CARGO_PKG_VERSION"));
+    section(Kind::Receiver, all.receivers.metas().collect());
+    section(Kind::Processor, all.processors.metas().collect());
+    section(Kind::Exporter, all.exporters.metas().collect());
+    section(Kind::Connector, all.connectors.metas().collect());
+    section(Kind::Extension, all.extensions.metas().collect());
+    println!("providers:\n  - scheme: env\n  - scheme: file\n  - scheme: yaml\nconverters: []");
+    ExitCode::SUCCESS
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::source::Origin;
+use crate::source::{Origin, Source, Span};
 
 /// A map of the tree, in the order of the source. Keys are text; other scalar keys take their printed form.
 pub type Map = IndexMap<String, Entry>;
@@ -64,6 +64,14 @@ pub struct Node {
     pub origin: Origin,
     pub(crate) text: Option<Arc<str>>,
     pub(crate) label: Option<Arc<str>>,
+}
+
+impl Default for Node {
+    /// A null that stands nowhere.
+    fn default() -> Self {
+        let span = Span { start: 0, end: 0 };
+        Node::new(Value::Null, Origin::new(Source::new("", "", 0), span))
+    }
 }
 
 impl Node {

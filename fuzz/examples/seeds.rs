@@ -4,13 +4,29 @@ use std::fs;
 use std::io::Result;
 use std::path::Path;
 
-use sluice_pdata::testing::{Oddities, Shape, odd_request_of, request_of};
+use sluice_pdata::testing::{LEAF_ROOTS, Oddities, Rng, Shape, message, odd, odd_request_of, request_of};
 use sluice_pdata::{Signal, json};
 
 fn main() -> Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     for target in ["framing", "canonical", "split", "views", "pass", "json"] {
         write(&corpus.join(target), target)?;
+    }
+    leaves(&corpus.join("leaves"))
+}
+
+/// Two messages of each type that the walk over leaves starts from, each behind the byte that chooses the type.
+fn leaves(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let shape = Shape { attributes: 3, depth: 2, ..Shape::default() };
+    for (index, (root, schema)) in LEAF_ROOTS.into_iter().enumerate() {
+        let mut rng = Rng::new(index as u64);
+        let plain = message(schema, &mut rng, &shape);
+        let odd = odd(schema, &plain, &mut rng, &Oddities::ALL);
+        for (kind, message) in [("plain", plain), ("odd", odd)] {
+            let name = format!("{root:?}-{kind}").replace(['(', ')'], "-");
+            fs::write(folder.join(name), [&[index as u8], message.as_slice()].concat())?;
+        }
     }
     Ok(())
 }

@@ -147,10 +147,7 @@ impl<'e> Compiler<'e> {
             BoolExpr::Compare { op, left, right } => self.comparison(*op, left, right)?,
             BoolExpr::Converter(call) => match self.call(call)? {
                 Expr::Const(Value::Bool(holds)) => Cond::Const(holds),
-                Expr::Const(value) => {
-                    let error = EvalError::NotBool(value.dynamic_type_name());
-                    return Err(Diagnostic::new(call.span, error.to_string()));
-                }
+                // A constant of another type fails on every record, not at load.
                 expr => Cond::Converter(expr),
             },
         })

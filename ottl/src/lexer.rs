@@ -40,6 +40,15 @@ impl Token<'_> {
     pub(crate) fn is(&self, mark: &str) -> bool {
         self.kind == Kind::Mark && self.text == mark
     }
+
+    /// Whether a value may start with it.
+    pub(crate) fn starts_value(&self) -> bool {
+        match self.kind {
+            Kind::Mark => matches!(self.text, "(" | "[" | "{"),
+            Kind::Not | Kind::Or | Kind::And | Kind::Compare | Kind::MulDiv | Kind::End => false,
+            _ => true,
+        }
+    }
 }
 
 /// `line:column` of a byte offset; both count from 1, columns in characters.

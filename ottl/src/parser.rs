@@ -228,7 +228,9 @@ impl<'s> Parser<'s> {
         }
         match left.kind {
             ValueKind::Bool(literal) => Ok(BoolExpr::Literal(literal)),
-            ValueKind::Converter(call) if !parenthesised => Ok(BoolExpr::Converter(call)),
+            ValueKind::Converter(call) if !parenthesised && call.name.starts_with(|c: char| c.is_ascii_uppercase()) => {
+                Ok(BoolExpr::Converter(call))
+            }
             _ => Err(self.unexpected("<opcomparison> Value")),
         }
     }

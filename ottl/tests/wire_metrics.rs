@@ -1,5 +1,7 @@
 //! Every path of metrics and data points, read from wire bytes.
 
+#![allow(clippy::unwrap_used, reason = "a helper of the tests below is no test itself")]
+
 mod common;
 
 use common::noon;

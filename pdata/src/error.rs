@@ -21,6 +21,8 @@ pub enum Fault {
     Pieces,
     /// The whole is larger than 2 GiB, the largest protobuf message.
     TooLarge,
+    /// Well-formed, but a step was told to refuse a batch in which it fails.
+    Rejected,
 }
 
 /// Malformed wire bytes: what is wrong and at which offset, counted from the start of the slice that was read.
@@ -35,6 +37,12 @@ impl Error {
     #[cold]
     pub(crate) fn new(fault: Fault, offset: usize) -> Self {
         Error { fault, offset: u32::try_from(offset).unwrap_or(u32::MAX) }
+    }
+
+    /// A step refuses the batch (`error_mode: propagate`).
+    #[must_use]
+    pub fn rejected() -> Self {
+        Self::new(Fault::Rejected, 0)
     }
 
     /// The same error seen from a message that holds the slice at `base`.
@@ -56,6 +64,7 @@ impl fmt::Display for Error {
             Fault::Depth => "nested too deep",
             Fault::Pieces => "message written in too many pieces",
             Fault::TooLarge => "message over 2 GiB",
+            Fault::Rejected => return f.write_str("refused by a processor"),
         };
         write!(f, "malformed protobuf at offset {}: {what}", self.offset)
     }

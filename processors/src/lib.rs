@@ -2,7 +2,29 @@
 //!
 //! | module | component |
 //! |---|---|
+//! | [`attributes`] | `attributes` and `resource`: edits of attributes |
+//! | [`batch`] | how exporters merge |
+//! | [`filter`] | dropping by OTTL conditions |
+//! | [`memory_limiter`] | the memory budget |
+//! | [`redaction`] | secrets and personal data |
 //! | [`up`] | synthetic liveness for pushed telemetry |
 
+pub mod attributes;
+pub mod batch;
+pub mod filter;
+pub mod memory_limiter;
 pub mod redaction;
 pub mod up;
+
+use sluice_pipeline::factory::{Processors, Registry};
+
+/// Adds every processor to a registry.
+pub fn register(registry: &mut Registry<Processors>) {
+    registry.register(attributes::AttributesFactory);
+    registry.register(attributes::ResourceFactory);
+    registry.register(batch::BatchFactory);
+    registry.register(filter::FilterFactory);
+    registry.register(memory_limiter::MemoryLimiterFactory);
+    registry.register(up::factory::UpFactory::default());
+    registry.register(redaction::RedactionFactory);
+}

@@ -46,7 +46,7 @@ impl Fates {
         let mut runs = self.0.iter().copied();
         let mut run = runs.next();
         entries.iter().map(move |entry| {
-            let mut left = entry.batch.items();
+            let mut left = entry.batch().items();
             let mut completion = Completion::default();
             while let (Some((items, fate)), true) = (&mut run, left > 0) {
                 let taken = left.min(*items);
@@ -60,7 +60,7 @@ impl Fates {
                     run = runs.next();
                 }
             }
-            (entry.seq, completion)
+            (entry.seq(), completion)
         })
     }
 }

@@ -41,7 +41,7 @@ impl Merge {
 
     /// Whether `next` may go into the payload that begins with `first` and holds `items` and `bytes` so far.
     pub(super) fn fits(&self, first: &Entry, items: usize, bytes: usize, next: &Entry) -> bool {
-        let (a, b) = (&first.batch, &next.batch);
+        let (a, b) = (&first.batch(), &next.batch());
         a.signal() == b.signal()
             && items + b.items() <= self.max_items
             && bytes + b.bytes().len() <= self.max_bytes
@@ -51,15 +51,16 @@ impl Merge {
 
     fn same_partition(&self, first: &Entry, next: &Entry) -> bool {
         let keys = self.batching.iter().flat_map(|batching| &batching.metadata_keys);
-        keys.into_iter().all(|key| first.batch.context().metadata.get(key).eq(next.batch.context().metadata.get(key)))
+        keys.into_iter()
+            .all(|key| first.batch().context().metadata.get(key).eq(next.batch().context().metadata.get(key)))
     }
 
     /// Whether these entries are worth sending without waiting for more.
     pub(super) fn is_enough(&self, entries: &[Entry]) -> bool {
         let Some(batching) = &self.batching else { return true };
         let size: u64 = match batching.sizer {
-            Sizer::Items => entries.iter().map(|entry| entry.batch.items() as u64).sum(),
-            Sizer::Bytes => entries.iter().map(|entry| entry.batch.bytes().len() as u64).sum(),
+            Sizer::Items => entries.iter().map(|entry| entry.batch().items() as u64).sum(),
+            Sizer::Bytes => entries.iter().map(|entry| entry.batch().bytes().len() as u64).sum(),
             Sizer::Requests => entries.len() as u64,
         };
         size >= batching.min_size
@@ -68,13 +69,13 @@ impl Merge {
     /// Takes the entries of the next payload from the front.
     pub(super) fn next_group(&self, entries: &mut Vec<Entry>) -> Vec<Entry> {
         let Some(first) = entries.first() else { return Vec::new() };
-        let (mut items, mut bytes) = (first.batch.items(), first.batch.bytes().len());
+        let (mut items, mut bytes) = (first.batch().items(), first.batch().bytes().len());
         let mut end = 1;
         while let Some(next) = entries.get(end)
             && self.fits(first, items, bytes, next)
         {
-            items += next.batch.items();
-            bytes += next.batch.bytes().len();
+            items += next.batch().items();
+            bytes += next.batch().bytes().len();
             end += 1;
         }
         entries.drain(..end).collect()
@@ -86,16 +87,16 @@ pub(super) fn payload(entries: &[Entry], capabilities: &Capabilities) -> Option<
     let (first, last) = (entries.first()?, entries.last()?);
     let compressed = match entries {
         [only] if capabilities.encoding.is_some() => {
-            only.batch.compressed().filter(|body| Some(body.encoding) == capabilities.encoding).cloned()
+            only.batch().compressed().filter(|body| Some(body.encoding) == capabilities.encoding).cloned()
         }
         _ => None,
     };
     Some(Payload {
-        signal: first.batch.signal(),
-        parts: entries.iter().map(|entry| entry.batch.bytes().clone()).collect(),
-        items: entries.iter().map(|entry| entry.batch.items()).sum(),
-        context: first.batch.context().clone(),
+        signal: first.batch().signal(),
+        parts: entries.iter().map(|entry| entry.batch().bytes().clone()).collect(),
+        items: entries.iter().map(|entry| entry.batch().items()).sum(),
+        context: first.batch().context().clone(),
         compressed,
-        range: SeqRange { first: first.seq, last: last.seq },
+        range: SeqRange { first: first.seq(), last: last.seq() },
     })
 }

@@ -103,8 +103,8 @@ impl Pump {
                 return;
             }
             for entry in left {
-                let items = entry.batch.items();
-                self.spine.complete(self.destination, entry.seq, Completion::dropped("shutdown_memory_mode", items));
+                let items = entry.batch().items();
+                self.spine.complete(self.destination, entry.seq(), Completion::dropped("shutdown_memory_mode", items));
             }
         }
     }

@@ -1,4 +1,5 @@
-//! JSON text to values: all numbers are floats, of equal keys the last counts.
+//! JSON text to values: all numbers are floats, of equal keys the last counts. As upstream's reader, it lets pass leading
+//! zeros, a point without digits behind it, and control characters in strings.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -90,16 +91,12 @@ impl Parser<'_> {
         if self.peek() == Some(b'-') {
             self.at += 1;
         }
-        if self.peek() == Some(b'0') {
-            self.at += 1;
-        } else if self.digits() == 0 {
+        if self.digits() == 0 {
             return Err(self.unexpected("in numeric literal"));
         }
         if self.peek() == Some(b'.') {
             self.at += 1;
-            if self.digits() == 0 {
-                return Err(self.unexpected("after decimal point in numeric literal"));
-            }
+            self.digits();
         }
         if matches!(self.peek(), Some(b'e' | b'E')) {
             self.at += 1;
@@ -117,13 +114,13 @@ impl Parser<'_> {
         }
     }
 
-    /// A string in quotes. Lone surrogates and bytes that are not UTF-8 become U+FFFD.
+    /// A string in quotes. Control characters may stand as they are: log lines have them. Lone surrogates and bytes that are not UTF-8 become U+FFFD.
     fn string(&mut self) -> Result<Vec<u8>, EvalError> {
         self.at += 1;
         let mut out = Vec::new();
         loop {
             let rest = self.text.get(self.at..).unwrap_or_default();
-            let plain = rest.iter().take_while(|b| !matches!(b, b'"' | b'\\' | 0..=0x1f)).count();
+            let plain = rest.iter().take_while(|b| !matches!(b, b'"' | b'\\')).count();
             out.extend_from_slice(&crate::text::readable(&rest[..plain]));
             self.at += plain;
             match self.peek() {

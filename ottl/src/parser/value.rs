@@ -20,7 +20,8 @@ impl Parser<'_> {
             Kind::String => ValueKind::String(self.string(token)?),
             Kind::Upper if self.call_ahead().is_none() => {
                 if self.ahead(1).kind == Kind::Lower {
-                    return Err(self.unexpected(VALUE));
+                    self.next(); // a mixed-case name that is no call
+                    return Err(self.unexpected(""));
                 }
                 ValueKind::Enum(token.text.to_owned())
             }
@@ -148,15 +149,22 @@ impl Parser<'_> {
         let span = self.peek().span();
         let mut fields = Vec::new();
         loop {
-            if self.peek().kind != Kind::Lower {
-                return Err(self.unexpected("Field"));
-            }
             let name = self.next().text.to_owned();
             fields.push(Field { name, keys: self.keys()? });
-            if !self.accept(".") {
-                return Ok(Path { span: span.to(self.behind()), fields });
+            if !self.peek().is(".") {
+                break;
             }
+            match (self.ahead(1).kind, fields.as_slice()) {
+                (Kind::Lower, _) => self.next(),
+                // A lone first name may be a context, and then something must follow.
+                (_, [first]) if first.keys.is_empty() => {
+                    self.next();
+                    return Err(self.unexpected(VALUE));
+                }
+                _ => break,
+            };
         }
+        Ok(Path { span: span.to(self.behind()), fields })
     }
 
     fn keys(&mut self) -> Result<Vec<Key>, Diagnostic> {
@@ -185,17 +193,49 @@ impl Parser<'_> {
         let name = self.name(len);
         let span = first.to(self.behind());
         self.expect("(")?;
-        let mut args = Vec::new();
-        if !self.accept(")") {
-            loop {
-                args.push(self.arg()?);
-                if !self.accept(",") {
-                    break;
-                }
-            }
-            self.expect(")")?;
-        }
+        let args = self.separated("\")\" Key*", ")", Self::arg)?;
         Ok(Call { name, span, args, keys: self.keys()? })
+    }
+
+    /// Elements up to a closing mark, with commas between them.
+    fn separated<T>(
+        &mut self,
+        expected: &str,
+        close: &str,
+        element: impl Fn(&mut Self) -> Result<T, Diagnostic>,
+    ) -> Result<Vec<T>, Diagnostic> {
+        let mut all = Vec::new();
+        if self.accept(close) {
+            return Ok(all);
+        }
+        all.push(element(self)?);
+        all.extend(self.separated_tail(expected, close, element)?);
+        Ok(all)
+    }
+
+    /// As [`separated`](Self::separated), from the first comma or the closing mark.
+    fn separated_tail<T>(
+        &mut self,
+        expected: &str,
+        close: &str,
+        element: impl Fn(&mut Self) -> Result<T, Diagnostic>,
+    ) -> Result<Vec<T>, Diagnostic> {
+        let mut all = Vec::new();
+        while self.peek().is(",") {
+            let comma = self.at;
+            self.next();
+            if !self.peek().starts_value() {
+                // The comma is what should not be there.
+                self.at = comma;
+                return Err(self.unexpected(expected));
+            }
+            all.push(element(self)?);
+        }
+        if !self.peek().is(close) {
+            return Err(self.unexpected(expected));
+        }
+        self.next();
+        Ok(all)
     }
 
     fn arg(&mut self) -> Result<Arg, Diagnostic> {
@@ -216,16 +256,19 @@ impl Parser<'_> {
         Ok(Arg { name, span: start.span().to(self.behind()), value })
     }
 
+    /// The reference grammar also takes elements without commas before the first comma, and a leading comma.
     fn list(&mut self) -> Result<Value, Diagnostic> {
         let start = self.expect("[")?;
         let mut items = Vec::new();
-        if !self.accept("]") {
-            loop {
-                items.push(self.value()?);
-                if !self.accept(",") {
-                    break;
-                }
+        while !self.peek().is(",") && !self.peek().is("]") {
+            if !items.is_empty() && !self.peek().starts_value() {
+                return Err(self.unexpected("\"]\""));
             }
+            items.push(self.value()?);
+        }
+        if self.peek().is(",") {
+            items.extend(self.separated_tail("\"]\"", "]", Self::value)?);
+        } else {
             self.expect("]")?;
         }
         Ok(Value { span: start.span().to(self.behind()), kind: ValueKind::List(items) })

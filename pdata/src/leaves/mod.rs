@@ -2,7 +2,7 @@
 //!
 //! Made for redaction: the walk knows the place of every string, byte and number that OTLP can carry text in, removes fields
 //! that the schema does not know (nobody can judge them), and insists on a form in which nothing hides: a singular field
-//! that occurs twice, or a value written before its key, is reported as [`Outcome::Odd`], and the caller puts the message
+//! that occurs twice is reported as [`Outcome::Odd`], and the caller puts the message
 //! into canonical form before it tries again.
 
 mod rewrite;
@@ -20,6 +20,8 @@ pub enum Place {
     SpanEvent,
     SpanLink,
     Log,
+    /// The body of a log record and what it holds.
+    LogBody,
     Metric,
     DataPoint,
     Exemplar,
@@ -36,7 +38,7 @@ impl Place {
             Place::Span => "span",
             Place::SpanEvent => "span.event",
             Place::SpanLink => "span.link",
-            Place::Log => "log",
+            Place::Log | Place::LogBody => "log",
             Place::Metric => "metric",
             Place::DataPoint => "datapoint",
             Place::Exemplar => "exemplar",
@@ -92,7 +94,7 @@ pub enum PairAction {
     Descend,
     /// Leave key and value as they are.
     Keep,
-    /// The value becomes the string in [`Visitor::replacement`]; the key is still looked at.
+    /// The value becomes the string in [`Visitor::value_replacement`]; the key is still looked at.
     ReplaceValue,
     Remove,
 }
@@ -122,8 +124,22 @@ pub trait Visitor {
     /// A leaf that [`Visitor::may_match`] has let through.
     fn leaf(&mut self, leaf: Leaf<'_>) -> LeafAction;
 
-    /// The text that the last `Replace` or `ReplaceValue` asked for.
+    /// The text that the last `Replace` asked for.
     fn replacement(&self) -> &[u8];
+
+    /// The text that the last `ReplaceValue` asked for. The key of the pair may have been replaced since.
+    fn value_replacement(&self) -> &[u8] {
+        self.replacement()
+    }
+
+    /// A message that holds attributes begins.
+    fn enter(&mut self, _place: Place) {}
+
+    /// The message that was entered last ends: whole records to append to it. `attributes` is the number of the field that
+    /// holds its attributes.
+    fn leave(&mut self, _place: Place, _attributes: u32) -> &[u8] {
+        &[]
+    }
 
     /// Containers nested deeper than this are replaced by [`Visitor::too_deep`].
     fn max_depth(&self) -> usize;

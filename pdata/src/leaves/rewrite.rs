@@ -2,8 +2,10 @@
 
 use super::table::{Action, Op, Root, Step, TABLES, Table, root_table};
 use super::{Content, Leaf, LeafAction, PairAction, Place, Visitor};
+use crate::canonical;
 use crate::error::Error;
 use crate::pass::Out;
+use crate::schema;
 use crate::tags::{any_value, key_value};
 use crate::wire::{Reader, Short, Value, WireType, patch_len, put_len, put_message};
 
@@ -49,11 +51,18 @@ pub fn rewrite<V: Visitor>(
     match result {
         Ok(_) if touched => Ok(Outcome::Changed),
         Ok(_) => Ok(Outcome::Unchanged),
-        Err(Stop::Dropped) => Ok(Outcome::Dropped),
+        Err(Stop::Dropped) if is_canonical(root.message(), message) => Ok(Outcome::Dropped),
+        Err(Stop::Dropped) => Ok(Outcome::Odd), // what asked for it may be superseded further on
         Err(Stop::Odd) => Ok(Outcome::Odd),
         Err(Stop::RemoveAttribute) => Ok(Outcome::Odd), // cannot happen outside a pair: judged as not judgeable
         Err(Stop::Malformed(error)) => Err(error),
     }
+}
+
+fn is_canonical(schema: &'static schema::Message, bytes: &[u8]) -> bool {
+    // Deeper than any walk goes: what nests further is not judged here, and refused in canonical form.
+    const DEPTH: usize = 512;
+    canonical::is_canonical(schema, bytes, DEPTH).unwrap_or(false)
 }
 
 /// Why the walk does not go on where it is.
@@ -83,6 +92,24 @@ struct Walk<'a, V> {
     visitor: &'a mut V,
 }
 
+/// The tag of a key, in front of most pairs.
+const KEY_TAG: u8 = (key_value::KEY << 3 | WireType::Len as u32) as u8;
+
+/// The key of a pair that starts with something else.
+#[cold]
+fn late_key(pair: &[u8]) -> Result<&[u8], Stop> {
+    let mut key = None;
+    for field in crate::wire::fields(pair) {
+        let field = field?;
+        if let (key_value::KEY, Value::Len(payload)) = (field.number, field.value)
+            && key.replace(payload).is_some()
+        {
+            return Err(Stop::Odd);
+        }
+    }
+    Ok(key.unwrap_or_default())
+}
+
 /// Ids and integers with fewer than twelve digits are no card numbers; longer ones are offered to the visitor.
 const TWELVE_DIGITS: u64 = 100_000_000_000;
 
@@ -93,6 +120,9 @@ impl<V: Visitor> Walk<'_, V> {
         let mut reader = Reader::new(buf);
         let mut grown = 0isize;
         let mut seen = 0u32;
+        if table.attributes != 0 {
+            self.visitor.enter(table.place);
+        }
         while let Some(&tag) = buf.get(reader.pos()) {
             let at = reader.pos();
             let step = table.by_tag.get(tag as usize).copied().unwrap_or(Step::OTHER);
@@ -124,27 +154,27 @@ impl<V: Visitor> Walk<'_, V> {
                     let text = &buf[payload..end];
                     grown += self.field_text(table.place, u32::from(tag >> 3), start + at, start + end, text)?;
                 }
-                Op::AnyValue | Op::Child => {
-                    grown += self.nested(table, step, start + at, start + payload, start + end)?
-                }
+                Op::AnyValue | Op::Child => grown += self.nested(step, start + at, start + payload, start + end)?,
                 _ => {}
+            }
+        }
+        if table.attributes != 0 {
+            let added = self.visitor.leave(table.place, table.attributes);
+            if !added.is_empty() {
+                self.out.cut(self.source, end, end);
+                self.out.bytes().extend_from_slice(added);
+                grown += added.len() as isize;
             }
         }
         Ok(grown)
     }
 
     /// An embedded message other than a pair; its length stands behind its one-byte tag.
-    fn nested(
-        &mut self,
-        table: &'static Table,
-        step: Step,
-        at: usize,
-        payload: usize,
-        end: usize,
-    ) -> Result<isize, Stop> {
+    fn nested(&mut self, step: Step, at: usize, payload: usize, end: usize) -> Result<isize, Stop> {
         let mark = self.out.position(at + 1);
         let grown = if step.op == Op::AnyValue {
-            self.any_value(table.place, &[], 0, payload, end)?
+            // The one value that is no attribute's.
+            self.any_value(Place::LogBody, None, 0, payload, end)?
         } else {
             let Some(inner) = self.tables.get(step.child as usize) else { return Err(Stop::Odd) };
             self.message(inner, payload, end)?
@@ -190,7 +220,7 @@ impl<V: Visitor> Walk<'_, V> {
             }
             (Action::AnyValue | Action::Child(_), Value::Len(inner)) => {
                 let step = table.by_tag.get(number as usize * 8 + 2).copied().unwrap_or(Step::OTHER);
-                return self.nested(table, step, at, end - inner.len(), end);
+                return self.nested(step, at, end - inner.len(), end);
             }
             _ => false,
         };
@@ -276,6 +306,10 @@ impl<V: Visitor> Walk<'_, V> {
         match self.pair_content(place, depth, payload, end) {
             Ok(grown) => Ok(self.patch(mark, payload - len_at, end - payload, grown)),
             Err(Stop::RemoveAttribute) => {
+                // What asked for the removal may itself be superseded further on.
+                if !is_canonical(&schema::KEY_VALUE, &self.source[payload..end]) {
+                    return Err(Stop::Odd);
+                }
                 self.out.take_back(self.source, record, start, end);
                 Ok(start as isize - end as isize)
             }
@@ -290,18 +324,25 @@ impl<V: Visitor> Walk<'_, V> {
         let mut key: &[u8] = &[];
         let mut action = None;
         let (mut has_key, mut has_value) = (false, false);
+        if source[start..end].first() != Some(&KEY_TAG) {
+            key = late_key(&source[start..end])?;
+            action = Some(self.decide(place, depth, key, &source[start..end], true)?);
+        }
         loop {
             let at = start + reader.pos();
             let Some((number, wire_type)) = reader.tag()? else { break };
             match (number, wire_type) {
                 (key_value::KEY, WireType::Len) => {
                     key = reader.len_prefixed()?;
-                    if has_key || has_value {
+                    if has_key {
                         return Err(Stop::Odd);
                     }
                     has_key = true;
                     let record_end = start + reader.pos();
-                    let decided = self.decide(place, depth, key, &source[record_end..end])?;
+                    let decided = match action {
+                        Some(decided) => decided,
+                        None => self.decide(place, depth, key, &source[record_end..end], false)?,
+                    };
                     action = Some(decided);
                     if decided != PairAction::Keep {
                         grown += self.key(key, depth, at, record_end)?;
@@ -318,15 +359,14 @@ impl<V: Visitor> Walk<'_, V> {
                     let payload_at = record_end - payload.len();
                     let decided = match action {
                         Some(decided) => decided,
-                        // A value without a key in front: the key is empty, or comes later and is then odd.
-                        None => self.decide(place, depth, &[], &source[at..end])?,
+                        None => return Err(Stop::Odd), // cannot be: a pair that does not start with its key was decided before
                     };
                     match decided {
                         PairAction::Keep => {}
                         PairAction::ReplaceValue => grown += self.string_value(at, record_end),
                         _ => {
                             let mark = self.out.position(len_at);
-                            let inner = self.any_value(place, key, depth, payload_at, record_end)?;
+                            let inner = self.any_value(place, Some(key), depth, payload_at, record_end)?;
                             grown += self.patch(mark, payload_at - len_at, payload.len(), inner);
                         }
                     }
@@ -344,19 +384,21 @@ impl<V: Visitor> Walk<'_, V> {
         Ok(grown)
     }
 
-    /// Asks the visitor about a pair whose value is the first value field in `rest`.
-    fn decide(&mut self, place: Place, depth: usize, key: &[u8], rest: &[u8]) -> Result<PairAction, Stop> {
+    /// Asks the visitor about a pair whose value is in `rest`. A key in `rest` is a second one, unless it is `late`.
+    fn decide(&mut self, place: Place, depth: usize, key: &[u8], rest: &[u8], late: bool) -> Result<PairAction, Stop> {
         if !self.pairs {
             return Ok(PairAction::Descend);
         }
-        let mut value: &[u8] = &[];
+        let mut value: Option<&[u8]> = None;
         for field in crate::wire::fields(rest) {
             let field = field?;
-            if let (key_value::VALUE, Value::Len(payload)) = (field.number, field.value) {
-                value = payload;
+            match (field.number, field.value) {
+                (key_value::VALUE, Value::Len(payload)) if value.replace(payload).is_some() => return Err(Stop::Odd),
+                (key_value::KEY, Value::Len(_)) if !late => return Err(Stop::Odd),
+                _ => {}
             }
         }
-        match self.visitor.pair(place, depth, key, value) {
+        match self.visitor.pair(place, depth, key, value.unwrap_or_default()) {
             PairAction::Remove => Err(Stop::RemoveAttribute),
             action => Ok(action),
         }
@@ -380,13 +422,20 @@ impl<V: Visitor> Walk<'_, V> {
         self.out.cut(self.source, start, end);
         let out = self.out.bytes();
         let before = out.len();
-        let text = self.visitor.replacement();
+        let text = self.visitor.value_replacement();
         put_message(out, key_value::VALUE, |out| put_len(out, any_value::STRING_VALUE, text));
         (out.len() - before) as isize - (end - start) as isize
     }
 
     /// The content of an `AnyValue`.
-    fn any_value(&mut self, place: Place, key: &[u8], depth: usize, start: usize, end: usize) -> Result<isize, Stop> {
+    fn any_value(
+        &mut self,
+        place: Place,
+        key: Option<&[u8]>,
+        depth: usize,
+        start: usize,
+        end: usize,
+    ) -> Result<isize, Stop> {
         let source = self.source;
         let mut reader = Reader::new(&source[start..end]);
         let mut grown = 0;
@@ -457,14 +506,14 @@ impl<V: Visitor> Walk<'_, V> {
                 return Err(Stop::Odd);
             }
             if let Some(content) = content {
-                match self.visitor.leaf(Leaf { place, key, content, at: text_at, depth }) {
+                match self.visitor.leaf(Leaf { place, key: key.unwrap_or_default(), content, at: text_at, depth }) {
                     LeafAction::Keep => {}
                     LeafAction::Replace => {
                         let bytes = matches!(content, Content::Bytes(_));
                         let member = if bytes { any_value::BYTES_VALUE } else { any_value::STRING_VALUE };
                         grown += self.write(at, record_end, member);
                     }
-                    LeafAction::RemoveAttribute if key.is_empty() => {
+                    LeafAction::RemoveAttribute if key.is_none() => {
                         grown += self.write(at, record_end, any_value::STRING_VALUE);
                     }
                     LeafAction::RemoveAttribute => return Err(Stop::RemoveAttribute),
@@ -487,7 +536,7 @@ impl<V: Visitor> Walk<'_, V> {
     fn list(
         &mut self,
         place: Place,
-        key: &[u8],
+        key: Option<&[u8]>,
         depth: usize,
         member: u32,
         start: usize,

@@ -60,6 +60,8 @@ pub(super) struct Table {
     pub(super) entries: [Entry; 17],
     /// By one-byte tag: the entry of a field with the layout that the schema gives it.
     pub(super) by_tag: [Step; 128],
+    /// Number of the field that holds attributes; 0 if there is none.
+    pub(super) attributes: u32,
 }
 
 /// What to do behind a one-byte tag, in one small value.
@@ -98,7 +100,7 @@ impl Table {
 }
 
 /// The messages below an item, in the order of [`TABLES`]; `Child` indexes into it.
-static MESSAGES: [(&schema::Message, Place); 20] = [
+static MESSAGES: [(&schema::Message, Place); 22] = [
     (&schema::RESOURCE, Place::Resource),
     (&schema::RESOURCE_SPANS, Place::Resource),
     (&schema::SCOPE, Place::Scope),
@@ -119,6 +121,9 @@ static MESSAGES: [(&schema::Message, Place); 20] = [
     (&schema::EXEMPLAR, Place::Exemplar),
     (&schema::ENTITY_REF, Place::Resource),
     (&schema::HISTOGRAM, Place::Metric),
+    // Without text of their own; walked, because their unknown fields can carry some.
+    (&schema::BUCKETS, Place::DataPoint),
+    (&schema::VALUE_AT_QUANTILE, Place::DataPoint),
 ];
 
 pub(super) static TABLES: LazyLock<Vec<Table>> =
@@ -140,7 +145,6 @@ fn table(message: &'static schema::Message, place: Place) -> Table {
             Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Action::Fixed64,
             Kind::Message(inner) if std::ptr::eq(inner, &schema::KEY_VALUE) => Action::KeyValue,
             Kind::Message(inner) if std::ptr::eq(inner, &schema::ANY_VALUE) => Action::AnyValue,
-            // Messages without text, such as buckets, are opaque: their unknown fields are out of reach of any text.
             Kind::Message(inner) => index_of(inner).map_or(Action::Opaque, Action::Child),
             _ if packed => Action::Packed(true),
             _ => Action::Varint,
@@ -170,7 +174,9 @@ fn table(message: &'static schema::Message, place: Place) -> Table {
         let child = if let Action::Child(child) = entry.action { child } else { 0 };
         by_tag[number << 3 | wire_type as usize] = Step { op, child, bit: entry.bit };
     }
-    Table { place, entries, by_tag }
+    let attributes =
+        (0..).zip(&entries).find(|(_, entry)| entry.action == Action::KeyValue).map_or(0, |(number, _)| number);
+    Table { place, entries, by_tag, attributes }
 }
 
 /// Index of the table for a root.

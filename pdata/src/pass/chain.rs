@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub(super) scope: Vec<usize>,
     pub(super) metric: Vec<usize>,
     pub(super) item: Vec<usize>,
+    /// Fields of the request other than resources are left out.
+    pub(super) strips_request: bool,
 }
 
 impl Plan {
@@ -63,6 +65,7 @@ impl<C: ?Sized> Chain<C> {
             }
             if let Some(plan) = plans.last_mut() {
                 plan.add(index, hooks, signal);
+                plan.strips_request |= step.strips_request();
             }
             changed = changed.max(hooks.changes);
         }

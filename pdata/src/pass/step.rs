@@ -60,6 +60,8 @@ pub struct Cx<'a, C: ?Sized> {
     pub scope: &'a [u8],
     /// The metric around a data point.
     pub metric: Option<MetricHead<'a>>,
+    /// In the hooks of envelopes: the envelope as it came to this walk, with everything inside. Empty for items.
+    pub body: &'a [u8],
     pub(super) state: Option<&'a mut (dyn BatchState + 'static)>,
 }
 
@@ -88,6 +90,12 @@ pub struct MetricHead<'a> {
 pub trait Step<C: ?Sized>: Send + Sync {
     /// Which hooks this step has for a signal. Called once, when the chain is built.
     fn hooks(&self, signal: Signal) -> Hooks;
+
+    /// Whether fields of the request itself other than its resources are left out: no hook sees them. Called once, when the
+    /// chain is built.
+    fn strips_request(&self) -> bool {
+        false
+    }
 
     /// Called at the start of each walk with the whole batch, for prefilters and to gather effects.
     fn begin(&self, _signal: Signal, _batch: &[u8]) -> Option<Box<dyn BatchState>> {

@@ -296,7 +296,7 @@ impl Walk {
             }
             _ => {
                 frame.pos = record_end;
-                if rewritten {
+                if rewritten || env.plan.strips_request && envelope == Envelope::Request {
                     frame.delta -= field.end as isize;
                     self.out.cut(env.source, base, record_end);
                 }
@@ -334,6 +334,7 @@ impl Walk {
                 resource: resource.map_or(&[], |head| head.inner_versions.seen_by(index)),
                 scope: scope.map_or(&[], |head| head.inner_versions.seen_by(index)),
                 metric: None,
+                body,
                 state: state.as_deref_mut(),
             };
             let verdict = match envelope {
@@ -478,6 +479,7 @@ impl Walk {
                 resource: resource.inner_versions.seen_by(index),
                 scope: scope.inner_versions.seen_by(index),
                 metric: (frame.envelope == Envelope::Data).then(|| metric.seen_by(index)),
+                body: &[],
                 state: state.as_deref_mut(),
             };
             let verdict = step.item(&mut cx, &mut message).map_err(|error| error.at(payload_start))?;

@@ -8,6 +8,7 @@
 //! - [`meaning`] is the oracle for what `prost` cannot show: unknown fields, strings that are not UTF-8.
 //! - [`laws`] runs a property over many seeds; `SLUICE_LAWS=10000` runs that many a signal.
 
+mod at_signs;
 mod decoded;
 mod edits;
 mod forget;
@@ -18,6 +19,7 @@ mod request;
 mod rng;
 mod viewed;
 
+pub use at_signs::{LEAF_ROOTS, at_signs_replaced, without_at_signs};
 pub use decoded::Decoded;
 pub use edits::Edit;
 pub use meaning::{Meaning, Node, meaning};

@@ -140,6 +140,22 @@ impl<'a> DataView<'a> {
     }
 }
 
+/// Field number and payload of the data of a `Metric` message; 0 and nothing if there is none.
+pub fn data_member(metric: &[u8]) -> Result<(u32, &[u8]), Error> {
+    let mut member = (0, &[][..]);
+    for field in fields(metric) {
+        let field = field?;
+        if let (
+            metric::GAUGE | metric::SUM | metric::HISTOGRAM | metric::EXPONENTIAL_HISTOGRAM | metric::SUMMARY,
+            Value::Len(payload),
+        ) = (field.number, field.value)
+        {
+            member = (field.number, payload);
+        }
+    }
+    Ok(member)
+}
+
 flat_view! {
     /// A `Metric` whose data occurs at most once.
     MetricView {

@@ -22,7 +22,7 @@ pub use logs::{LogRecordView, LogsView, ResourceLogsView, ScopeLogsView};
 pub use metrics::{
     BucketsView, DataView, ExemplarView, ExponentialHistogramDataPointView, HistogramDataPointView, MetricView,
     MetricsView, NumberDataPointView, NumberValue, ResourceMetricsView, ScopeMetricsView, SummaryDataPointView,
-    Temporality, ValueAtQuantileView,
+    Temporality, ValueAtQuantileView, data_member,
 };
 pub use trace::{EventView, LinkView, ResourceSpansView, ScopeSpansView, SpanView, StatusView, TracesView};
 

@@ -166,11 +166,14 @@ impl Ledger {
 #[derive(Clone)]
 pub(super) struct Drops(Arc<DropMetrics>);
 
+/// Component, reason, signal, tenant.
+type DropKey = (Arc<str>, Reason, Signal, Tenant);
+
 struct DropMetrics {
     telemetry: Telemetry,
     known: Vec<Reason>,
     tenants: Mutex<Vec<Tenant>>,
-    counters: Mutex<BTreeMap<(Arc<str>, Reason, Signal, Tenant), Counter>>,
+    counters: Mutex<BTreeMap<DropKey, Counter>>,
 }
 
 impl Drops {

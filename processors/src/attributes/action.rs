@@ -52,7 +52,9 @@ pub(super) fn compile(actions: &[Action], path: &str, problems: &mut Problems<'_
 fn compile_one(action: &Action, at: usize) -> Result<Compiled, String> {
     let key = || -> Result<Box<[u8]>, String> {
         if action.key.is_empty() {
-            return Err(format!("error creating AttrProc due to missing required field \"key\" at the {at}-th actions"));
+            return Err(format!(
+                "error creating AttrProc due to missing required field \"key\" at the {at}-th actions"
+            ));
         }
         Ok(action.key.as_bytes().into())
     };
@@ -85,7 +87,9 @@ fn compile_one(action: &Action, at: usize) -> Result<Compiled, String> {
         ));
     }
     match action.action {
-        ActionKind::Missing => Err(format!("error creating AttrProc due to unsupported action \"\" at the {at}-th actions")),
+        ActionKind::Missing => {
+            Err(format!("error creating AttrProc due to unsupported action \"\" at the {at}-th actions"))
+        }
         ActionKind::Insert | ActionKind::Update | ActionKind::Upsert => {
             let key = key()?;
             if source_count == 0 {
@@ -247,12 +251,7 @@ fn keys_matching(attributes: &Attributes<'_, '_>, pattern: &Pattern) -> Result<V
     Ok(keys)
 }
 
-fn write(
-    attributes: &mut Attributes<'_, '_>,
-    key: &[u8],
-    kind: ActionKind,
-    value: NewValue<'_>,
-) -> Result<(), Error> {
+fn write(attributes: &mut Attributes<'_, '_>, key: &[u8], kind: ActionKind, value: NewValue<'_>) -> Result<(), Error> {
     match kind {
         ActionKind::Insert => attributes.insert(key, value).map(|_| ()),
         ActionKind::Update => attributes.update(key, value).map(|_| ()),

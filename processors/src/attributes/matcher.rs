@@ -119,8 +119,7 @@ impl Matcher {
         let (name, version) = (view.name()?, view.version()?);
         let _ = scope::NAME;
         Ok(self.libraries.iter().any(|(expected_name, expected_version)| {
-            expected_name.matches(name)
-                && expected_version.as_ref().is_none_or(|expected| expected.matches(version))
+            expected_name.matches(name) && expected_version.as_ref().is_none_or(|expected| expected.matches(version))
         }))
     }
 
@@ -220,7 +219,8 @@ impl Compiler<'_, '_> {
         match Pattern::new(text) {
             Ok(pattern) => Some(Text::Regexp(pattern)),
             Err(error) => {
-                self.problems.error(&format!("{}::{field}", self.path), format!("error parsing regexp {text:?}: {error}"));
+                self.problems
+                    .error(&format!("{}::{field}", self.path), format!("error parsing regexp {text:?}: {error}"));
                 None
             }
         }
@@ -240,19 +240,17 @@ impl Compiler<'_, '_> {
             }
             let value = match &attribute.value {
                 None => None,
-                Some(node) if self.match_type == MatchType::Regexp => {
-                    match node.text().map(Pattern::new) {
-                        Some(Ok(pattern)) => Some(Expected::Regexp(pattern)),
-                        Some(Err(error)) => {
-                            self.problems.error(&path, format!("error parsing regexp: {error}"));
-                            continue;
-                        }
-                        None => {
-                            self.problems.error(&path, "match_type=regexp for \"attributes\" only supports scalar values");
-                            continue;
-                        }
+                Some(node) if self.match_type == MatchType::Regexp => match node.text().map(Pattern::new) {
+                    Some(Ok(pattern)) => Some(Expected::Regexp(pattern)),
+                    Some(Err(error)) => {
+                        self.problems.error(&path, format!("error parsing regexp: {error}"));
+                        continue;
                     }
-                }
+                    None => {
+                        self.problems.error(&path, "match_type=regexp for \"attributes\" only supports scalar values");
+                        continue;
+                    }
+                },
                 Some(node) => match literal(node) {
                     Some(value) => Some(Expected::Equal(value)),
                     None => {

@@ -22,7 +22,7 @@ pub struct AttributesStep {
 impl AttributesStep {
     /// Compiles the config. What is wrong with it goes to `problems`.
     pub fn new(config: &AttributesConfig, problems: &mut Problems<'_>) -> Self {
-        let mut matcher = |properties: &Option<_>, path: &str, problems: &mut Problems<'_>| {
+        let matcher = |properties: &Option<_>, path: &str, problems: &mut Problems<'_>| {
             properties.as_ref().map(|properties| Matcher::new(properties, path, problems))
         };
         AttributesStep {

@@ -1,10 +1,9 @@
 //! The `redaction` block: upstream's fields and ours, their defaults, and what is refused.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::Deserialize;
-use zeroize::Zeroizing;
+use sluice_config::Secret;
 
 use super::error::RedactionError;
 
@@ -12,6 +11,9 @@ use super::error::RedactionError;
 pub const MIN_KEY_SHA256: usize = 32;
 /// Shortest key for `hmac-sha512`, in bytes.
 pub const MIN_KEY_SHA512: usize = 64;
+
+/// Deepest nesting that may be configured: the walk over values is recursive.
+pub const MAX_DEPTH: usize = 100;
 
 /// The `redaction` block as written. Fields whose absence has a meaning of its own are options.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -36,7 +38,7 @@ pub struct Config {
     /// Hash that takes the place of `****`.
     pub hash_function: Option<HashFunction>,
     /// Key of the HMAC hash functions.
-    pub hmac_key: Option<SecretKey>,
+    pub hmac_key: Option<Secret>,
     /// How much the summary attributes tell.
     pub summary: Option<Summary>,
     /// Collapses variable path segments of URLs.
@@ -112,32 +114,6 @@ impl<'de> Deserialize<'de> for HashFunction {
     }
 }
 
-/// Key material. Shown as `[REDACTED]`, wiped when dropped.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct SecretKey(Zeroizing<String>);
-
-impl SecretKey {
-    pub fn new(key: impl Into<String>) -> Self {
-        SecretKey(Zeroizing::new(key.into()))
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-impl fmt::Debug for SecretKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[REDACTED]")
-    }
-}
-
-impl<'de> Deserialize<'de> for SecretKey {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(SecretKey::new)
-    }
-}
-
 /// How much the summary attributes tell: keys and counts, counts, nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Summary {
@@ -181,6 +157,14 @@ pub struct DbSanitizer {
     pub mongo: DbSystem,
     pub opensearch: DbSystem,
     pub es: DbSystem,
+}
+
+impl DbSanitizer {
+    fn is_on(&self) -> bool {
+        [&self.sql, &self.redis, &self.valkey, &self.memcached, &self.mongo, &self.opensearch, &self.es]
+            .iter()
+            .any(|system| system.enabled)
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -231,6 +215,17 @@ pub enum Action {
 }
 
 impl Action {
+    pub(crate) const ALL: [Action; 8] = [
+        Action::Mask,
+        Action::MaskLen,
+        Action::Partial,
+        Action::Hmac,
+        Action::DropValue,
+        Action::DropAttribute,
+        Action::DropRecord,
+        Action::TagOnly,
+    ];
+
     /// The name in config and in the label `action`.
     pub fn name(self) -> &'static str {
         match self {
@@ -319,7 +314,7 @@ pub struct Tokens {
 pub struct TokenKey {
     /// Short public name of the key, part of each token.
     pub kid: String,
-    pub key: SecretKey,
+    pub key: Secret,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -407,11 +402,17 @@ impl Config {
     /// The first field that is not acceptable.
     pub fn validate(&self) -> Result<(), RedactionError> {
         self.validate_keys()?;
-        if self.db_sanitizer.is_some() {
-            return Err(RedactionError::field("db_sanitizer", "not supported yet; remove the block"));
+        if self.db_sanitizer.as_ref().is_some_and(DbSanitizer::is_on) {
+            return Err(RedactionError::field(
+                "db_sanitizer",
+                "sanitizing database statements is not supported yet; remove the block, or mask with `blocked_values`",
+            ));
         }
         if self.skip_conditions.as_ref().is_some_and(|conditions| !conditions.is_empty()) {
-            return Err(RedactionError::field("skip_conditions", "not supported yet; remove the list"));
+            return Err(RedactionError::field(
+                "skip_conditions",
+                "skip conditions are not supported yet; remove the list, or use `filter` and `ignored_keys`",
+            ));
         }
         unit_interval("threshold", self.threshold)?;
         for (id, detector) in self.detectors.iter().flatten() {
@@ -429,6 +430,9 @@ impl Config {
                 return Err(RedactionError::field(field, "must be at least 1"));
             }
         }
+        if self.max_depth > Some(MAX_DEPTH) {
+            return Err(RedactionError::field("max_depth", format!("at most {MAX_DEPTH}")));
+        }
         if let Some(allow) = &self.allow {
             for (field, list) in [("allow.prefixes", &allow.prefixes), ("allow.suffixes", &allow.suffixes)] {
                 if list.len() > 100 || list.iter().any(|text| text.is_empty() || text.len() > 1_000) {
@@ -445,7 +449,7 @@ impl Config {
             HashFunction::HmacSha512 => MIN_KEY_SHA512,
             _ => 0,
         };
-        let length = self.hmac_key.as_ref().map_or(0, |key| key.bytes().len());
+        let length = self.hmac_key.as_ref().map_or(0, |key| key.expose().len());
         if length < needed {
             let reason = format!("must be at least {needed} bytes long for this hash_function, got {length} bytes");
             return Err(RedactionError::field("hmac_key", reason));
@@ -460,7 +464,7 @@ impl Config {
                 if !kid_ok {
                     return Err(RedactionError::field(format!("{field}.kid"), "1 to 16 characters of a-z and 0-9"));
                 }
-                if key.key.bytes().len() < MIN_KEY_SHA256 {
+                if key.key.expose().len() < MIN_KEY_SHA256 {
                     let reason = format!("must be at least {MIN_KEY_SHA256} bytes long");
                     return Err(RedactionError::field(format!("{field}.key"), reason));
                 }

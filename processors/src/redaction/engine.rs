@@ -9,6 +9,7 @@ use super::detect::{Anchor, Hit};
 use super::error::RedactionError;
 use super::hash::{Masker, TokenSigner};
 use super::key_plan::{KeyCache, KeyRules, compile_all};
+use super::leaf::LeafVerdict;
 use super::pattern::Pattern;
 use super::place::{self, Place};
 use super::scan::{Anchors, AnchorsBuilder, Candidates};
@@ -46,6 +47,7 @@ pub struct Engine {
     pub(crate) every_value: bool,
     pub(crate) url_span_name: bool,
     decide_attributes: bool,
+    rules_bytes: usize,
     anchors: Anchors,
     summary: Summary,
     summary_on_identity: bool,
@@ -123,6 +125,7 @@ impl Engine {
             scanned: scanned_places(&keys),
             every_value: !slow.is_empty() || counts_allowed,
             decide_attributes: keys.decide_attributes(),
+            rules_bytes: bytes,
             sources: sources.list,
             patterns: sources.patterns,
             slow,
@@ -158,7 +161,7 @@ impl Engine {
             let Some(mask) = source.mask.clone() else { continue };
             let mut out = Vec::new();
             let verdict = self.leaf_alone(&mut scratch, Place::ScopeName, None, &mask, &mut out);
-            if verdict != super::leaf::LeafVerdict::Keep {
+            if verdict != LeafVerdict::Keep {
                 return Err(RedactionError::field("mask", format!("the text for `{}` is itself a finding", source.id)));
             }
         }
@@ -208,6 +211,18 @@ impl Engine {
         self.summary_on_identity
     }
 
+    pub(crate) fn redacts_all_types(&self) -> bool {
+        self.redact_all_types
+    }
+
+    pub(crate) fn max_value_bytes(&self) -> usize {
+        self.max_value_bytes
+    }
+
+    pub(crate) fn sanitizes_span_names(&self) -> bool {
+        self.url_span_name && !self.dry_run
+    }
+
     /// Deepest nesting of values that is scanned.
     pub fn max_depth(&self) -> usize {
         self.max_depth
@@ -221,6 +236,29 @@ impl Engine {
         self.dry_run
     }
 
+    /// Detectors, rules and patterns that run.
+    pub fn rules(&self) -> usize {
+        self.sources.iter().filter(|source| source.detector.is_some()).count() + self.patterns.len()
+    }
+
+    /// Memory of the compiled patterns, in bytes.
+    pub fn rules_bytes(&self) -> usize {
+        self.rules_bytes
+    }
+
+    /// Appends a key as it may be shown: with its findings masked. Counts nothing.
+    pub(crate) fn clean_key(&self, scratch: &mut Scratch, key: &[u8], out: &mut Vec<u8>) {
+        let before = out.len();
+        scratch.counts.pause(true);
+        let verdict = self.leaf_alone(scratch, Place::Key, None, key, out);
+        scratch.counts.pause(false);
+        match verdict {
+            LeafVerdict::Keep => out.extend_from_slice(key),
+            LeafVerdict::Replace => {}
+            _ => out.truncate(before),
+        }
+    }
+
     /// The label `type` of a source.
     pub fn source_id(&self, source: usize) -> &str {
         &self.sources[source].id
@@ -231,9 +269,9 @@ impl Engine {
         self.sources.iter().filter_map(|source| source.detector.map(|detector| detector.spec().id))
     }
 
-    /// Patterns without a literal, which search every value: the field and index to warn of.
+    /// Patterns without a literal, which search every value, by where they are written.
     pub fn slow_patterns(&self) -> impl Iterator<Item = &str> + '_ {
-        self.slow.iter().map(|&number| self.sources[self.patterns[usize::from(number)].source].id.as_str())
+        self.slow.iter().map(|&number| self.patterns[usize::from(number)].name.as_str())
     }
 
     /// The action on a finding of `source` at `place`.

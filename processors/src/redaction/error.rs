@@ -14,6 +14,16 @@ pub enum RedactionError {
 }
 
 impl RedactionError {
+    /// The path of the field, with `::` between its parts.
+    pub fn path(&self) -> String {
+        match self {
+            RedactionError::Pattern { field, index, .. } => format!("{}::{index}", field.replace('.', "::")),
+            RedactionError::Field { field, .. } => {
+                field.replace(']', "").split(['.', '[']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("::")
+            }
+        }
+    }
+
     pub(crate) fn field(field: impl Into<String>, reason: impl Into<String>) -> Self {
         RedactionError::Field { field: field.into(), reason: reason.into() }
     }

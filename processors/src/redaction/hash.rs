@@ -18,7 +18,7 @@ pub(crate) const STARS: &[u8] = b"****";
 
 impl Masker {
     pub(crate) fn new(config: &Config) -> Self {
-        let key = config.hmac_key.as_ref().map_or(&[][..], |key| key.bytes());
+        let key = config.hmac_key.as_ref().map_or(&[][..], |key| key.expose().as_bytes());
         match config.hash() {
             HashFunction::None => Masker::Stars,
             HashFunction::Md5 => Masker::Md5,
@@ -84,7 +84,7 @@ impl TokenSigner {
     pub(crate) fn new(tokens: &Tokens) -> Self {
         TokenSigner {
             kid: tokens.active.kid.clone(),
-            key: hmac::Key::new(hmac::HMAC_SHA256, tokens.active.key.bytes()),
+            key: hmac::Key::new(hmac::HMAC_SHA256, tokens.active.key.expose().as_bytes()),
         }
     }
 
@@ -114,11 +114,13 @@ fn base32(bytes: &[u8], chars: usize, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::{SecretKey, TokenKey};
+    use sluice_config::Secret;
+
+    use super::super::config::TokenKey;
     use super::*;
 
     fn masked(function: HashFunction, key: &str, text: &str) -> String {
-        let config = Config { hash_function: Some(function), hmac_key: Some(SecretKey::new(key)), ..Config::default() };
+        let config = Config { hash_function: Some(function), hmac_key: Some(Secret::new(key)), ..Config::default() };
         let mut out = Vec::new();
         Masker::new(&config).write(text.as_bytes(), &mut out);
         String::from_utf8(out).unwrap()
@@ -148,7 +150,7 @@ mod tests {
     fn a_join_token_depends_on_key_type_and_value_alone() {
         let signer = |key: &str| {
             TokenSigner::new(&Tokens {
-                active: TokenKey { kid: "k1".into(), key: SecretKey::new(key) },
+                active: TokenKey { kid: "k1".into(), key: Secret::new(key) },
                 previous: Vec::new(),
             })
         };

@@ -75,11 +75,11 @@ impl Engine {
         let plan = scratch.keys.plan(&self.keys, Some(key));
         let verdict = match plan {
             KeyPlan { ignored: true, .. } => {
-                scratch.counts.values_skipped += 1;
+                scratch.counts.tally.values_skipped += 1;
                 KeyVerdict::Ignore
             }
             KeyPlan { allowed: false, .. } if top => {
-                scratch.counts.keys_removed += 1;
+                scratch.counts.tally.keys_removed += 1;
                 KeyVerdict::Remove
             }
             KeyPlan { blocked: true, .. } | KeyPlan { whole: Some(_), .. } => KeyVerdict::MaskValue,
@@ -350,10 +350,10 @@ impl Engine {
         wanted.sort_unstable();
         wanted.dedup();
         if !self.slow.is_empty() {
-            counts.slow_lane_bytes += (text.len() * self.slow.len()) as u64;
+            counts.tally.slow_lane_bytes += (text.len() * self.slow.len()) as u64;
         }
         for &id in wanted.iter() {
-            let SourcePattern { pattern, source } = &self.patterns[usize::from(id)];
+            let SourcePattern { pattern, source, .. } = &self.patterns[usize::from(id)];
             let applies = match *source {
                 BLOCKED_VALUES => !place.is_identity() && !scratch.was_allowed,
                 source => self.scans(place) && self.in_scope(plan, source, place),
@@ -623,7 +623,7 @@ fn decimal(value: i64, buffer: &mut [u8; 20]) -> &[u8] {
 }
 
 /// A float as the Go Collector writes it: no exponent between 1e-6 and 1e21.
-fn go_float(value: f64) -> String {
+pub(crate) fn go_float(value: f64) -> String {
     let size = value.abs();
     if size != 0.0 && !(1e-6..1e21).contains(&size) && value.is_finite() {
         let text = format!("{value:e}");

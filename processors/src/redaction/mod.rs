@@ -13,6 +13,7 @@
 //! | `key_plan` | what a key decides |
 //! | `leaf`, `confidence`, `allow`, `decide`, `replace` | judging and editing one value |
 //! | `hash`, `url` | hashes and join tokens, URL paths |
+//! | `step`, `visit`, `summary`, `telemetry` | the step of the fused pass, its walk, summary attributes, metrics |
 
 mod allow;
 mod confidence;
@@ -23,6 +24,7 @@ pub mod detect;
 mod digits;
 mod engine;
 mod error;
+mod factory;
 mod hash;
 mod key_plan;
 mod leaf;
@@ -32,15 +34,21 @@ mod re2;
 mod replace;
 mod scan;
 mod source;
+mod step;
+mod summary;
+mod telemetry;
 mod url;
+mod visit;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::Config;
-pub use counts::{Counts, FailClosed, Suppressed};
+pub use counts::{Counts, FailClosed, Suppressed, Tally};
 pub use engine::{Engine, Scratch};
 pub use error::RedactionError;
+pub use factory::RedactionFactory;
 pub use leaf::{Dropped, KeyVerdict, Leaf, LeafVerdict};
 pub use place::Place;
 pub use scan::Candidates;
+pub use step::Redaction;

@@ -223,6 +223,18 @@ impl Candidates {
         (self.next as usize) < end
     }
 
+    /// Whether a candidate lies in `start..end`; moves to `start`. Ranges must come in ascending order.
+    #[inline]
+    pub fn any_in(&mut self, start: usize, end: usize) -> bool {
+        if self.next as usize >= end {
+            return false;
+        }
+        if (self.next as usize) < start {
+            self.take_some(start as u32, start as u32);
+        }
+        (self.next as usize) < end
+    }
+
     /// The candidates in `start..end`; moves behind them.
     #[inline]
     pub(crate) fn take(&mut self, start: usize, end: usize) -> Taken<'_> {

@@ -41,6 +41,8 @@ pub(crate) struct Source {
 pub(crate) struct SourcePattern {
     pub(crate) pattern: Pattern,
     pub(crate) source: usize,
+    /// Where it is written, such as `blocked_values[2]`.
+    pub(crate) name: String,
 }
 
 /// All sources of a config.
@@ -59,7 +61,8 @@ impl Sources {
         }
         for (index, pattern) in config.blocked_values.iter().flatten().enumerate() {
             let pattern = Pattern::compile(pattern, "blocked_values", index)?;
-            sources.patterns.push(SourcePattern { pattern, source: BLOCKED_VALUES });
+            let name = format!("blocked_values[{index}]");
+            sources.patterns.push(SourcePattern { pattern, source: BLOCKED_VALUES, name });
         }
         sources.add_detectors(config)?;
         for (index, rule) in config.rules.iter().flatten().enumerate() {
@@ -146,7 +149,8 @@ impl Sources {
             }
             None => None,
         };
-        self.patterns.extend(pattern.map(|pattern| SourcePattern { pattern, source: source_number }));
+        let name = format!("rules[{index}]");
+        self.patterns.extend(pattern.map(|pattern| SourcePattern { pattern, source: source_number, name }));
         let base = rule.base.unwrap_or(1.0);
         let context = Words::new(&rule.context);
         let excluded = Words::new(&rule.exclude_context);

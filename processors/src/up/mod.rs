@@ -13,6 +13,7 @@
 //! | [`engine`] | the join; pure, time comes in as an argument |
 //! | [`observer`] | the handle by which receivers' tasks report pushes |
 //! | [`emit`] | what the engine writes, as OTLP |
+//! | [`step`], [`task`], [`factory`] | the processor: its step in the pass, its task, how it is made |
 //! | [`snapshot`] | what survives a restart |
 
 pub mod absence;
@@ -22,6 +23,7 @@ pub mod duration;
 pub mod emit;
 pub mod engine;
 pub mod error;
+pub mod factory;
 pub mod fault;
 pub mod grid;
 pub mod identity;
@@ -35,7 +37,9 @@ pub mod relabel;
 pub mod series;
 pub mod snapshot;
 pub mod state;
+pub mod step;
 pub mod target;
+pub mod task;
 
 #[cfg(test)]
 mod tests;

@@ -210,7 +210,7 @@ fn a_dry_run_counts_and_changes_nothing() {
             ("email".to_owned(), crate::redaction::counts::DRY_RUN, "span", 1),
         ]
     );
-    assert_eq!(scratch.counts.fail_closed[FailClosed::Size as usize], 1);
+    assert_eq!(scratch.counts.tally.fail_closed[FailClosed::Size as usize], 1);
 }
 
 #[test]

@@ -2,8 +2,11 @@
 
 mod actions;
 mod laws;
+mod model;
+mod pass;
 mod settings;
 mod upstream;
+mod walk;
 
 use serde_json::{Value, json};
 

@@ -36,7 +36,7 @@ impl Default for FileSdConfig {
 
 impl FileSdConfig {
     /// Checks the patterns; the error says in one sentence what is wrong.
-    pub fn validate(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         if self.files.is_empty() {
             return Err("`file_sd_configs` needs at least one path in `files`".to_owned());
         }

@@ -9,13 +9,17 @@
 //! | `job` | the settings of a job and what is known of its discovery |
 //! | `entry` | what is known of one target |
 //! | `sync` | discovery updates: insertion, removal, the guard against a sudden shrink |
-//! | `observe` | pushes: who sent it, and which targets that concerns |
+//! | `observe` | pushes, and what they change |
+//! | `matching` | which targets an identity has |
+//! | `peers` | whether a peer sends for itself alone |
 //! | `write` | grid points and stale markers |
 //! | `status` | counters and the targets view |
 
 mod entry;
 mod job;
+mod matching;
 mod observe;
+mod peers;
 mod status;
 mod sync;
 mod write;
@@ -31,7 +35,8 @@ use smallvec::SmallVec;
 use self::entry::Entry;
 use self::job::Job;
 pub use self::observe::Arrival;
-use self::observe::{KnownIdentity, Peer};
+use self::observe::KnownIdentity;
+use self::peers::Peer;
 pub use self::status::{Counters, Statistics, TargetStatus};
 pub use self::sync::SyncOutcome;
 use super::absence::Absences;
@@ -117,7 +122,7 @@ pub struct Engine {
 impl Engine {
     /// An engine that knows no target yet.
     pub fn new(config: Config, surroundings: Surroundings) -> Result<Self, Error> {
-        config.validate()?;
+        config.check()?;
         let mut jobs: Vec<Job> = config.jobs.iter().map(|job| Job::new(&config, job)).collect();
         jobs.push(Job::learned(&config));
         let warm_up = jobs.iter().map(|job| job.timing(None, DEFAULT_INTERVAL).deadline).max().unwrap_or_default();

@@ -1,25 +1,23 @@
 //! Pushes: who sent it, and which targets that concerns.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::entry::Kind;
+use super::matching::Match;
 use super::{Engine, JobId, Now, SharedIdentity};
 use crate::up::config::{AlignLabels, Signal};
 use crate::up::duration::AutoDuration;
 use crate::up::identity::Identity;
 use crate::up::interval::LearnedInterval;
 use crate::up::labels::Labels;
-use crate::up::ladder::{Lookup, Rung, Slot, same_scope};
+use crate::up::ladder::{Rung, Slot};
 use crate::up::series::RejectReason;
 use crate::up::state::{Mono, Push};
 use crate::up::target::Target;
 
-/// How long a peer that sent several identities at once counts as one that forwards for others.
-const FORWARDER_MEMORY: Duration = Duration::from_secs(600);
 /// Instances of one service that are told apart.
 const MAX_INSTANCES: usize = 1_000;
 
@@ -66,22 +64,9 @@ pub(super) struct KnownIdentity {
     /// The peer's epoch when it was matched.
     peer_epoch: u64,
     /// Matched targets with their generations; at most one of each job.
-    pub targets: SmallVec<[(Slot, u32, Rung); 1]>,
+    pub targets: SmallVec<[Match; 1]>,
     observations: u32,
     pub last_seen: Mono,
-}
-
-/// A peer address, and whether it sends for several identities.
-#[derive(Debug, Default)]
-pub(super) struct Peer {
-    /// The identity that sent last.
-    current: u64,
-    since: Mono,
-    /// The identity before it.
-    previous: u64,
-    forwards_until: Option<Mono>,
-    /// Changes when the answer to "is it one sender" changes.
-    epoch: u64,
 }
 
 impl Engine {
@@ -127,121 +112,8 @@ impl Engine {
         }
     }
 
-    /// Remembers who sends from a peer address; the answer tells whether what was concluded from it still holds.
-    fn note_peer(&mut self, identity: &Identity, at: Mono) -> u64 {
-        let Some(address) = identity.peer() else { return 0 };
-        let peer_key = self.surroundings.seed.hash_one(address);
-        let key = identity.label_key();
-        if self.peers.touch(peer_key).is_none() {
-            let peer = Peer { current: key, since: at, previous: key, ..Peer::default() };
-            let limit = self.config.max_unexpected_identities + 2 * self.entries.len();
-            self.peers.insert(peer_key, (address, peer), limit);
-        }
-        let Some((_, peer)) = self.peers.touch(peer_key) else { return 0 };
-        if peer.current != key {
-            // One identity after another is a restart; two at a time are a forwarder.
-            let returns = peer.previous == key;
-            let same_moment = at.saturating_sub(peer.since) < Duration::from_secs(1);
-            if returns || same_moment {
-                peer.epoch += u64::from(!peer.forwards(at));
-                peer.forwards_until = Some(at.saturating_add(FORWARDER_MEMORY));
-            }
-            peer.previous = std::mem::replace(&mut peer.current, key);
-            peer.since = at;
-        } else if peer.forwards_until.is_some_and(|until| at > until) {
-            peer.forwards_until = None;
-            peer.epoch += 1;
-        }
-        peer.epoch
-    }
-
-    fn forwards(&mut self, address: IpAddr, at: Mono) -> bool {
-        let key = self.surroundings.seed.hash_one(address);
-        self.peers.touch(key).is_some_and(|(_, peer)| peer.forwards(at))
-    }
-
-    /// The targets of an identity: in each job the first rung that says something (`up`, Match ladder).
-    fn match_identity(&mut self, identity: &Identity, at: Mono) -> SmallVec<[(Slot, u32, Rung); 1]> {
-        let forwards = identity.peer().is_some_and(|address| self.forwards(address, at));
-        let mut found = SmallVec::new();
-        for job in 0..self.jobs.len() as u32 {
-            if let Some((slot, rung)) = self.match_in_job(job, identity, forwards) {
-                let generation = self.entry(slot).map_or(0, |entry| entry.generation);
-                if rung.is_strong() {
-                    self.bind(job, identity, slot, generation);
-                }
-                self.counters.matches[rung as usize] += 1;
-                found.push((slot, generation, rung));
-            }
-        }
-        found
-    }
-
-    /// A target that is leaving is found only if no other one is.
-    fn match_in_job(&mut self, job: u32, identity: &Identity, forwards: bool) -> Option<(Slot, Rung)> {
-        let found = self.climb(job, identity, forwards, false);
-        if found.is_none() && !self.jobs[job as usize].leaving.is_empty() {
-            return self.climb(job, identity, forwards, true);
-        }
-        found
-    }
-
-    fn climb(&mut self, job: u32, identity: &Identity, forwards: bool, leaving: bool) -> Option<(Slot, Rung)> {
-        let mut bound_tried = false;
-        for i in 0..self.jobs[job as usize].rungs.len() {
-            let rung = self.jobs[job as usize].rungs[i];
-            if !rung.is_strong()
-                && !std::mem::replace(&mut bound_tried, true)
-                && let Some(slot) = self.bound(job, identity)
-            {
-                return Some((slot, rung));
-            }
-            if rung == Rung::PeerIp && forwards {
-                continue;
-            }
-            let entries = &self.entries;
-            let compatible = |slot: Slot| {
-                let entry = entries.get(slot as usize).and_then(Option::as_ref);
-                entry.is_some_and(|entry| {
-                    entry.leaving.is_some() == leaving && same_scope(&entry.target.relabelled, identity)
-                })
-            };
-            match self.ladder.lookup(job, rung, identity, compatible) {
-                Lookup::Hit(slot) => return Some((slot, rung)),
-                Lookup::Ambiguous => self.counters.ambiguous[rung as usize] += 1,
-                Lookup::Miss => {}
-            }
-        }
-        None
-    }
-
-    /// Binds an instance to a target, so that its data without the strong key finds the target too.
-    fn bind(&mut self, job: u32, identity: &Identity, slot: Slot, generation: u32) {
-        if identity.instance().is_none() {
-            return;
-        }
-        let key = self.surroundings.seed.hash_one((job, identity.label_key()));
-        match self.bindings.touch(key) {
-            Some(binding) => *binding = (slot, generation),
-            None => {
-                let limit = 4 * self.entries.len() + 1_000;
-                self.bindings.insert(key, (slot, generation), limit);
-            }
-        }
-    }
-
-    fn bound(&mut self, job: u32, identity: &Identity) -> Option<Slot> {
-        identity.instance()?;
-        let key = self.surroundings.seed.hash_one((job, identity.label_key()));
-        let (slot, generation) = *self.bindings.touch(key)?;
-        let entry = self.entry(slot)?;
-        let holds =
-            entry.generation == generation && entry.leaving.is_none() && same_scope(&entry.target.relabelled, identity);
-        holds.then_some(slot)
-    }
-
     /// Makes a target of a sender that was seen often enough.
-    fn learn(&mut self, identity: &Identity, now: Now) -> Option<(Slot, u32, Rung)> {
+    fn learn(&mut self, identity: &Identity, now: Now) -> Option<Match> {
         let job = identity.job()?;
         let labels: Labels =
             [("job", job.as_str()), ("instance", identity.instance().unwrap_or_default())].into_iter().collect();
@@ -357,12 +229,6 @@ impl Engine {
     /// The expected set of the job of a target that ended by itself.
     pub(super) fn is_learned(&self, job: JobId) -> bool {
         job == self.learned_job()
-    }
-}
-
-impl Peer {
-    fn forwards(&self, at: Mono) -> bool {
-        self.forwards_until.is_some_and(|until| at <= until)
     }
 }
 

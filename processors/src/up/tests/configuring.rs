@@ -1,11 +1,26 @@
 //! The configuration: defaults, and what is refused.
 
+use sluice_config::service::{Catalog, Gates, Service};
+use sluice_config::{Args, Diagnostic, FixedSources, Kind, Problems, resolve};
+use sluice_pipeline::factory::Validate;
+
 use crate::up::config::{AlignLabels, Config, Expect, HaMode, IngestMetrics};
 use crate::up::duration::AutoDuration;
 
+/// Reads a configuration as the collector does.
 fn parse(yaml: &str) -> Result<Config, String> {
-    let config: Config = serde_saphyr::from_str(yaml).map_err(|e| e.to_string())?;
-    config.validate().map_err(|e| e.to_string())?;
+    let body: String = yaml.lines().map(|line| format!("    {line}\n")).collect();
+    let args = Args { configs: vec!["a.yaml".into()], ..Args::default() };
+    let all = format!("processors:\n  up:\n{body}");
+    let text = |found: Vec<Diagnostic>| found.iter().map(|d| format!("{d:?}")).collect::<Vec<_>>().join("\n");
+    let document = resolve(&args, &FixedSources::default().file("a.yaml", &all)).map_err(text)?;
+    let catalog = Catalog { processors: &["up"], ..Catalog::default() };
+    let (service, _) = Service::load(&document, &catalog, Gates::default());
+    let component = service.of_kind(Kind::Processor).next().ok_or("no processor")?;
+    let config: Config = component.decode().map_err(text)?;
+    let mut problems = Problems::new(&component.node);
+    config.validate("", &mut problems);
+    problems.finish().map_err(text)?;
     Ok(config)
 }
 
@@ -97,7 +112,7 @@ fn what_cannot_be_is_refused_with_the_reason() {
         ("{jobs: [{job_name: a, match: []}]}", "match"),
         ("{jobs: [{job_name: a, match: [nose]}]}", "nose"),
         ("{jobs: [{job_name: a, kubernetes_sd_configs: [{role: pod}]}]}", "kubernetes_sd_configs"),
-        ("{jobs: [{job_name: a, relabel_configs: [{action: nose}]}]}", "relabel rule 0"),
+        ("{jobs: [{job_name: a, relabel_configs: [{action: nose}]}]}", "relabel_configs: unknown action `nose`"),
         ("{jobs: [{job_name: a, file_sd_configs: [{files: [a.txt]}]}]}", "a.txt"),
         ("{jobs: [{job_name: a, scrape_timeout_: 1s}]}", "scrape_timeout_"),
         ("{up_after: 0}", "up_after"),

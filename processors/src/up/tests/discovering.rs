@@ -115,7 +115,7 @@ fn files_are_followed_and_a_bad_one_keeps_its_last_good_content() {
     let path = |name: &str| directory.path().join(name);
     let pattern = path("sd_*.json").to_str().expect("path").to_owned();
     let config = FileSdConfig { files: vec![pattern], refresh_interval: secs(300) };
-    config.validate().expect("valid");
+    config.check().expect("valid");
     let mut discovery = FileDiscovery::new(config);
     // No file matches: a legal empty set.
     assert_eq!(addresses(&mut discovery, secs(0)), (strings(&[]), 0, true));
@@ -166,11 +166,11 @@ fn nothing_is_known_before_a_file_could_be_read() {
 fn patterns_that_prometheus_refuses_are_refused() {
     for file in ["x.txt", "x", "/a/*/x.json", "/a/*b*.json", ""] {
         let config = FileSdConfig { files: vec![file.to_owned()], ..FileSdConfig::default() };
-        assert!(config.validate().is_err(), "{file}");
+        assert!(config.check().is_err(), "{file}");
     }
-    assert!(FileSdConfig::default().validate().is_err());
+    assert!(FileSdConfig::default().check().is_err());
     for file in ["x.yaml", "/a/b/*.yml", "sd_*.json"] {
         let config = FileSdConfig { files: vec![file.to_owned()], ..FileSdConfig::default() };
-        config.validate().expect(file);
+        config.check().expect(file);
     }
 }

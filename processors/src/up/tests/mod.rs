@@ -7,4 +7,5 @@ mod observing;
 mod relabelling;
 mod replicas;
 mod scenarios;
+mod states;
 mod world;

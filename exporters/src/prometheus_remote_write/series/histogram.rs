@@ -1,0 +1,94 @@
+//! Histograms with explicit bounds, as classic Prometheus histograms.
+
+use sluice_pdata::view::ExemplarView;
+use smallvec::SmallVec;
+
+use super::STALE;
+use super::context::Context;
+use super::exemplar::as_double;
+use super::layout::Extra;
+use super::metric::Suffix;
+use super::number::cumulative;
+use super::point::Point;
+use super::walk::{Converter, Current};
+use crate::prometheus_remote_write::encode::{Encoder, Exemplars, Value};
+
+/// More than the `le` label of any bound takes.
+const LE_BYTES: usize = 360;
+
+impl<E: Encoder> Converter<E> {
+    /// `_count`, `_sum` if there is one, and a cumulative `_bucket` for each bound and for `+Inf`.
+    pub(super) fn histogram(
+        &mut self,
+        current: Current<'_>,
+        context: &mut Context,
+        point: &mut Point<'_>,
+    ) -> Result<(), &'static str> {
+        let stale = point.is_stale();
+        let value = |value: f64| Value::Sample(if stale { f64::from_bits(STALE) } else { value });
+        let stamp = cumulative(point);
+        if !self.options.send_exemplars {
+            point.exemplars.clear();
+        }
+        let exemplars = by_value(point);
+        let mut exemplars = exemplars.iter().peekable();
+        // Bounds without a count have no bucket.
+        let bounds = point.bounds.len().min(point.counts.len());
+        let total = bounds + 3;
+        let (mut next, mut cumulative) = (0, 0u64);
+        while next < total {
+            let room = self.prepare(current, context, point, Extra::Le, total - next, LE_BYTES)?;
+            let end = total.min(next + room);
+            self.bounds.select(&point.bounds[..bounds], current.scraped, &mut self.requests.encoder);
+            for index in next..end {
+                self.exemplars.clear();
+                if index <= bounds {
+                    let bound = point.bounds.get(index).map_or(f64::INFINITY, |&bits| f64::from_bits(bits));
+                    let bound = if index == bounds { f64::INFINITY } else { bound };
+                    if index < bounds {
+                        cumulative = cumulative.saturating_add(point.counts[index]);
+                        if bound.is_nan() || bound == f64::INFINITY {
+                            // The last bucket says it.
+                            continue;
+                        }
+                    }
+                    while let Some((_, exemplar)) = exemplars.next_if(|(value, _)| index == bounds || *value <= bound) {
+                        let (names, requests, writer) = self.names_of(current);
+                        // An exemplar that cannot be read is left out.
+                        let _ = writer.add(exemplar, names, &mut requests.encoder);
+                    }
+                }
+                let encoder = &mut self.requests.encoder;
+                let (labels, metric) = (&self.scratch.labels, self.metrics.get(current.id));
+                if index <= bounds {
+                    let count = if index == bounds { point.count } else { cumulative };
+                    let pieces = labels.with_extra(metric.piece(Suffix::Bucket), self.bounds.piece(index));
+                    encoder.series(&pieces, value(count as f64), &stamp, self.exemplars.written(), &self.metadata);
+                } else {
+                    let (suffix, sample) = match (index - bounds, point.sum) {
+                        (1, _) => (Suffix::Count, Some(point.count as f64)),
+                        (_, None) if stale => (Suffix::Sum, Some(0.0)),
+                        (_, sum) => (Suffix::Sum, sum),
+                    };
+                    if let Some(sample) = sample {
+                        let pieces = labels.plain(metric.piece(suffix));
+                        encoder.series(&pieces, value(sample), &stamp, Exemplars::default(), &self.metadata);
+                    }
+                }
+            }
+            next = end;
+        }
+        Ok(())
+    }
+}
+
+/// The exemplars of a point with their values, lowest first. Those that cannot be read are left out.
+fn by_value<'a>(point: &Point<'a>) -> SmallVec<[(f64, &'a [u8]); 2]> {
+    let read = |exemplar: &&'a [u8]| {
+        let value = as_double(ExemplarView::parse(exemplar).ok()?.value().ok()?)?;
+        Some((value, *exemplar))
+    };
+    let mut exemplars: SmallVec<[(f64, &'a [u8]); 2]> = point.exemplars.iter().filter_map(read).collect();
+    exemplars.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    exemplars
+}

@@ -1,0 +1,450 @@
+//! The walk over a payload.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use ahash::RandomState;
+use sluice_pdata::view::{DataView, MetricView, ResourceMetricsView, ResourceView, ScopeMetricsView, text};
+use sluice_pdata::wire::{Value as Wire, fields};
+
+use super::bounds::Bounds;
+use super::context::{self, Context};
+use super::drops::{self, Drops};
+use super::exemplar::ExemplarWriter;
+use super::layout::{Extra, LabelError, Layout, MAX_LAYOUTS, Scratch};
+use super::metric::{Kind, MetricId, Metrics, temporality_fault, type_hint};
+use super::names::LabelNames;
+use super::point::{Point, millis};
+use super::requests::{Limits, Request, Requests};
+use super::target_info::{self, InfoLabels, Targets};
+use super::{Malformed, STALE};
+use crate::prometheus_remote_write::encode::{Encoder, Exemplars, MetricType, Stamp, Value};
+use crate::prometheus_remote_write::translate::{LabelNamer, Options};
+
+/// Resources with scopes that are remembered from one payload to the next.
+const MAX_CONTEXTS: usize = 1000;
+/// Bytes of the resources and scopes.
+const MAX_CONTEXT_BYTES: usize = 2 << 20;
+/// Metric names that were warned about once.
+const MAX_WARNED: usize = 1000;
+/// How often metadata entries are sent, in milliseconds.
+const METADATA_INTERVAL_MS: i64 = 60_000;
+/// Metadata entries in a request.
+const MAX_METADATA_ENTRIES: usize = 2000;
+
+/// What to make of a payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Data points at the front that are done with.
+    pub skip: usize,
+    /// Milliseconds since the epoch.
+    pub now: i64,
+    /// Samples before this are dropped.
+    pub oldest: i64,
+    /// Send metadata entries that are due.
+    pub metadata: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Plan { skip: 0, now: 0, oldest: i64::MIN, metadata: false }
+    }
+}
+
+/// What became of a payload.
+#[derive(Clone, Debug, Default)]
+pub struct Converted {
+    pub requests: Vec<Request>,
+    pub drops: Drops,
+    /// Metrics that gave no series at all, by no fault of their points.
+    pub empty_metrics: usize,
+    /// Data points that were looked at.
+    pub points: usize,
+}
+
+/// Converts payloads one after another.
+pub struct Converter<E> {
+    pub(super) options: Arc<Options>,
+    targets: Targets,
+    pub(super) requests: Requests<E>,
+    pub(super) names: LabelNames,
+    verbatim_names: LabelNames,
+    pub(super) metrics: Metrics,
+    pub(super) bounds: Bounds,
+    contexts: HashMap<Box<[u8]>, Context, RandomState>,
+    context_bytes: usize,
+    context_key: Vec<u8>,
+    pub(super) scratch: Scratch,
+    pub(super) exemplars: ExemplarWriter,
+    /// What each series of the metric at hand says about it, and when that was encoded.
+    pub(super) metadata: Vec<u8>,
+    metadata_epoch: u32,
+    plan: Plan,
+    drops: Drops,
+    empty_metrics: usize,
+    /// Earliest and latest data point of the resource at hand.
+    span: Option<(i64, i64)>,
+    /// `target_info` samples of this payload: hash of the labels, time.
+    told: HashSet<(u64, i64), RandomState>,
+    hasher: RandomState,
+    due: Vec<(MetricId, Box<[u8]>)>,
+    warned: HashSet<Box<[u8]>, RandomState>,
+}
+
+/// The metric at hand.
+#[derive(Clone, Copy)]
+pub(super) struct Current<'a> {
+    pub(super) id: MetricId,
+    pub(super) kind: Kind,
+    /// Came from a scrape: names are verbatim.
+    pub(super) scraped: bool,
+    pub(super) help: &'a [u8],
+}
+
+impl<E: Encoder> Converter<E> {
+    pub fn new(options: Arc<Options>, limits: Limits, targets: Targets) -> Self {
+        Converter {
+            targets,
+            requests: Requests::new(limits),
+            names: LabelNames::new(options.label_namer()),
+            verbatim_names: LabelNames::new(LabelNamer::VERBATIM),
+            metrics: Metrics::new(options.metric_namer()),
+            bounds: Bounds::new(options.le_format),
+            contexts: HashMap::default(),
+            context_bytes: 0,
+            context_key: Vec::new(),
+            scratch: Scratch::default(),
+            exemplars: ExemplarWriter::default(),
+            metadata: Vec::new(),
+            metadata_epoch: 0,
+            plan: Plan::default(),
+            drops: Drops::default(),
+            empty_metrics: 0,
+            span: None,
+            told: HashSet::default(),
+            hasher: RandomState::new(),
+            due: Vec::new(),
+            warned: HashSet::default(),
+            options,
+        }
+    }
+
+    /// Begins a payload; what was left of another is forgotten.
+    pub fn begin(&mut self, plan: Plan, limits: Limits) {
+        if !self.requests.is_empty() {
+            self.requests.close();
+        }
+        self.requests.done.clear();
+        self.requests.limits = limits;
+        (self.requests.points, self.requests.seen) = (0, 0);
+        self.plan = plan;
+        self.drops = Drops::default();
+        self.empty_metrics = 0;
+        self.told.clear();
+        self.due.clear();
+        self.bounds.trim();
+        self.metrics.trim();
+        let forgotten = self.names.trim() | self.verbatim_names.trim();
+        if forgotten || self.contexts.len() > MAX_CONTEXTS || self.context_bytes > MAX_CONTEXT_BYTES {
+            self.contexts.clear();
+            self.context_bytes = 0;
+        }
+    }
+
+    /// Converts one `ResourceMetrics`. Malformed bytes end it; what was read by then is kept.
+    pub fn resource(&mut self, metrics: ResourceMetricsView<'_>) {
+        self.span = None;
+        let _ = self.scopes(metrics);
+        if self.options.target_info
+            && let Some(span) = self.span
+            && let Ok(resource) = metrics.resource()
+            && let Ok(Some(info)) = target_info::labels(resource, &self.options)
+        {
+            self.target_info(&info, span);
+        }
+    }
+
+    /// Ends the payload.
+    pub fn finish(&mut self) -> Converted {
+        self.requests.close();
+        self.metadata_requests();
+        Converted {
+            requests: std::mem::take(&mut self.requests.done),
+            drops: std::mem::take(&mut self.drops),
+            empty_metrics: self.empty_metrics,
+            points: self.requests.seen,
+        }
+    }
+
+    fn scopes(&mut self, metrics: ResourceMetricsView<'_>) -> Result<(), Malformed> {
+        let resource = metrics.resource()?;
+        let mut point = Point::default();
+        for scope in metrics.scope_metrics() {
+            let scope = scope?;
+            let mut context = self.context(resource, scope)?;
+            let walked = scope.metrics().try_for_each(|metric| self.metric(&metric?, &mut context, &mut point));
+            if let Some(place) = self.contexts.get_mut(self.context_key.as_slice()) {
+                *place = context;
+            }
+            walked?;
+        }
+        Ok(())
+    }
+
+    /// The context, taken out of the map; `context_key` is where it belongs.
+    fn context(&mut self, resource: ResourceView<'_>, scope: ScopeMetricsView<'_>) -> Result<Context, Malformed> {
+        context::key(resource, scope, &mut self.context_key)?;
+        if let Some(context) = self.contexts.get_mut(self.context_key.as_slice()) {
+            return Ok(std::mem::take(context));
+        }
+        let context = Context::new(resource, scope, &self.options)?;
+        self.context_bytes += self.context_key.len();
+        self.contexts.insert(self.context_key.as_slice().into(), Context::default());
+        Ok(context)
+    }
+
+    fn metric<'a>(
+        &mut self,
+        metric: &MetricView<'a>,
+        context: &mut Context,
+        point: &mut Point<'a>,
+    ) -> Result<(), Malformed> {
+        let data = metric.data()?;
+        let Some(kind) = Kind::of(data) else {
+            self.empty_metrics += 1;
+            return Ok(());
+        };
+        let hint = type_hint(metric)?;
+        if let Some(reason) = temporality_fault(data) {
+            self.warn_temporality(metric, reason);
+            return self.refuse(data, reason);
+        }
+        let Some(id) = self.metrics.id(metric, kind, hint) else {
+            return self.refuse(data, drops::INVALID_METRIC_NAME);
+        };
+        if kind == Kind::Exponential {
+            return self.refuse(data, drops::NATIVE_HISTOGRAM_DISABLED);
+        }
+        self.metadata_epoch = 0;
+        let current = Current { id, kind, scraped: hint.is_some(), help: metric.description };
+        let mut points = 0;
+        for bytes in data.points() {
+            let bytes = bytes?;
+            points += 1;
+            let read = match kind {
+                Kind::Histogram => point.read_histogram(bytes),
+                Kind::Summary => point.read_summary(bytes),
+                _ => point.read_number(bytes),
+            };
+            let outcome = match read {
+                Ok(()) => self.point(current, context, point),
+                Err(Malformed) => Err(drops::INVALID),
+            };
+            if let Err(reason) = outcome {
+                self.drops.add(reason, 1);
+            }
+            self.requests.seen += 1;
+        }
+        if points == 0 {
+            self.empty_metrics += 1;
+        }
+        self.note_metadata(current);
+        Ok(())
+    }
+
+    fn point(
+        &mut self,
+        current: Current<'_>,
+        context: &mut Context,
+        point: &mut Point<'_>,
+    ) -> Result<(), &'static str> {
+        let time = millis(point.time);
+        self.extend_span(point.time);
+        if self.requests.seen < self.plan.skip {
+            return Ok(());
+        }
+        if self.options.max_future_ms > 0 && time > self.plan.now.saturating_add(self.options.max_future_ms) {
+            return Err(drops::FUTURE);
+        }
+        if time < self.plan.oldest {
+            return Err(drops::SAMPLE_AGE);
+        }
+        match current.kind {
+            Kind::Histogram => self.histogram(current, context, point),
+            Kind::Summary => self.summary(current, context, point),
+            _ => self.number(current, context, point),
+        }?;
+        self.requests.points += 1;
+        Ok(())
+    }
+
+    /// Drops all points of a metric.
+    fn refuse(&mut self, data: DataView<'_>, reason: &'static str) -> Result<(), Malformed> {
+        for point in data.points() {
+            // The time is field 3 in every kind of point.
+            let mut time = 0;
+            for field in fields(point?) {
+                if let (3, Wire::Fixed64(nanos)) = field.map(|field| (field.number, field.value))? {
+                    time = nanos;
+                }
+            }
+            self.extend_span(time);
+            self.drops.add(reason, 1);
+            self.requests.seen += 1;
+        }
+        Ok(())
+    }
+
+    fn extend_span(&mut self, nanos: u64) {
+        if nanos != 0 {
+            let time = millis(nanos);
+            let (earliest, latest) = self.span.unwrap_or((time, time));
+            self.span = Some((earliest.min(time), latest.max(time)));
+        }
+    }
+
+    /// Makes room for a point's series, `wanted` in all of which each has one piece of at most `piece` bytes besides labels
+    /// and name, and puts its labels and pieces together. Returns how many may be written, at least one.
+    pub(super) fn prepare(
+        &mut self,
+        current: Current<'_>,
+        context: &mut Context,
+        point: &Point<'_>,
+        extra: Extra,
+        wanted: usize,
+        piece: usize,
+    ) -> Result<usize, &'static str> {
+        // Without looking at labels first: none are written for a request that has no room.
+        if self.requests.room(wanted, 1).is_none() {
+            self.requests.close();
+        }
+        loop {
+            self.labels(current, context, point, extra)?;
+            self.renew_metadata(current);
+            let labels = self.scratch.labels.len();
+            let size = labels + self.metrics.get(current.id).name.len() + piece + self.metadata.len() + 64;
+            match self.requests.room(wanted, size + 256 * point.exemplars.len()) {
+                Some(room) => return Ok(room),
+                None => self.requests.close(),
+            }
+        }
+    }
+
+    fn labels(
+        &mut self,
+        current: Current<'_>,
+        context: &mut Context,
+        point: &Point<'_>,
+        extra: Extra,
+    ) -> Result<(), &'static str> {
+        let names = if current.scraped { &mut self.verbatim_names } else { &mut self.names };
+        let Context { fixed, layouts } = context;
+        match layouts.iter().position(|layout| layout.fits(&point.attributes, current.scraped)) {
+            Some(0) => {}
+            Some(at) => layouts[..=at].rotate_right(1),
+            None => {
+                let layout =
+                    Layout::new(&point.attributes, fixed, names, current.scraped).map_err(|_| drops::INVALID)?;
+                layouts.truncate(MAX_LAYOUTS - 1);
+                layouts.insert(0, layout);
+            }
+        }
+        let encoder = &mut self.requests.encoder;
+        let written = layouts[0].write(&point.attributes, fixed, extra, names, encoder, &mut self.scratch);
+        written.map_err(|error| match error {
+            LabelError::Malformed => drops::INVALID,
+            LabelError::InvalidName => drops::INVALID_LABEL_NAME,
+        })
+    }
+
+    fn renew_metadata(&mut self, current: Current<'_>) {
+        let encoder = &mut self.requests.encoder;
+        self.metrics.renew(current.id, current.kind, encoder);
+        if self.metadata_epoch != encoder.epoch() {
+            self.metadata_epoch = encoder.epoch();
+            self.metadata.clear();
+            let metric = self.metrics.get(current.id);
+            encoder.metadata(metric.metric_type, current.help, &metric.unit, &mut self.metadata);
+        }
+    }
+
+    /// Label names for the metric at hand.
+    pub(super) fn names_of(
+        &mut self,
+        current: Current<'_>,
+    ) -> (&mut LabelNames, &mut Requests<E>, &mut ExemplarWriter) {
+        let names = if current.scraped { &mut self.verbatim_names } else { &mut self.names };
+        (names, &mut self.requests, &mut self.exemplars)
+    }
+
+    fn target_info(&mut self, info: &InfoLabels, (earliest, latest): (i64, i64)) {
+        let hash = self.hasher.hash_one(&info.labels);
+        if self.options.stale_on_change
+            && let Some(former) = self.targets.note(info, latest)
+        {
+            let hash = self.hasher.hash_one(&*former);
+            self.info_sample(&former, hash, earliest, f64::from_bits(STALE));
+        }
+        for time in target_info::times(earliest, latest) {
+            self.info_sample(&info.labels, hash, time, 1.0);
+        }
+    }
+
+    fn info_sample(&mut self, labels: &[(String, String)], hash: u64, time: i64, value: f64) {
+        if !self.told.insert((hash, time)) {
+            return;
+        }
+        let size: usize = labels.iter().map(|(name, value)| name.len() + value.len() + 16).sum();
+        if self.requests.room(1, 2 * size).is_none() {
+            self.requests.close();
+        }
+        let encoder = &mut self.requests.encoder;
+        let (pieces, name) = (&mut self.scratch.value, &mut self.scratch.name);
+        pieces.clear();
+        for (label, value) in labels {
+            name.clear();
+            encoder.name(label, name);
+            encoder.label(name, value.as_bytes(), pieces);
+        }
+        self.metadata_epoch = 0;
+        self.metadata.clear();
+        encoder.metadata(MetricType::Gauge, b"Target metadata", "", &mut self.metadata);
+        let stamp = Stamp::new(time, 0);
+        encoder.series(&[pieces], Value::Sample(value), &stamp, Exemplars::default(), &self.metadata);
+    }
+
+    fn warn_temporality(&mut self, metric: &MetricView<'_>, reason: &'static str) {
+        if self.warned.len() < MAX_WARNED && self.warned.insert(metric.name.into()) {
+            tracing::warn!(
+                metric = %text(metric.name),
+                reason,
+                "Prometheus has cumulative metrics only, this one is dropped; the processor delta_to_cumulative converts"
+            );
+        }
+    }
+
+    fn note_metadata(&mut self, current: Current<'_>) {
+        if !E::METADATA_ENTRIES || !self.plan.metadata {
+            return;
+        }
+        let (now, help) = (self.plan.now, self.hasher.hash_one(current.help));
+        let metric = self.metrics.get_mut(current.id);
+        let due = metric.metadata_sent.is_none_or(|(sent, known)| known != help || now - sent >= METADATA_INTERVAL_MS);
+        if due {
+            metric.metadata_sent = Some((now, help));
+            self.due.push((current.id, current.help.into()));
+        }
+    }
+
+    fn metadata_requests(&mut self) {
+        for (index, (id, help)) in std::mem::take(&mut self.due).into_iter().enumerate() {
+            let metric = self.metrics.get(id);
+            let full = self.requests.encoder.size() + help.len() > self.requests.limits.bytes;
+            if index > 0 && (index % MAX_METADATA_ENTRIES == 0 || full) {
+                self.requests.close();
+            }
+            self.requests.encoder.metadata_entry(&metric.name, metric.metric_type, &help, &metric.unit);
+        }
+        self.requests.close();
+    }
+}
