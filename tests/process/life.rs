@@ -59,8 +59,12 @@ fn its_own_metrics_count_what_was_taken_and_the_ledger_balances() {
     let accepted = |transport| sample(&text, &["otelcol_receiver_accepted_spans", transport]);
     assert_eq!(accepted("transport=\"grpc\""), Some(3.0), "{text}");
     assert_eq!(accepted("transport=\"http\""), Some(1.0), "{text}");
-    assert_eq!(sample(&text, &["sluice_items_admitted", "pipeline=\"traces\""]), Some(4.0), "{text}");
-    assert_eq!(sample(&text, &["sluice_ledger_imbalance"]).unwrap_or(0.0), 0.0, "{text}");
+    for stage in ["admitted", "appended"] {
+        let name = format!("sluice_items_{stage}_total");
+        let labels = [name.as_str(), "pipeline=\"traces\"", "signal=\"traces\""];
+        assert_eq!(sample(&text, &labels), Some(4.0), "{text}");
+    }
+    assert_eq!(sample(&text, &["sluice_requests_refused_total", "malformed"]), Some(1.0), "{text}");
     assert!(text.contains("otelcol_process_uptime"), "{text}");
 }
 

@@ -48,8 +48,8 @@ pub struct Status {
 /// One unary call; `frame` is the body as it is, prefix included.
 pub fn grpc(port: u16, path: &str, headers: &[(&str, &str)], frame: &[u8]) -> Status {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let call = tokio::time::timeout(Duration::from_secs(30), call(port, path, headers, frame));
-    runtime.block_on(async { call.await.unwrap() })
+    let limited = async { tokio::time::timeout(Duration::from_secs(30), call(port, path, headers, frame)).await };
+    runtime.block_on(limited).unwrap()
 }
 
 async fn call(port: u16, path: &str, headers: &[(&str, &str)], frame: &[u8]) -> Status {
