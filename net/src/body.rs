@@ -302,3 +302,6 @@ where
 fn keep(data: Bytes) -> Bytes {
     if data.len() <= COPY_BELOW { Bytes::copy_from_slice(&data) } else { data }
 }
+
+#[cfg(test)]
+mod tests;

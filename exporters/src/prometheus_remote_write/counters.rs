@@ -51,7 +51,7 @@ impl Counters {
     pub fn translated(&self, converted: &Converted) {
         let series: usize = converted.requests.iter().map(|request| request.content.values()).sum();
         self.translated_time_series.increment(series as u64);
-        self.failed_translations.increment((converted.drops.total() + converted.empty_metrics) as u64);
+        self.failed_translations.increment((converted.all_drops().total() + converted.empty_metrics) as u64);
     }
 
     /// Counts what an endpoint wrote, or, if it does not say, what it took.

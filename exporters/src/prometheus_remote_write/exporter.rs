@@ -203,7 +203,7 @@ impl RemoteWriteExporter {
         loop {
             let Some(pending) = held.get() else { return SendOutcome::delivered() };
             let Some(request) = pending.requests.front() else {
-                let drops = pending.drops();
+                let drops = pending.all_drops();
                 held.finish();
                 return SendOutcome::Delivered { dropped: drops.into_inner() };
             };
@@ -246,7 +246,7 @@ impl RemoteWriteExporter {
                 tracing::warn!(exporter = %self.id, written = values, sent = request.content.values(),
                     "endpoint acknowledged a batch of which it did not write everything");
             }
-            pending.endpoint.add(PARTIAL_WRITE, missing);
+            pending.drops.add(PARTIAL_WRITE, missing);
         }
         pending.advance();
     }
@@ -258,7 +258,7 @@ impl RemoteWriteExporter {
         let written = written.unwrap_or_default();
         self.counters.written(&Content::default(), Some(written));
         let missing = missing_points(request, written.samples.saturating_add(written.histograms));
-        pending.endpoint.add(refusal_reason(status), missing);
+        pending.drops.add(refusal_reason(status), missing);
         if status == 413 {
             let halved = |bytes: usize| Some((bytes / 2).max(MIN_BATCH_BYTES).min(bytes));
             let _ = self.max_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, halved);

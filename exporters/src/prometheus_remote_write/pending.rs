@@ -21,10 +21,10 @@ pub struct Pending {
     key: Key,
     pub version: Version,
     pub requests: VecDeque<Request>,
-    /// What the translation dropped.
-    pub translation: Drops,
-    /// What the endpoint dropped.
-    pub endpoint: Drops,
+    /// What was dropped behind the last request.
+    rest: Drops,
+    /// What was dropped before the first of the requests, by the translation or by the endpoint.
+    pub drops: Drops,
     /// Data points at the front of the payload that are done with.
     pub through: usize,
 }
@@ -58,8 +58,8 @@ impl Pending {
             key: Key::of(payload),
             version,
             requests: converted.requests.into(),
-            translation: converted.drops,
-            endpoint: Drops::default(),
+            rest: converted.drops,
+            drops: Drops::default(),
             through: 0,
         }
     }
@@ -68,20 +68,21 @@ impl Pending {
     pub fn replace(&mut self, version: Version, converted: Converted) {
         self.version = version;
         self.requests = converted.requests.into();
-        self.translation = converted.drops;
+        self.rest = converted.drops;
     }
 
     /// The first request is done with.
     pub fn advance(&mut self) {
         if let Some(request) = self.requests.pop_front() {
             self.through = self.through.max(request.through);
+            request.drops.iter().for_each(|(reason, points)| self.drops.add(reason, points));
         }
     }
 
-    /// All that was dropped.
-    pub fn drops(&self) -> Drops {
-        let mut all = self.translation.clone();
-        self.endpoint.iter().for_each(|(reason, points)| all.add(reason, points));
+    /// All that was dropped, once no request is left.
+    pub fn all_drops(&self) -> Drops {
+        let mut all = self.drops.clone();
+        self.rest.iter().for_each(|(reason, points)| all.add(reason, points));
         all
     }
 }

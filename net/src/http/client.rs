@@ -1,14 +1,19 @@
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use ::http::uri::Scheme;
 use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::GaiResolver;
+use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
+use super::addresses::{AddressPolicy, Resolver};
+use super::connector::Connector;
 use super::retry_after::retry_after;
 use crate::Error;
 use crate::tls::ClientTls;
@@ -36,6 +41,22 @@ pub struct ClientSettings {
     pub http2_ping_timeout: Duration,
     /// Bytes of a response (`security.md` A13).
     pub max_response_bytes: usize,
+    /// Through which proxy.
+    pub proxy: Proxy,
+    /// Which addresses may be connected to.
+    pub addresses: AddressPolicy,
+}
+
+/// Through which proxy a client connects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`.
+    #[default]
+    Environment,
+    /// This one, for everything (`proxy_url`).
+    Url(String),
+    /// None.
+    None,
 }
 
 impl Default for ClientSettings {
@@ -51,6 +72,8 @@ impl Default for ClientSettings {
             http2_read_idle_timeout: None,
             http2_ping_timeout: Duration::from_secs(15),
             max_response_bytes: 4 << 20,
+            proxy: Proxy::default(),
+            addresses: AddressPolicy::default(),
         }
     }
 }
@@ -116,8 +139,9 @@ pub enum SendError {
 /// An HTTP client with a pool of connections. Clones share the pool.
 #[derive(Clone)]
 pub struct Client {
-    pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    pool: Pool<Connector, Full<Bytes>>,
     headers: HeaderMap,
+    proxies: Option<Arc<Matcher>>,
     max_response_bytes: usize,
 }
 
@@ -131,19 +155,18 @@ impl Client {
             Some(tls) => tls,
             None => ClientTls::new(&Default::default())?,
         };
-        let mut tcp = HttpConnector::new();
+        let policy = Arc::new(settings.addresses);
+        let mut tcp =
+            HttpConnector::new_with_resolver(Resolver { policy: Arc::clone(&policy), system: GaiResolver::new() });
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(settings.connect_timeout));
-        // The connector below fills ALPN in itself.
-        let mut https = HttpsConnectorBuilder::new()
-            .with_tls_config(std::sync::Arc::unwrap_or_clone(tls.with_alpn(&[])))
-            .https_or_http();
-        if let Some(name) = tls.server_name_override() {
-            https = https.with_server_name_resolver(hyper_rustls::FixedServerNameResolver::new(name.clone()));
-        }
-        let https = https.enable_http1();
-        let https = if settings.http2 { https.enable_http2().wrap_connector(tcp) } else { https.wrap_connector(tcp) };
+        let proxies = match settings.proxy {
+            Proxy::Environment => Some(Arc::new(Matcher::from_env())),
+            Proxy::Url(url) => Some(Arc::new(Matcher::builder().all(url).build())),
+            Proxy::None => None,
+        };
+        let connector = Connector { tcp, tls, http2: settings.http2, proxies: proxies.clone(), policy };
         let mut builder = Pool::builder(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -160,7 +183,7 @@ impl Client {
         let user_agent = HeaderValue::try_from(settings.user_agent.as_str())
             .map_err(|_| Error::Header(settings.user_agent.clone()))?;
         headers.entry(header::USER_AGENT).or_insert(user_agent);
-        Ok(Client { pool: builder.build(https), headers, max_response_bytes: settings.max_response_bytes })
+        Ok(Client { pool: builder.build(connector), headers, proxies, max_response_bytes: settings.max_response_bytes })
     }
 
     /// Sends a request and receives the whole response.
@@ -180,6 +203,13 @@ impl Client {
         *request.uri_mut() = outgoing.uri;
         *request.headers_mut() = self.headers.clone();
         request.headers_mut().extend(outgoing.headers);
+        if request.uri().scheme() == Some(&Scheme::HTTP)
+            && let Some(proxy) = self.proxies.as_ref().and_then(|proxies| proxies.intercept(request.uri()))
+            && let Some(credentials) = proxy.basic_auth()
+        {
+            // In plain text the proxy sees every request; through a tunnel it sees only the connection.
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, credentials.clone());
+        }
         let response = self.pool.request(request).await.map_err(|error| sending(&error))?;
         let (head, mut body) = response.into_parts();
         let limit = self.max_response_bytes;

@@ -37,6 +37,12 @@ impl FixedLabels {
         }
     }
 
+    fn set_unless_empty(&mut self, name: &str, value: String) {
+        if !value.is_empty() {
+            self.set(name, value);
+        }
+    }
+
     /// Sets a label that is absent or empty.
     pub(super) fn fill(&mut self, name: &str, value: String) {
         match self.find(name) {
@@ -71,10 +77,10 @@ impl FixedLabels {
                 Some(namespace) => format!("{namespace}/{name}"),
                 None => name,
             };
-            self.set("job", job);
+            self.set_unless_empty("job", job);
         }
         if let Some(instance) = get(instance)? {
-            self.set("instance", instance);
+            self.set_unless_empty("instance", instance);
         }
         Ok(())
     }
@@ -87,6 +93,8 @@ impl FixedLabels {
             if options.promotes(pair.key())
                 && let Some(name) = namer.build(&text(pair.key()))
             {
+                // Of attributes that give the same name the last counts.
+                self.0.retain(|fixed| fixed.name != name);
                 self.fill(&name, text(value_text(pair.value()?, &mut scratch)).into_owned());
             }
         }

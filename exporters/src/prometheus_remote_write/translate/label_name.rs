@@ -19,18 +19,15 @@ impl LabelNamer {
     /// The label name of an attribute key; `None` for an empty key or if only underscores are left.
     pub fn build(&self, key: &str) -> Option<String> {
         let mut name = if self.utf8 { key.to_owned() } else { self.escaped(key) };
-        if name.bytes().all(|byte| byte == b'_') {
-            return None;
+        if !self.utf8 {
+            if name.starts_with(|c: char| c.is_ascii_digit()) {
+                name.insert_str(0, "key_");
+            } else if self.prefix_single_underscore && name.starts_with('_') && !name.starts_with("__") {
+                name.insert_str(0, "key");
+            }
         }
-        if self.utf8 {
-            return Some(name);
-        }
-        if name.starts_with(|c: char| c.is_ascii_digit()) {
-            name.insert_str(0, "key_");
-        } else if self.prefix_single_underscore && name.starts_with('_') && !name.starts_with("__") {
-            name.insert_str(0, "key");
-        }
-        Some(name)
+        // An empty name has nothing but underscores, too.
+        (!name.bytes().all(|byte| byte == b'_')).then_some(name)
     }
 
     fn escaped(&self, key: &str) -> String {
