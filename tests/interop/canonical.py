@@ -5,8 +5,6 @@ import json
 TIMES = {
     "timeUnixNano", "startTimeUnixNano", "endTimeUnixNano", "observedTimeUnixNano", "traceId", "spanId", "parentSpanId",
 }
-# Their values are times, sizes or ids of the sender's process.
-VARYING_KEYS = {"service.instance.id", "process.pid", "host.name"}
 GROUPS = (
     ("resourceSpans", "scopeSpans", ("spans",)),
     ("resourceLogs", "scopeLogs", ("logRecords",)),

@@ -173,7 +173,7 @@ def snapshot(work, name, binary):
         until("the file to be whole", lambda: enough(backend), 10)
         series = sorted((tuple(sorted(labels.items())), number) for labels, number in prometheus.samples())
         marks = sorted(
-            (tuple(sorted(entry["seriesLabels"].items())), exemplar["value"], tuple(sorted(exemplar["labels"])))
+            (tuple(sorted(entry["seriesLabels"].items())), exemplar["value"], tuple(sorted(exemplar["labels"].keys())))
             for entry in prometheus.exemplars() for exemplar in entry["exemplars"]
         )
         return {"otlp": canonical.items(backend.requests()), "series": series, "exemplars": marks}

@@ -22,7 +22,7 @@ fn check_names_every_unknown_key_with_its_line_and_column() {
     let found = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{found}");
     assert!(found.contains("endpont") && found.contains("verbositty"), "{found}");
-    assert!(found.contains(&format!("{name}:1:41")), "{found}");
+    assert!(found.contains(&format!("{name}:1:39")), "{found}");
     assert!(found.contains(&format!("{name}:2:21")), "{found}");
     assert!(found.contains("endpoint") && found.contains("verbosity"), "suggestions: {found}");
 }

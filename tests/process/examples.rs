@@ -30,14 +30,37 @@ fn the_example_configurations_pass_check_and_start() {
     }
 }
 
-/// The ```yaml blocks of a page that are whole configurations.
-fn configurations(page: &str) -> Vec<&str> {
+/// The ```yaml blocks of a page that configure pipelines, made whole: a block of one section gets the rest around it.
+fn configurations(page: &str) -> Vec<String> {
     let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next());
-    blocks.filter(|block| block.starts_with("receivers:") || block.contains("\nservice:")).collect()
+    blocks.filter_map(whole).collect()
+}
+
+fn whole(block: &str) -> Option<String> {
+    if block.lines().any(|line| line == "service:") {
+        return Some(block.to_owned());
+    }
+    let (section, _) = block.split_once(":\n")?;
+    let ids: Vec<_> = block.lines().filter_map(id).collect();
+    let (ids, otlp, nop) = (ids.join(", "), "receivers: {otlp: {protocols: {grpc: }}}\n", "exporters: {nop: }\n");
+    let (rest, receivers, processors, exporters) = match section {
+        "receivers" => (nop.to_owned(), ids.as_str(), "", "nop"),
+        "processors" => ([otlp, nop].concat(), "otlp", ids.as_str(), "nop"),
+        "exporters" => (otlp.to_owned(), "otlp", "", ids.as_str()),
+        _ => return None,
+    };
+    let lists = format!("receivers: [{receivers}], processors: [{processors}], exporters: [{exporters}]");
+    Some(format!("{block}\n{rest}service: {{pipelines: {{metrics: {{{lists}}}}}}}\n"))
+}
+
+/// The id that a line of a section begins.
+fn id(line: &str) -> Option<&str> {
+    let (id, _) = line.strip_prefix("  ")?.split_once(':')?;
+    id.starts_with(|first: char| first.is_ascii_lowercase()).then_some(id)
 }
 
 #[test]
-fn every_whole_configuration_in_the_documentation_passes_check() {
+fn every_configuration_in_the_documentation_passes_check() {
     let mut pages = files(&root().join("docs/components"), "md");
     pages.push(root().join("README.md"));
     let mut checked = 0;
@@ -54,16 +77,18 @@ fn every_whole_configuration_in_the_documentation_passes_check() {
 }
 
 #[test]
-fn every_component_has_a_page_with_a_whole_configuration() {
+fn every_component_has_a_page_with_an_example() {
     let listed = text(&run(&["components"]).stdout);
-    let names = listed.lines().filter_map(|line| line.strip_prefix("  - name: "));
     let pages = root().join("docs/components");
-    for name in names {
-        let content = ["", "_receiver", "_exporter", "_processor"]
-            .iter()
-            .filter_map(|suffix| std::fs::read_to_string(pages.join(format!("{name}{suffix}.md"))).ok())
-            .next();
-        let content = content.unwrap_or_else(|| panic!("docs/components has no page for {name}"));
-        assert!(!configurations(&content).is_empty(), "{name}: no whole configuration on its page");
+    let mut kind = "";
+    for line in listed.lines() {
+        if let Some(section) = line.strip_suffix("s:") {
+            kind = section;
+        }
+        let Some(name) = line.strip_prefix("  - name: ") else { continue };
+        let names = [format!("{name}.md"), format!("{name}_{kind}.md")];
+        let mut contents = names.iter().filter_map(|file| std::fs::read_to_string(pages.join(file)).ok());
+        let content = contents.next().unwrap_or_else(|| panic!("docs/components has no page for {kind} {name}"));
+        assert!(!configurations(&content).is_empty(), "{kind} {name}: no configuration on its page");
     }
 }
