@@ -106,7 +106,7 @@ impl World {
             for _ in 0..20 {
                 tokio::task::yield_now().await;
             }
-            if self.spine.backlog(Destination(0)).items == 0 {
+            if self.spine.backlog(Destination(0)).records == 0 {
                 return;
             }
             if let Some(next) = self.clock.next_timer() {
@@ -235,7 +235,7 @@ async fn what_is_left_at_shutdown_is_counted_as_lost_with_the_memory() {
     }
     let World { pump, ledger, spine, .. } = world;
     pump.stop(Duration::from_secs(5)).await;
-    assert_eq!(spine.backlog(Destination(0)).items, 0);
+    assert_eq!(spine.backlog(Destination(0)).records, 0);
     let snapshot = ledger.check();
     let account = snapshot.get("destination/told").unwrap();
     assert_eq!(account.dropped.iter().map(|(_, reason, _)| *reason).collect::<Vec<_>>(), ["shutdown_memory_mode"]);
