@@ -1,8 +1,6 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::pin;
 
 use http_body::Frame;
 use proptest::prelude::*;
