@@ -339,7 +339,6 @@ mod tests {
             (r"(?:\d{3}\.){4}", Gate::Open),
             (r"\d+", Gate::Open),
             (r"\pN{12}", Gate::Open),
-            (r"\d[ -]{11}\d", Gate::Open),
             (r"(?:\d ?){12}", Gate::Digits),
             (r"(?: ?\d ?){12}", Gate::Open),
             (r"\d{6} -?\d{6}", Gate::Open),
