@@ -165,7 +165,7 @@ fn visit<'a>(
         root,
         dropped: None,
         summarize: summarizes(engine),
-        every_value: engine.needs_every_value() || engine.decides_by_key(),
+        every_value: engine.needs_every_value(),
         max_len: engine.max_value_bytes(),
     }
 }
