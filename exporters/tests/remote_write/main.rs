@@ -7,5 +7,6 @@ mod endpoint;
 mod laws;
 mod messages;
 mod model;
+mod prometheus;
 mod read;
 mod sending;

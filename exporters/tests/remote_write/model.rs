@@ -70,9 +70,7 @@ fn base64(bytes: &[u8]) -> String {
 fn json(value: &AnyValue) -> String {
     fn quoted(text: &str) -> String {
         let mut out = serde_json::to_string(text).unwrap();
-        for (from, to) in
-            [("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u{2028}", "\\u2028"), ("\u{2029}", "\\u2029")]
-        {
+        for (from, to) in [("\u{2028}", "\\u2028"), ("\u{2029}", "\\u2029")] {
             out = out.replace(from, to);
         }
         out
@@ -271,7 +269,10 @@ impl Model<'_> {
         let family = Family { name, metadata: (number, metric.description.clone(), unit), scraped: hint.is_some() };
         match data {
             Data::Gauge(gauge) => {
-                gauge.data_points.iter().for_each(|point| self.number(&family, point, false, resource, scope));
+                for point in &gauge.data_points {
+                    let point = otlp::NumberDataPoint { exemplars: Vec::new(), ..point.clone() };
+                    self.number(&family, &point, false, resource, scope);
+                }
             }
             Data::Sum(sum) => {
                 let counter = sum.is_monotonic;
@@ -377,7 +378,7 @@ impl Model<'_> {
         let Some(labels) = self.labels(family, &point.attributes, resource, scope) else {
             return self.drop("invalid_label_name", 1);
         };
-        let exemplars = if counter && self.options.send_exemplars {
+        let exemplars = if self.options.send_exemplars {
             point.exemplars.iter().filter_map(|exemplar| self.exemplar(family, exemplar)).collect()
         } else {
             Vec::new()

@@ -211,8 +211,8 @@ fn label_names_are_sanitised() {
         ("__a..b__", [Some("__a__b__"), Some("__a_b__"), Some("__a__b__"), Some("__a..b__")]),
         ("ünï", [Some("key_n_"), Some("key_n_"), Some("_n_"), Some("ünï")]),
         ("", [None; 4]),
-        ("__", [None, Some("key_"), None, None]),
-        ("_", [Some("key_"), Some("key_"), None, None]),
+        ("__", [None, Some("key_"), None, Some("__")]),
+        ("_", [Some("key_"), Some("key_"), None, Some("_")]),
         ("ö", [Some("key_"), Some("key_"), None, Some("ö")]),
     ];
     for (key, expected) in cases {
@@ -266,6 +266,9 @@ fn numbers_are_written_as_the_collector_writes_them() {
         (1e-6, "0.000001"),
         (1e-7, "1e-7"),
         (-1.25e-9, "-1.25e-9"),
+        (f64::NAN, "NaN"),
+        (f64::INFINITY, "Infinity"),
+        (f64::NEG_INFINITY, "-Infinity"),
     ];
     for (value, expected) in cases {
         let mut out = Vec::new();
