@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,7 +27,7 @@ NODE_MODULES = PEERS / "node/node_modules"
 def missing():
     """The peers that are not installed."""
     parts = {
-        "python": PYTHON, "node": NODE_MODULES, "telemetrygen": TELEMETRYGEN,
+        "python": PYTHON, "node": NODE_MODULES, "node (the program)": pathlib.Path(shutil.which("node") or "/nowhere"), "telemetrygen": TELEMETRYGEN,
         "prometheus": PROMETHEUS, "otelcol": OTELCOL,
     }
     return sorted(name for name, path in parts.items() if not path.exists())
