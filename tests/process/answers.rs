@@ -17,7 +17,14 @@ fn http_clients_get_the_status_that_fits_their_mistake() {
     let cases: [(&str, &str, &str, &[(&str, &str)], &[u8], u16); 13] = [
         ("protobuf", "POST", TRACES, &[PROTOBUF], &good, 200),
         ("JSON", "POST", TRACES, &[JSON], json.as_bytes(), 200),
-        ("JSON with a charset", "POST", TRACES, &[("content-type", "application/json; charset=utf-8")], json.as_bytes(), 200),
+        (
+            "JSON with a charset",
+            "POST",
+            TRACES,
+            &[("content-type", "application/json; charset=utf-8")],
+            json.as_bytes(),
+            200,
+        ),
         ("nothing to keep", "POST", TRACES, &[PROTOBUF], b"", 200),
         ("malformed protobuf", "POST", TRACES, &[PROTOBUF], b"\x0a\xff\xff", 400),
         ("malformed JSON", "POST", TRACES, &[JSON], b"{\"resourceSpans\":", 400),

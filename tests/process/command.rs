@@ -54,7 +54,9 @@ fn components_lists_every_component_with_its_signals() {
     let output = run(&["components"]);
     assert_eq!(output.status.code(), Some(0));
     let list = text(&output.stdout);
-    for name in ["otlp", "attributes", "batch", "filter", "memory_limiter", "redaction", "resource", "up", "debug", "nop"] {
+    for name in
+        ["otlp", "attributes", "batch", "filter", "memory_limiter", "redaction", "resource", "up", "debug", "nop"]
+    {
         assert!(list.contains(&format!("- name: {name}\n")), "{name} in\n{list}");
     }
     assert!(list.contains("otlp_grpc") && list.contains("prometheusremotewrite"), "{list}");

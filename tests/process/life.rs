@@ -31,7 +31,9 @@ fn both_signals_drain_and_exit_0() {
         assert_eq!(status.code(), Some(0), "SIG{signal}: {log}");
         assert!(shown.contains("before the end"), "SIG{signal}: {shown}\n{log}");
         let mut from = 0;
-        for line in ["Starting sluice...", READY, "Received signal from OS", "Starting shutdown...", "Shutdown complete."] {
+        for line in
+            ["Starting sluice...", READY, "Received signal from OS", "Starting shutdown...", "Shutdown complete."]
+        {
             let at = log[from..].find(line);
             from += at.unwrap_or_else(|| panic!("SIG{signal}: {line:?} is not there, or too early, in:\n{log}"));
         }
