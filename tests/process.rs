@@ -1,5 +1,5 @@
 //! The binary from outside, without peers: how it starts, what it answers, how it ends.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::type_complexity, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 #[path = "process/answers.rs"]
 mod answers;

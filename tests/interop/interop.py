@@ -12,7 +12,9 @@ import traceback
 
 import canonical
 import differences
-from peers import HERE, OTELCOL, PYTHON, Backend, Collector, Process, Prometheus, missing, port, send_all, until
+from peers import (
+    HERE, OTELCOL, PYTHON, Backend, Collector, FirstRun, Process, Prometheus, missing, send_all, until,
+)
 
 SLUICE = pathlib.Path(os.environ["SLUICE_BIN"]).resolve()
 SECRETS = re.compile(r"jane\.roe|acme-mail|4111[ -]?1111[ -]?1111[ -]?1111", re.I)
@@ -75,6 +77,7 @@ def values(prometheus, version):
         sums = prometheus.query(f"last_over_time(shop_latency_seconds_sum{{{at}}}[1h])")
         check(f"rw {version}: {job} histogram sum", len(sums) == 1 and abs(sums[0][1] - 3.05) < 1e-9, sums)
         one(f"{job} target_info", f"target_info{{{at}}}", 1, deployment_environment_name="interop")
+    one("telemetrygen counter", 'gen_sum_total{job="telemetrygen"}', 0, env="interop")
     dropped = prometheus.query('last_over_time({__name__=~"shop_debug.*"}[1h])')
     check(f"rw {version}: the filtered metric is not there", not dropped, dropped)
     leaked = [labels for labels in prometheus.series() if "internal_token" in labels]
@@ -187,6 +190,21 @@ def drop_in(work):
         check(name, ok, detail)
 
 
+def first_run(work):
+    """Without a configuration: what real clients send shows up in the terminal, redacted."""
+    with FirstRun(work, "sluice-first-run", SLUICE) as collector:
+        send_all(work, collector)
+        for what in ("charge ", "mail to ", "orders, ask ", "shop.queue.depth", "python-grpc", "python-http", "node-json", "telemetrygen"):
+            try:
+                until(f"{what!r} in the terminal", lambda: what in collector.log.read_text(), 10)
+                check(f"first run: {what!r} is shown", True)
+            except TimeoutError as error:
+                check(f"first run: {what!r} is shown", False, error)
+        clean_exit(collector)
+        hits = SECRETS.findall(collector.log.read_text())
+        check("first run: no e-mail or card number in the terminal", not hits, hits[:8])
+
+
 def main():
     # Ended from outside, it takes its children along.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -200,7 +218,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="sluice-interop-") as directory:
         work = pathlib.Path(keep or directory)
         work.mkdir(parents=True, exist_ok=True)
-        for part in (main_job, drop_in):
+        for part in (first_run, main_job, drop_in):
             try:
                 part(work)
             except Exception as error:

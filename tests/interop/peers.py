@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,8 +27,8 @@ NODE_MODULES = PEERS / "node/node_modules"
 def missing():
     """The peers that are not installed."""
     parts = {
-        "python": PYTHON, "node": NODE_MODULES, "telemetrygen": TELEMETRYGEN,
-        "prometheus": PROMETHEUS, "otelcol": OTELCOL,
+        "python": PYTHON, "node": NODE_MODULES, "node (the program)": pathlib.Path(shutil.which("node") or "/nowhere"),
+        "telemetrygen": TELEMETRYGEN, "prometheus": PROMETHEUS, "otelcol": OTELCOL,
     }
     return sorted(name for name, path in parts.items() if not path.exists())
 
@@ -175,6 +176,22 @@ class Collector(Process):
         for config in configs:
             command += ["--config", HERE / "configs" / config]
         super().__init__(work, name, command, env)
+        until(f"{name} to be ready", lambda: self.said("Everything is ready"))
+
+
+class FirstRun(Process):
+    """`sluice run` without a configuration, moved off the well-known ports."""
+
+    def __init__(self, work, name, binary):
+        self.grpc, self.http = f"127.0.0.1:{port()}", f"127.0.0.1:{port()}"
+        sets = {
+            "receivers.otlp.protocols.grpc.endpoint": self.grpc, "receivers.otlp.protocols.http.endpoint": self.http,
+            "service.telemetry.metrics.level": "none",
+        }
+        command = [binary, "run"]
+        for key, value in sets.items():
+            command += ["--set", f"{key}={value}"]
+        super().__init__(work, name, command)
         until(f"{name} to be ready", lambda: self.said("Everything is ready"))
 
 

@@ -8,13 +8,19 @@ const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Expor
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 const JSON: (&str, &str) = ("content-type", "application/json");
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+/// Name, method, path, headers, body, status.
+type HttpCase<'a> = (&'a str, &'a str, &'a str, Headers<'a>, &'a [u8], u16);
+/// Name, path, headers, frame, code.
+type GrpcCase<'a> = (&'a str, &'a str, Headers<'a>, &'a [u8], u16);
+
 #[test]
 fn http_clients_get_the_status_that_fits_their_mistake() {
     let sluice = Sluice::start(&["--set", "receivers.otlp.protocols.http.max_request_body_size=4096"]);
     let good = trace("good");
     let json = trace_json("good");
     let large = trace(&"x".repeat(8192));
-    let cases: [(&str, &str, &str, &[(&str, &str)], &[u8], u16); 13] = [
+    let cases: [HttpCase<'_>; 13] = [
         ("protobuf", "POST", TRACES, &[PROTOBUF], &good, 200),
         ("JSON", "POST", TRACES, &[JSON], json.as_bytes(), 200),
         (
@@ -68,7 +74,7 @@ fn grpc_clients_get_the_status_that_fits_their_mistake() {
     let garbled = flagged(1, b"no gzip at all");
     let large = frame(&trace(&"x".repeat(1 << 20)));
     let logs = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
-    let cases: [(&str, &str, &[(&str, &str)], &[u8], u16); 8] = [
+    let cases: [GrpcCase<'_>; 8] = [
         ("a good request", EXPORT, &[], &good, 0),
         ("nothing to keep", logs, &[], &frame(b""), 0),
         ("malformed protobuf", EXPORT, &[], &malformed, 3),
