@@ -34,7 +34,6 @@ pub struct Loaded {
     /// Errors and warnings, in the order of the sources.
     pub findings: Vec<Diagnostic>,
     pub files: usize,
-    pub components: usize,
 }
 
 /// Resolves, decodes and checks a configuration. Reports everything it finds in one pass.
@@ -42,7 +41,7 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     let files = args.configs.len();
     let document = match resolve(args, sources) {
         Ok(document) => document,
-        Err(findings) => return Loaded { plan: None, findings, files, components: 0 },
+        Err(findings) => return Loaded { plan: None, findings, files },
     };
     let names = Names::of(registries);
     let (service, mut findings) = Service::load(&document, &names.catalog(), Gates::default());
@@ -53,7 +52,6 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     let exporters = decoder.decode(Kind::Exporter, &registries.exporters);
     let pipelines = decoder.pipelines(registries);
     sort(&mut findings);
-    let components = service.components.len();
     let failed = findings.iter().any(Diagnostic::is_error);
     let plan = (!failed).then(|| Plan {
         receivers: receivers.into_iter().map(|(id, configured, _)| (id, configured)).collect(),
@@ -62,7 +60,7 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
         pipelines,
         service,
     });
-    Loaded { plan, findings, files, components }
+    Loaded { plan, findings, files }
 }
 
 struct Decoder<'a> {

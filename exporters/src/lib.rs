@@ -4,9 +4,12 @@
 //! |---|---|
 //! | [`delivery`] | reading from the spine, merging, retrying: the same for every destination |
 //! | [`otlp`] | OTLP over gRPC |
+//! | [`debug`] | what arrives, in the terminal |
 //! | [`prometheus_remote_write`] | Prometheus remote write |
 //! | [`nop`] | nothing |
 
+mod client;
+pub mod debug;
 pub mod delivery;
 pub mod nop;
 pub mod otlp;
@@ -17,5 +20,7 @@ use sluice_pipeline::factory::{Exporters, Registry};
 /// Adds every exporter to a registry.
 pub fn register(registry: &mut Registry<Exporters>) {
     registry.register(otlp::OtlpFactory);
+    registry.register(debug::DebugFactory);
+    registry.register(prometheus_remote_write::RemoteWriteFactory);
     registry.register(nop::NopFactory);
 }

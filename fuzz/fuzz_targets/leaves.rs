@@ -8,8 +8,8 @@ fuzz_target!(|input: &[u8]| {
     let Some((choice, source)) = input.split_first() else { return };
     let (root, schema) = LEAF_ROOTS[usize::from(*choice) % LEAF_ROOTS.len()];
     let Ok(found) = without_at_signs(root, schema, source) else { return };
-    let found = meaning(schema, &found).expect("what was walked is well-formed");
-    // What no walk looks into may be malformed without notice.
+    // Packed numbers are not looked into, and may be malformed without notice.
     let Ok(expected) = meaning(schema, source) else { return };
+    let found = meaning(schema, &found).expect("what was walked is well-formed");
     assert!(found == at_signs_replaced(schema, expected.without_unknown(schema)));
 });

@@ -70,11 +70,17 @@ pub(crate) fn int_like(value: &Value<'_>) -> Result<Option<i64>, EvalError> {
     Ok(match value {
         Value::Nil => None,
         Value::Int(n) => Some(*n),
-        Value::Float(x) => Some(*x as i64),
+        Value::Float(x) => Some(truncated(*x)),
         Value::Bool(b) => Some(i64::from(*b)),
         Value::Str(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()),
         other => return Err(EvalError::UnsupportedType(other.type_name())),
     })
+}
+
+/// Toward zero. What does not fit is the smallest integer, as on the processors that upstream runs on.
+fn truncated(x: f64) -> i64 {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if (-LIMIT..LIMIT).contains(&x) { x as i64 } else { i64::MIN }
 }
 
 pub(crate) fn float_like(value: &Value<'_>) -> Result<Option<f64>, EvalError> {

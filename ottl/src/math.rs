@@ -93,6 +93,8 @@ const SHOWN: usize = 100;
 fn shown(value: &Value<'_>) -> String {
     match value {
         Value::Nil => "<nil>".to_owned(),
+        Value::Time(time) => time.text(),
+        Value::Duration(nanos) => crate::time::duration_text(*nanos),
         other => {
             let text = crate::text::string_like(other).ok().flatten().unwrap_or_default();
             String::from_utf8_lossy(text.get(..SHOWN).unwrap_or(&text)).into_owned()

@@ -92,7 +92,7 @@ pub(crate) fn required_literals(pattern: &str, limit: usize) -> Option<Vec<Box<[
 #[derive(Debug)]
 pub(crate) enum PatternArg {
     Fixed(Pattern),
-    Dynamic { function: &'static str, index: usize, cache: Mutex<HashMap<Vec<u8>, Arc<Pattern>>> },
+    Dynamic { index: usize, cache: Mutex<HashMap<Vec<u8>, Arc<Pattern>>> },
 }
 
 impl PatternArg {
@@ -100,10 +100,10 @@ impl PatternArg {
     ///
     /// # Errors
     /// A literal that is no valid pattern.
-    pub(crate) fn prepare(function: &'static str, args: &[Argument], index: usize) -> Result<PatternArg, String> {
+    pub(crate) fn prepare(function: &str, args: &[Argument], index: usize) -> Result<PatternArg, String> {
         match args.get(index).and_then(Argument::text) {
             Some(text) => compile(function, text).map(PatternArg::Fixed),
-            None => Ok(PatternArg::Dynamic { function, index, cache: Mutex::default() }),
+            None => Ok(PatternArg::Dynamic { index, cache: Mutex::default() }),
         }
     }
 
@@ -111,14 +111,14 @@ impl PatternArg {
     pub(crate) fn with<'r, T>(&self, call: Call<'r>, run: impl FnOnce(&Pattern) -> T) -> Result<T, EvalError> {
         match self {
             PatternArg::Fixed(pattern) => Ok(run(pattern)),
-            PatternArg::Dynamic { function, index, cache } => {
+            PatternArg::Dynamic { index, cache } => {
                 let text = call.string(*index)?;
                 let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&*text).cloned();
                 let pattern = match known {
                     Some(pattern) => pattern,
                     None => {
                         let source = String::from_utf8_lossy(&text);
-                        let pattern = Arc::new(compile(function, &source).map_err(EvalError::function)?);
+                        let pattern = Arc::new(Pattern::new(&source).map_err(EvalError::function)?);
                         let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
                         if cache.len() >= MAX_CACHED {
                             cache.clear();

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use crate::compare::sorted;
 use crate::error::EvalError;
-use crate::value::{MAX_VALUE_DEPTH, Value, deeper};
+use crate::value::{List, MAX_VALUE_DEPTH, Map, Value, deeper};
 
 /// The largest result of one expression, in bytes.
 pub const MAX_RESULT: usize = 4 << 20;
@@ -43,17 +43,16 @@ fn base64(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A float in the fewest digits; with an exponent below 1e-6 and from 1e21.
+/// A float in the fewest digits; with an exponent of at least two digits below 1e-6 and from 1e21.
 pub fn float(x: f64) -> String {
     let size = x.abs();
-    if size != 0.0 && !(1e-6..1e21).contains(&size) {
-        let text = format!("{x:e}");
-        return match text.split_once('e') {
-            Some((digits, exponent)) if !exponent.starts_with('-') => format!("{digits}e+{exponent}"),
-            _ => text,
-        };
+    if size == 0.0 || (1e-6..1e21).contains(&size) || !size.is_finite() {
+        return format!("{x}");
     }
-    format!("{x}")
+    let text = format!("{x:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
+    format!("{digits}e{sign}{exponent:0>2}")
 }
 
 /// The text with U+FFFD for every byte that is not part of a UTF-8 character.
@@ -126,6 +125,42 @@ fn write_json(out: &mut Vec<u8>, value: &Value<'_>, style: Style, depth: usize) 
         return Err(EvalError::TooLarge("JSON text"));
     }
     match value {
+        Value::List(list) => write_json_list(out, list, style, deeper(depth)?),
+        Value::Map(map) => write_json_map(out, map, style, deeper(depth)?),
+        scalar => write_json_scalar(out, scalar, style),
+    }
+}
+
+fn write_json_list(out: &mut Vec<u8>, list: &List<'_>, style: Style, depth: usize) -> Result<(), EvalError> {
+    out.push(b'[');
+    let mut first = true;
+    for item in list.boxed() {
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        write_json(out, &item?, style, depth)?;
+    }
+    out.push(b']');
+    Ok(())
+}
+
+fn write_json_map(out: &mut Vec<u8>, map: &Map<'_>, style: Style, depth: usize) -> Result<(), EvalError> {
+    out.push(b'{');
+    let mut first = true;
+    for (key, value) in &sorted(map)? {
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        write_json_string(out, key, style.html);
+        out.push(b':');
+        write_json(out, value, style, depth)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn write_json_scalar(out: &mut Vec<u8>, value: &Value<'_>, style: Style) -> Result<(), EvalError> {
+    match value {
         Value::Nil => out.extend_from_slice(b"null"),
         Value::Float(x) if !x.is_finite() => match style.named {
             true if x.is_nan() => out.extend_from_slice(b"NaN"),
@@ -133,6 +168,8 @@ fn write_json(out: &mut Vec<u8>, value: &Value<'_>, style: Style, depth: usize) 
             true => out.extend_from_slice(b"-Infinity"),
             false => return Err(EvalError::UnsupportedType("float64")),
         },
+        // A body's text has exponents without leading zero.
+        Value::Float(x) if style.named => out.extend_from_slice(float(*x).replace("e-0", "e-").as_bytes()),
         Value::Float(x) => out.extend_from_slice(float(*x).as_bytes()),
         Value::Str(text) => write_json_string(out, text, style.html),
         Value::Bytes(bytes) => {
@@ -140,38 +177,7 @@ fn write_json(out: &mut Vec<u8>, value: &Value<'_>, style: Style, depth: usize) 
             out.extend_from_slice(&base64(bytes));
             out.push(b'"');
         }
-        Value::List(list) => {
-            let depth = deeper(depth)?;
-            out.push(b'[');
-            for (index, item) in list.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write_json(out, &item?, style, depth)?;
-            }
-            out.push(b']');
-        }
-        Value::Map(map) => {
-            let depth = deeper(depth)?;
-            out.push(b'{');
-            for (index, (key, value)) in sorted(map)?.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write_json_string(out, key, style.html);
-                out.push(b':');
-                write_json(out, value, style, depth)?;
-            }
-            out.push(b'}');
-        }
-        Value::Bool(_)
-        | Value::Int(_)
-        | Value::Duration(_)
-        | Value::Time(_)
-        | Value::TraceId(_)
-        | Value::SpanId(_)
-        | Value::ProfileId(_)
-        | Value::Handle(_) => out.extend_from_slice(&string_like(value)?.unwrap_or_default()),
+        other => out.extend_from_slice(&string_like(other)?.unwrap_or_default()),
     }
     Ok(())
 }
@@ -218,7 +224,8 @@ mod tests {
             (1e21, "1e+21"),
             (1.25e30, "1.25e+30"),
             (1e-6, "0.000001"),
-            (1.5e-7, "1.5e-7"),
+            (1.5e-7, "1.5e-07"),
+            (1e-10, "1e-10"),
         ] {
             assert_eq!(float(x), text);
         }
@@ -235,6 +242,7 @@ mod tests {
             (Value::Bool(true), Some("true"), "true"),
             (Value::Int(-5), Some("-5"), "-5"),
             (Value::Float(2.5), Some("2.5"), "2.5"),
+            (Value::Float(2.5e-8), Some("2.5e-08"), "2.5e-8"),
             (map(), Some(r#"{"a":1,"b":"\u003c\u0026\u003e"}"#), r#"{"a":1,"b":"<&>"}"#),
             (Value::list(vec![Value::Nil, Value::str("\n\x01")]), Some(r#"[null,"\n\u0001"]"#), r#"[null,"\n\u0001"]"#),
             (Value::SpanId([1; 8]), Some("0101010101010101"), "0101010101010101"),

@@ -103,6 +103,17 @@ impl Time {
         }
     }
 
+    /// As Go prints it by default: `2024-02-29 23:59:59.5 +0000 UTC`.
+    pub fn text(self) -> String {
+        let rfc3339 = self.rfc3339();
+        let local = rfc3339.get(..rfc3339.len() - if self.offset == 0 { 1 } else { 6 }).unwrap_or_default();
+        let sign = if self.offset < 0 { '-' } else { '+' };
+        let minutes = self.offset.unsigned_abs() / 60;
+        let zone = format!("{sign}{:02}{:02}", minutes / 60, minutes % 60);
+        let name = if self.offset == 0 { "UTC" } else { &zone };
+        format!("{} {zone} {name}", local.replacen('T', " ", 1))
+    }
+
     /// RFC 3339 text with as many fractional digits as needed.
     pub fn rfc3339(self) -> String {
         let c = self.civil();
@@ -137,52 +148,94 @@ fn date(days: i64) -> (i64, u8, u8) {
     (year_of_era + era * 400 + i64::from(month <= 2), month as u8, day as u8)
 }
 
-/// Reads Go's duration syntax, such as `1h30m`, `-1.5s`, `100us`. Nanoseconds; `None` if it is none or overflows.
-pub fn parse_duration(text: &str) -> Option<i64> {
-    let (negative, mut rest) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
+/// Reads Go's duration syntax, such as `1h30m`, `-1.5s`, `100us`. Nanoseconds.
+///
+/// # Errors
+/// What is wrong, in Go's words.
+pub fn parse_duration(text: &str) -> Result<i64, String> {
+    let quoted = || crate::quote::quoted(text.get(..SHOWN).unwrap_or(text).as_bytes());
+    let invalid = || format!("time: invalid duration {}", quoted());
+    let (negative, mut rest) = match text.as_bytes().first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
         _ => (false, text),
     };
     if rest == "0" {
-        return Some(0);
+        return Ok(0);
     }
     if rest.is_empty() {
-        return None;
+        return Err(invalid());
     }
     let mut total = 0i128;
     while !rest.is_empty() {
-        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (digits, tail) = rest.split_at(number);
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+            return Err(invalid());
+        }
         let unit_len = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit_len);
-        let unit: i128 = match unit {
+        let (name, tail) = tail.split_at(unit_len);
+        let unit: i128 = match name {
             "ns" => 1,
             "us" | "µs" | "μs" => 1_000,
             "ms" => 1_000_000,
             "s" => NANOS,
             "m" => 60 * NANOS,
             "h" => 3_600 * NANOS,
-            _ => return None,
+            "" => return Err(format!("time: missing unit in duration {}", quoted())),
+            _ => {
+                let name = crate::quote::quoted(name.get(..SHOWN).unwrap_or(name).as_bytes());
+                return Err(format!("time: unknown unit {name} in duration {}", quoted()));
+            }
         };
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
-            return None;
-        }
         if !whole.is_empty() {
-            total += i128::from(whole.parse::<u64>().ok()?).checked_mul(unit)?;
+            total += i128::from(whole.parse::<u64>().map_err(|_| invalid())?) * unit;
         }
-        let fraction = fraction.get(..fraction.len().min(18))?;
+        // Eighteen digits are more than a unit can tell apart.
+        let fraction = fraction.get(..fraction.len().min(18)).unwrap_or("");
         if !fraction.is_empty() {
-            let scale = 10i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-            total += i128::from(fraction.parse::<i64>().ok()?) * unit / scale;
+            let scale = 10i128.pow(fraction.len() as u32);
+            total += i128::from(fraction.parse::<i64>().map_err(|_| invalid())?) * unit / scale;
         }
         if total > i128::from(i64::MAX) + i128::from(negative) {
-            return None;
+            return Err(invalid());
         }
         rest = tail;
     }
-    i64::try_from(if negative { -total } else { total }).ok()
+    i64::try_from(if negative { -total } else { total }).map_err(|_| invalid())
+}
+
+/// At most this much of a text goes into an error text.
+const SHOWN: usize = 100;
+
+/// A duration as Go prints it, such as `1h30m0s` or `1.5ms`.
+pub fn duration_text(nanos: i64) -> String {
+    let size = nanos.unsigned_abs();
+    let sign = if nanos < 0 { "-" } else { "" };
+    let decimal = |size: u64, unit: u64| {
+        let (whole, rest) = (size / unit, size % unit);
+        if rest == 0 {
+            return whole.to_string();
+        }
+        let width = unit.ilog10() as usize;
+        format!("{whole}.{}", format!("{rest:0width$}").trim_end_matches('0'))
+    };
+    match size {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{sign}{size}ns"),
+        1_000..1_000_000 => format!("{sign}{}µs", decimal(size, 1_000)),
+        1_000_000..1_000_000_000 => format!("{sign}{}ms", decimal(size, 1_000_000)),
+        _ => {
+            let (minutes, rest) = (size / 60_000_000_000, size % 60_000_000_000);
+            let seconds = decimal(rest, 1_000_000_000);
+            match (minutes / 60, minutes % 60) {
+                (0, 0) => format!("{sign}{seconds}s"),
+                (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
+                (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -222,6 +275,23 @@ mod tests {
     }
 
     #[test]
+    fn durations_print_as_in_go() {
+        for (nanos, text) in [
+            (0, "0s"),
+            (1, "1ns"),
+            (1_500, "1.5µs"),
+            (-2_000_000, "-2ms"),
+            (1_000_000_001, "1.000000001s"),
+            (90_000_000_000, "1m30s"),
+            (3_600_000_000_000, "1h0m0s"),
+            (i64::MIN, "-2562047h47m16.854775808s"),
+        ] {
+            assert_eq!(duration_text(nanos), text);
+        }
+        assert_eq!(Time::from_unix(1, 500_000_000).text(), "1970-01-01 00:00:01.5 +0000 UTC");
+    }
+
+    #[test]
     fn durations_follow_go() {
         for (text, nanos) in [
             ("1h30m", Some(5_400_000_000_000)),
@@ -242,7 +312,7 @@ mod tests {
             ("-9223372036854775808ns", Some(i64::MIN)),
             ("2562048h", None),
         ] {
-            assert_eq!(parse_duration(text), nanos, "{text}");
+            assert_eq!(parse_duration(text).ok(), nanos, "{text}");
         }
     }
 }

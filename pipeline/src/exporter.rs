@@ -21,7 +21,7 @@ use crate::{BoxFuture, Signal};
 /// What an exporter's factory builds. One instance serves all signals of its id.
 pub enum ExporterKind {
     /// Has a cursor on the spine, a quota, retries; what it owes is part of every ack.
-    Destination(Arc<dyn Exporter>, Delivery),
+    Destination(Arc<dyn Exporter>, Box<Delivery>),
     /// Sees what was accepted, and owes nothing (`debug`, `nop`, the pull `prometheus`).
     Observer(Arc<dyn Observer>),
 }

@@ -199,13 +199,14 @@ impl SinkProcess {
         control::call::<Value>(self.control, Method::POST, "/mode", mode).await.map(drop)
     }
 
-    /// Waits until nothing new has arrived for a while, or `enough` says so.
+    /// Waits until `enough` says so, or nothing new has arrived for longer than senders hold back a batch that is not
+    /// full (Prometheus: 5 s).
     pub(super) async fn settled(
         &self,
         within: Duration,
         enough: impl Fn(&sink::Report) -> bool,
     ) -> Result<sink::Report, Error> {
-        const QUIET: Duration = Duration::from_millis(2500);
+        const QUIET: Duration = Duration::from_millis(6500);
         const POLL: Duration = Duration::from_millis(50);
         let begun = std::time::Instant::now();
         let mut last = (self.stats().await?, begun);

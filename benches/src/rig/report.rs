@@ -27,9 +27,8 @@ pub(super) struct Measured {
     pub(super) rss_mib: f64,
     pub(super) peak_rss_mib: f64,
     pub(super) bytes_out_per_unit: f64,
-    /// Samples that arrived for each point accepted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) samples: Option<f64>,
+    /// Units for each item accepted: where the unit is a sample, about 6.1 unless some were lost.
+    pub(super) units_per_item: f64,
 }
 
 impl Measured {

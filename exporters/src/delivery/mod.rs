@@ -11,5 +11,8 @@ mod merge;
 mod pump;
 mod sender;
 
+#[cfg(test)]
+mod tests;
+
 pub use merge::Merge;
 pub use pump::{Parts, Pump};

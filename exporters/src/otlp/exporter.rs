@@ -1,19 +1,15 @@
 //! One payload, one Export call.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use sluice_net::compression::compress;
 use sluice_net::grpc::{CallError, Client, ClientSettings, Keepalive, Outgoing};
 use sluice_net::http::{HeaderMap, HeaderName, HeaderValue};
-use sluice_net::tls::{ClientTls, ClientTlsSettings, TlsSettings};
 use sluice_net::{Encoding, Endpoint};
 use sluice_pdata::wire::{Value, fields};
 use sluice_pipeline::answer::Code;
-use sluice_pipeline::blocks::TlsClient;
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::exporter::{Attempt, Capabilities, Exporter, Payload};
@@ -43,7 +39,7 @@ impl OtlpExporter {
         let invalid = |error: sluice_net::Error| Error::config(error.to_string());
         let client = &config.client;
         let mut settings = ClientSettings::new(Endpoint::parse(&client.endpoint).map_err(invalid)?);
-        settings.tls = if client.is_plain() { None } else { Some(tls(&client.tls)?) };
+        settings.tls = if client.is_plain() { None } else { Some(crate::client::tls(&client.tls)?) };
         settings.headers = headers(config)?;
         if !client.user_agent.is_empty() {
             settings.user_agent = client.user_agent.clone();
@@ -187,32 +183,4 @@ fn headers(config: &Config) -> Result<HeaderMap, Error> {
         headers.insert(name, value);
     }
     Ok(headers)
-}
-
-fn tls(block: &TlsClient) -> Result<ClientTls, Error> {
-    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let file = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
-    let material = &block.material;
-    let settings = ClientTlsSettings {
-        common: TlsSettings {
-            ca_file: file(&material.ca_file),
-            ca_pem: text(material.ca_pem.expose()),
-            cert_file: file(&material.cert_file),
-            cert_pem: text(material.cert_pem.expose()),
-            key_file: file(&material.key_file),
-            key_pem: text(material.key_pem.expose()),
-            min_version: text(&material.min_version),
-            max_version: text(&material.max_version),
-            cipher_suites: material.cipher_suites.clone(),
-            curve_preferences: material.curve_preferences.clone(),
-            include_system_ca_certs_pool: material.include_system_ca_certs_pool,
-            reload_interval: Some(*material.reload_interval).filter(|interval| *interval != Duration::ZERO),
-        },
-        insecure: block.insecure,
-        insecure_skip_verify: block.insecure_skip_verify,
-        server_name_override: text(&block.server_name_override),
-    };
-    let invalid = |error: sluice_net::Error| Error::config(error.to_string());
-    settings.validate().map_err(invalid)?;
-    ClientTls::new(&settings).map_err(invalid)
 }

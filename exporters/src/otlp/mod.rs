@@ -33,6 +33,6 @@ impl Factory<Exporters> for OtlpFactory {
 
     fn build(&self, config: &Config, environment: Environment) -> Result<ExporterKind, Error> {
         let exporter = OtlpExporter::new(config, &environment)?;
-        Ok(ExporterKind::Destination(Arc::new(exporter), config.delivery()))
+        Ok(ExporterKind::Destination(Arc::new(exporter), Box::new(config.delivery())))
     }
 }

@@ -127,8 +127,11 @@ impl Compiler<'_> {
             return self.path(path);
         }
         let expr = self.expr(value)?;
+        let literal =
+            !matches!(value.kind, ValueKind::Converter(_) | ValueKind::Math(..)) || literal_only(kind).is_some();
         let accepted = match &expr {
-            Expr::Const(constant) => accepts(kind, constant).map_err(|error| error.to_string()),
+            Expr::Const(constant) if literal => accepts(kind, constant).map_err(|error| error.to_string()),
+            Expr::Const(_) => Ok(()), // the result of a call: if it does not fit, that shows on every record
             _ => literal_only(kind).map_or(Ok(()), |message| Err(message.to_owned())),
         };
         accepted.map_err(|message| Diagnostic::new(value.span, message))?;

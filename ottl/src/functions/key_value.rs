@@ -67,12 +67,14 @@ impl Converter for ParseKeyValue {
         }
         let mut entries: Vec<Entry<'r>> = Vec::new();
         let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut faults = Vec::new();
         for pair in split_unquoted(&text, &self.0.pair)? {
             let Some(at) = memchr::memmem::find(&pair, &self.0.value) else {
-                let shown = quoted(pair.get(..100).unwrap_or(&pair));
-                return Err(EvalError::function(format!(
-                    "failed to split pairs into key-values: cannot split {shown} into 2 items, got 1 item(s)"
-                )));
+                if faults.len() < SHOWN_FAULTS {
+                    let shown = quoted(pair.get(..100).unwrap_or(&pair));
+                    faults.push(format!("cannot split {shown} into 2 items, got 1 item(s)"));
+                }
+                continue;
             };
             let key = pair[..at].trim_ascii().to_vec();
             let value = Value::string(pair[at + self.0.value.len()..].trim_ascii());
@@ -84,9 +86,16 @@ impl Converter for ParseKeyValue {
                 }
             }
         }
+        if !faults.is_empty() {
+            let faults = faults.join("; ");
+            return Err(EvalError::function(format!("failed to split pairs into key-values: {faults}")));
+        }
         Ok(Value::map(entries))
     }
 }
+
+/// At most this many faults go into an error text.
+const SHOWN_FAULTS: usize = 10;
 
 /// Splits at a delimiter outside quotes; the quotes go, a backslash keeps the quote behind it, empty parts are left out.
 fn split_unquoted(text: &[u8], delimiter: &[u8]) -> Result<Vec<Vec<u8>>, EvalError> {

@@ -2,7 +2,6 @@
 
 use crate::error::EvalError;
 use crate::function::{Call, Function, Kind, Param, optional, required};
-use crate::quote::quoted;
 use crate::time::{Civil, Time, parse_duration};
 use crate::value::Value;
 
@@ -43,11 +42,8 @@ pub(crate) const FAMILY: &[Function] = &[
 
 fn duration(call: Call<'_>) -> Result<Value<'_>, EvalError> {
     let text = call.string(0)?;
-    let parsed = std::str::from_utf8(&text).ok().and_then(parse_duration);
-    parsed.map(Value::Duration).ok_or_else(|| {
-        let shown = quoted(text.get(..100).unwrap_or(&text));
-        EvalError::function(format!("time: invalid duration {shown}"))
-    })
+    let nanos = parse_duration(&String::from_utf8_lossy(&text)).map_err(EvalError::function)?;
+    Ok(Value::Duration(nanos))
 }
 
 fn since_epoch(call: Call<'_>, unit: i128) -> Result<Value<'_>, EvalError> {

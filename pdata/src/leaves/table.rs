@@ -121,6 +121,7 @@ static MESSAGES: [(&schema::Message, Place); 22] = [
     (&schema::EXEMPLAR, Place::Exemplar),
     (&schema::ENTITY_REF, Place::Resource),
     (&schema::HISTOGRAM, Place::Metric),
+    // Without text of their own; walked, because their unknown fields can carry some.
     (&schema::BUCKETS, Place::DataPoint),
     (&schema::VALUE_AT_QUANTILE, Place::DataPoint),
 ];

@@ -26,7 +26,10 @@ static CLASS: [u8; 256] = {
 /// Width of the window that is looked at, and the distance between windows: every run of at least 12 bytes contains a whole
 /// window.
 const WINDOW: usize = 4;
-const STRIDE: usize = 12 - WINDOW + 1;
+const STRIDE: usize = MIN_RUN - WINDOW + 1;
+
+/// Length of the shortest run that is always found, in bytes.
+pub(crate) const MIN_RUN: usize = 12;
 
 /// Appends the offsets of the windows that lie inside a run. Each run of at least 12 bytes, wherever it starts and whatever
 /// surrounds it, contributes at least one offset that lies inside it. Offsets over `u32::MAX` are not representable: the
@@ -51,12 +54,31 @@ fn push_if_digits(classes: [u8; WINDOW], at: usize, out: &mut Vec<u32>) {
     }
 }
 
+/// A stretch of run bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cluster {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// At least as many as there are digits.
+    pub(crate) digits: usize,
+    /// Nothing but ASCII.
+    ascii: bool,
+}
+
 /// The largest stretch of run bytes around `at`.
-pub(crate) fn cluster(text: &[u8], at: usize) -> (usize, usize) {
-    let inside = |byte: &u8| CLASS[*byte as usize] != 0;
-    let start = at - text[..at].iter().rev().take_while(|byte| inside(byte)).count();
-    let end = at + text[at..].iter().take_while(|byte| inside(byte)).count();
-    (start, end)
+pub(crate) fn cluster(text: &[u8], at: usize) -> Cluster {
+    let (mut start, mut end, mut digits, mut seen) = (at, at, 0, 0u8);
+    while start > 0 && CLASS[text[start - 1] as usize] != 0 {
+        start -= 1;
+        digits += usize::from(CLASS[text[start] as usize] == DIGIT);
+        seen |= text[start];
+    }
+    while end < text.len() && CLASS[text[end] as usize] != 0 {
+        digits += usize::from(CLASS[text[end] as usize] == DIGIT);
+        seen |= text[end];
+        end += 1;
+    }
+    Cluster { start, end, digits, ascii: seen < 0x80 }
 }
 
 /// What stands at the front of `text`.
@@ -110,10 +132,17 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// The cluster `start..end`. `None` if it holds no digit.
-    pub(crate) fn new(text: &'a [u8], start: usize, end: usize) -> Option<Self> {
+    /// The digits of a cluster. `None` if it holds none.
+    pub(crate) fn new(text: &'a [u8], cluster: Cluster) -> Option<Self> {
+        let Cluster { start, end, ascii, .. } = cluster;
         let mut bounds: Option<(usize, usize)> = None;
-        each(&text[start..end], |_, from, to| bounds = Some((bounds.map_or(from, |(first, _)| first), to)));
+        if ascii {
+            let digit = |byte: &u8| byte.is_ascii_digit();
+            let first = text[start..end].iter().position(digit);
+            bounds = first.zip(text[start..end].iter().rposition(digit).map(|last| last + 1));
+        } else {
+            each(&text[start..end], |_, from, to| bounds = Some((bounds.map_or(from, |(first, _)| first), to)));
+        }
         let (first, last) = bounds?;
         Some(Run { text, end, first: start + first, last: start + last })
     }

@@ -137,7 +137,7 @@ impl Engine {
         out: &mut Vec<u8>,
     ) -> LeafVerdict {
         let end = leaf.at + leaf.text.len();
-        let quiet = !candidates.any_before(end) && !self.every_value && !self.decides_by_key();
+        let quiet = !candidates.any_before(end) && !self.needs_every_value();
         if quiet && leaf.text.len() <= self.max_value_bytes {
             return LeafVerdict::Keep;
         }
@@ -294,7 +294,7 @@ impl Engine {
         if leaf.place.is_schema_url() && !taken.at.is_empty() {
             return self.schema_url(scratch, leaf, out);
         }
-        let is_url = self.decides_by_key() && leaf.key.is_some_and(|key| scratch.keys.plan(&self.keys, Some(key)).url);
+        let is_url = self.any_url && leaf.key.is_some_and(|key| scratch.keys.plan(&self.keys, Some(key)).url);
         if taken.is_empty() && !self.every_value && !is_url {
             return LeafVerdict::Keep;
         }
@@ -309,10 +309,12 @@ impl Engine {
 
     /// Collects the findings of a text in `scratch.findings`.
     fn collect(&self, scratch: &mut Scratch, leaf: &Leaf<'_>, taken: Taken<'_>) {
-        let Scratch { keys, caches, findings, hits, normalized, wanted, counts, allowed, .. } = scratch;
+        let Scratch { keys, caches, any_slow, findings, hits, normalized, wanted, counts, allowed, .. } = scratch;
         let (text, place) = (leaf.text, leaf.place);
         findings.clear();
-        let plan = keys.plan(&self.keys, leaf.key);
+        let keyless =
+            self.at_needs_no_key && taken.digits.is_empty() && taken.literals.is_empty() && self.slow.is_empty();
+        let plan = if keyless { keys.keyless() } else { keys.plan(&self.keys, leaf.key) };
         let judge = Judge { engine: self, text, place, plan, metrics: scratch.metrics };
         if self.scans(place) {
             let anchored = [(taken.at, &self.at_sources), (taken.digits, &self.digit_sources)];
@@ -346,12 +348,19 @@ impl Engine {
         scratch.was_allowed = !place.is_identity() && self.allows_value(text);
         wanted.clear();
         wanted.extend(taken.literals.iter().map(|entry| entry.1).filter(|id| usize::from(*id) < self.patterns.len()));
-        wanted.extend_from_slice(&self.slow);
+        if !taken.digits.is_empty() {
+            wanted.extend_from_slice(&self.digit_patterns);
+        }
+        if !self.slow.is_empty() {
+            counts.tally.slow_lane_bytes += text.len() as u64;
+            let any = match (&self.any_slow, any_slow) {
+                (Some(regex), Some(cache)) => regex.search_half_with(cache, &Input::new(text).earliest(true)).is_some(),
+                _ => true,
+            };
+            wanted.extend_from_slice(if any { &self.slow } else { &[] });
+        }
         wanted.sort_unstable();
         wanted.dedup();
-        if !self.slow.is_empty() {
-            counts.tally.slow_lane_bytes += (text.len() * self.slow.len()) as u64;
-        }
         for &id in wanted.iter() {
             let SourcePattern { pattern, source, .. } = &self.patterns[usize::from(id)];
             let applies = match *source {
@@ -579,8 +588,7 @@ impl Judge<'_> {
     ) {
         let source = &self.engine.sources[number];
         let (context, excluded) = words(source);
-        let certain = hit.base >= source.threshold && excluded.is_empty();
-        let score = if certain {
+        let score = if source.certain || hit.base >= source.threshold && excluded.is_empty() {
             Score { value: hit.base, context: false, excluded: false }
         } else {
             let words = (context, excluded);

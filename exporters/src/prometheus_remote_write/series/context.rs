@@ -4,8 +4,8 @@ use sluice_pdata::tags::scope_metrics;
 use sluice_pdata::view::{AttributesView, ResourceView, ScopeMetricsView, text};
 use sluice_pdata::wire::{Value, fields};
 
-use super::layout::Layout;
 use super::Malformed;
+use super::layout::Layout;
 use crate::prometheus_remote_write::translate::{LabelNamer, Options, value::value_text};
 
 /// The attributes that name a target.
@@ -34,6 +34,12 @@ impl FixedLabels {
         match self.find(name) {
             Some(fixed) => (fixed.value, fixed.strong) = (value, true),
             None => self.0.push(Fixed { name: name.to_owned(), value, strong: true }),
+        }
+    }
+
+    fn set_unless_empty(&mut self, name: &str, value: String) {
+        if !value.is_empty() {
+            self.set(name, value);
         }
     }
 
@@ -71,10 +77,10 @@ impl FixedLabels {
                 Some(namespace) => format!("{namespace}/{name}"),
                 None => name,
             };
-            self.set("job", job);
+            self.set_unless_empty("job", job);
         }
         if let Some(instance) = get(instance)? {
-            self.set("instance", instance);
+            self.set_unless_empty("instance", instance);
         }
         Ok(())
     }
@@ -87,6 +93,8 @@ impl FixedLabels {
             if options.promotes(pair.key())
                 && let Some(name) = namer.build(&text(pair.key()))
             {
+                // Of attributes that give the same name the last counts.
+                self.0.retain(|fixed| fixed.name != name);
                 self.fill(&name, text(value_text(pair.value()?, &mut scratch)).into_owned());
             }
         }

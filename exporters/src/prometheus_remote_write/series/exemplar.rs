@@ -48,7 +48,8 @@ impl ExemplarWriter {
         let mut labels: SmallVec<[(NameId, std::ops::Range<usize>); 8]> = SmallVec::new();
         for (key, id) in [(&b"trace_id"[..], exemplar.trace_id), (b"span_id", exemplar.span_id)] {
             let characters = key.len() + 2 * id.len();
-            if !id.is_empty()
+            // All zero is no id.
+            if id.iter().any(|&byte| byte != 0)
                 && characters <= left
                 && let Some(name) = names.id(key)
             {

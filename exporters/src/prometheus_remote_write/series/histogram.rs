@@ -34,7 +34,8 @@ impl<E: Encoder> Converter<E> {
         let mut exemplars = exemplars.iter().peekable();
         // Bounds without a count have no bucket.
         let bounds = point.bounds.len().min(point.counts.len());
-        let total = bounds + 3;
+        let has_sum = stale || point.sum.is_some();
+        let total = bounds + 2 + usize::from(has_sum);
         let (mut next, mut cumulative) = (0, 0u64);
         while next < total {
             let room = self.prepare(current, context, point, Extra::Le, total - next, LE_BYTES)?;
@@ -65,15 +66,12 @@ impl<E: Encoder> Converter<E> {
                     let pieces = labels.with_extra(metric.piece(Suffix::Bucket), self.bounds.piece(index));
                     encoder.series(&pieces, value(count as f64), &stamp, self.exemplars.written(), &self.metadata);
                 } else {
-                    let (suffix, sample) = match (index - bounds, point.sum) {
-                        (1, _) => (Suffix::Count, Some(point.count as f64)),
-                        (_, None) if stale => (Suffix::Sum, Some(0.0)),
-                        (_, sum) => (Suffix::Sum, sum),
+                    let (suffix, sample) = match index - bounds {
+                        1 => (Suffix::Count, point.count as f64),
+                        _ => (Suffix::Sum, point.sum.unwrap_or(0.0)),
                     };
-                    if let Some(sample) = sample {
-                        let pieces = labels.plain(metric.piece(suffix));
-                        encoder.series(&pieces, value(sample), &stamp, Exemplars::default(), &self.metadata);
-                    }
+                    let pieces = labels.plain(metric.piece(suffix));
+                    encoder.series(&pieces, value(sample), &stamp, Exemplars::default(), &self.metadata);
                 }
             }
             next = end;

@@ -5,9 +5,9 @@
 
 use sluice_pdata::view::KeyValueView;
 
+use super::Malformed;
 use super::context::Fixed;
 use super::names::{LabelNames, NameId};
-use super::Malformed;
 use crate::prometheus_remote_write::encode::Encoder;
 use crate::prometheus_remote_write::translate::value::value_text;
 

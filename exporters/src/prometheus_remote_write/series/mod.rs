@@ -21,7 +21,7 @@ mod walk;
 pub use drops::*;
 pub use requests::{Limits, Request};
 pub use target_info::Targets;
-pub use walk::{Converter, Converted, Plan};
+pub use walk::{Converted, Converter, Plan};
 
 /// Bits of the NaN that says that a series has ended.
 pub const STALE: u64 = 0x7ff0_0000_0000_0002;

@@ -24,7 +24,8 @@ impl<E: Encoder> Converter<E> {
             None => return Err(drops::EMPTY_DATA_POINTS),
         };
         let is_counter = current.kind == Kind::Counter;
-        if !is_counter || !self.options.send_exemplars {
+        // Prometheus takes those of sums that may fall, too.
+        if current.kind == Kind::Gauge || !self.options.send_exemplars {
             point.exemplars.clear();
         }
         self.prepare(current, context, point, Extra::None, 1, 0)?;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::drops::Drops;
 use crate::prometheus_remote_write::encode::{Content, Encoder};
 
 /// When a request is full.
@@ -23,6 +24,8 @@ pub struct Request {
     pub points: usize,
     /// Data points of the payload, dropped ones included, that are done with when this request is.
     pub through: usize,
+    /// Of those, what was dropped since the request before.
+    pub drops: Drops,
 }
 
 /// The request that is being written, and those that are complete.
@@ -34,6 +37,8 @@ pub(super) struct Requests<E> {
     pub(super) points: usize,
     /// Data points of the payload that were looked at.
     pub(super) seen: usize,
+    /// What was dropped since the last complete request.
+    pub(super) drops: Drops,
     snappy: snap::raw::Encoder,
     compressed: Vec<u8>,
 }
@@ -46,6 +51,7 @@ impl<E: Encoder> Requests<E> {
             done: Vec::new(),
             points: 0,
             seen: 0,
+            drops: Drops::default(),
             snappy: snap::raw::Encoder::new(),
             compressed: Vec::new(),
         }
@@ -77,9 +83,9 @@ impl<E: Encoder> Requests<E> {
             // Fails only if the output is too small, which it is not, or the input over 4 GiB.
             snappy.compress(bytes, compressed).map(|len| Bytes::copy_from_slice(&compressed[..len]))
         });
-        let points = std::mem::take(&mut self.points);
+        let (points, drops) = (std::mem::take(&mut self.points), std::mem::take(&mut self.drops));
         if let Ok(body) = body {
-            self.done.push(Request { body, content, points, through: self.seen });
+            self.done.push(Request { body, content, points, through: self.seen, drops });
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Summaries.
 
 use sluice_pdata::view::ValueAtQuantileView;
+use smallvec::SmallVec;
 
 use super::STALE;
 use super::context::Context;
@@ -26,7 +27,10 @@ impl<E: Encoder> Converter<E> {
         let stale = point.is_stale();
         let value = |value: f64| Value::Sample(if stale { f64::from_bits(STALE) } else { value });
         let stamp = Stamp::new(millis(point.time), 0);
-        let total = point.quantiles.len() + 2;
+        let quantiles = point.quantiles.iter().map(|quantile| ValueAtQuantileView::parse(quantile));
+        let quantiles: SmallVec<[ValueAtQuantileView<'_>; 8]> =
+            quantiles.collect::<Result<_, _>>().map_err(|_| drops::INVALID)?;
+        let total = quantiles.len() + 2;
         let mut next = 0;
         let (mut name, mut text, mut label) = (Vec::new(), Vec::new(), Vec::new());
         while next < total {
@@ -37,7 +41,7 @@ impl<E: Encoder> Converter<E> {
             encoder.name(Extra::Quantile.name(), &mut name);
             let end = total.min(next + room);
             for index in next..end {
-                let Some(quantile) = index.checked_sub(2).and_then(|index| point.quantiles.get(index)) else {
+                let Some(quantile) = index.checked_sub(2).and_then(|index| quantiles.get(index)) else {
                     let (suffix, sample) = match index {
                         0 => (Suffix::Sum, point.sum.unwrap_or(0.0)),
                         _ => (Suffix::Count, point.count as f64),
@@ -46,7 +50,6 @@ impl<E: Encoder> Converter<E> {
                     encoder.series(&pieces, value(sample), &stamp, Exemplars::default(), &self.metadata);
                     continue;
                 };
-                let quantile = ValueAtQuantileView::parse(quantile).map_err(|_| drops::INVALID)?;
                 text.clear();
                 number::bound(&mut text, quantile.quantile, self.options.le_format, current.scraped);
                 label.clear();

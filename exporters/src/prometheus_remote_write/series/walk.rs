@@ -55,6 +55,7 @@ impl Default for Plan {
 #[derive(Clone, Debug, Default)]
 pub struct Converted {
     pub requests: Vec<Request>,
+    /// What was dropped behind the last request; the rest is with each.
     pub drops: Drops,
     /// Metrics that gave no series at all, by no fault of their points.
     pub empty_metrics: usize,
@@ -80,7 +81,6 @@ pub struct Converter<E> {
     pub(super) metadata: Vec<u8>,
     metadata_epoch: u32,
     plan: Plan,
-    drops: Drops,
     empty_metrics: usize,
     /// Earliest and latest data point of the resource at hand.
     span: Option<(i64, i64)>,
@@ -101,6 +101,17 @@ pub(super) struct Current<'a> {
     pub(super) help: &'a [u8],
 }
 
+impl Converted {
+    /// All that was dropped.
+    pub fn all_drops(&self) -> Drops {
+        let mut all = self.drops.clone();
+        for request in &self.requests {
+            request.drops.iter().for_each(|(reason, points)| all.add(reason, points));
+        }
+        all
+    }
+}
+
 impl<E: Encoder> Converter<E> {
     pub fn new(options: Arc<Options>, limits: Limits, targets: Targets) -> Self {
         Converter {
@@ -118,7 +129,6 @@ impl<E: Encoder> Converter<E> {
             metadata: Vec::new(),
             metadata_epoch: 0,
             plan: Plan::default(),
-            drops: Drops::default(),
             empty_metrics: 0,
             span: None,
             told: HashSet::default(),
@@ -138,7 +148,7 @@ impl<E: Encoder> Converter<E> {
         self.requests.limits = limits;
         (self.requests.points, self.requests.seen) = (0, 0);
         self.plan = plan;
-        self.drops = Drops::default();
+        self.requests.drops = Drops::default();
         self.empty_metrics = 0;
         self.told.clear();
         self.due.clear();
@@ -170,7 +180,7 @@ impl<E: Encoder> Converter<E> {
         self.metadata_requests();
         Converted {
             requests: std::mem::take(&mut self.requests.done),
-            drops: std::mem::take(&mut self.drops),
+            drops: std::mem::take(&mut self.requests.drops),
             empty_metrics: self.empty_metrics,
             points: self.requests.seen,
         }
@@ -240,10 +250,7 @@ impl<E: Encoder> Converter<E> {
                 Ok(()) => self.point(current, context, point),
                 Err(Malformed) => Err(drops::INVALID),
             };
-            if let Err(reason) = outcome {
-                self.drops.add(reason, 1);
-            }
-            self.requests.seen += 1;
+            self.done(outcome.err());
         }
         if points == 0 {
             self.empty_metrics += 1;
@@ -252,7 +259,12 @@ impl<E: Encoder> Converter<E> {
         Ok(())
     }
 
-    fn point(&mut self, current: Current<'_>, context: &mut Context, point: &mut Point<'_>) -> Result<(), &'static str> {
+    fn point(
+        &mut self,
+        current: Current<'_>,
+        context: &mut Context,
+        point: &mut Point<'_>,
+    ) -> Result<(), &'static str> {
         let time = millis(point.time);
         self.extend_span(point.time);
         if self.requests.seen < self.plan.skip {
@@ -273,6 +285,16 @@ impl<E: Encoder> Converter<E> {
         Ok(())
     }
 
+    /// A point is done with, dropped for a reason or not.
+    fn done(&mut self, reason: Option<&'static str>) {
+        if let Some(reason) = reason
+            && self.requests.seen >= self.plan.skip
+        {
+            self.requests.drops.add(reason, 1);
+        }
+        self.requests.seen += 1;
+    }
+
     /// Drops all points of a metric.
     fn refuse(&mut self, data: DataView<'_>, reason: &'static str) -> Result<(), Malformed> {
         for point in data.points() {
@@ -284,8 +306,7 @@ impl<E: Encoder> Converter<E> {
                 }
             }
             self.extend_span(time);
-            self.drops.add(reason, 1);
-            self.requests.seen += 1;
+            self.done(Some(reason));
         }
         Ok(())
     }
@@ -338,7 +359,8 @@ impl<E: Encoder> Converter<E> {
             Some(0) => {}
             Some(at) => layouts[..=at].rotate_right(1),
             None => {
-                let layout = Layout::new(&point.attributes, fixed, names, current.scraped).map_err(|_| drops::INVALID)?;
+                let layout =
+                    Layout::new(&point.attributes, fixed, names, current.scraped).map_err(|_| drops::INVALID)?;
                 layouts.truncate(MAX_LAYOUTS - 1);
                 layouts.insert(0, layout);
             }
@@ -363,7 +385,10 @@ impl<E: Encoder> Converter<E> {
     }
 
     /// Label names for the metric at hand.
-    pub(super) fn names_of(&mut self, current: Current<'_>) -> (&mut LabelNames, &mut Requests<E>, &mut ExemplarWriter) {
+    pub(super) fn names_of(
+        &mut self,
+        current: Current<'_>,
+    ) -> (&mut LabelNames, &mut Requests<E>, &mut ExemplarWriter) {
         let names = if current.scraped { &mut self.verbatim_names } else { &mut self.names };
         (names, &mut self.requests, &mut self.exemplars)
     }

@@ -16,21 +16,19 @@ impl LabelNamer {
     pub const VERBATIM: LabelNamer =
         LabelNamer { utf8: true, prefix_single_underscore: false, preserve_multiple_underscores: true };
 
-    /// The label name of an attribute key; `None` for an empty key or if only underscores are left.
+    /// The label name of an attribute key; `None` for an empty key, or if a legacy name would be underscores only.
     pub fn build(&self, key: &str) -> Option<String> {
-        let mut name = if self.utf8 { key.to_owned() } else { self.escaped(key) };
-        if name.bytes().all(|byte| byte == b'_') {
-            return None;
-        }
         if self.utf8 {
-            return Some(name);
+            return (!key.is_empty()).then(|| key.to_owned());
         }
+        let mut name = self.escaped(key);
         if name.starts_with(|c: char| c.is_ascii_digit()) {
             name.insert_str(0, "key_");
         } else if self.prefix_single_underscore && name.starts_with('_') && !name.starts_with("__") {
             name.insert_str(0, "key");
         }
-        Some(name)
+        // An empty name has nothing but underscores, too.
+        (!name.bytes().all(|byte| byte == b'_')).then_some(name)
     }
 
     fn escaped(&self, key: &str) -> String {

@@ -88,23 +88,17 @@ impl MetricNamer {
     fn utf8_with_suffixes(&self, name: &str, unit: &str, kind: MetricKind) -> String {
         let mut built = self.prefixed(name);
         let words = UnitWords::of(unit, self.compat);
-        if !words.main.is_empty() && !built.ends_with(&words.main) {
+        // In the order in which they will stand: what is there already is cut off from the end inwards.
+        let per = (!words.per.is_empty()).then_some(words.per.as_str());
+        let total = (kind == MetricKind::Counter).then_some("total");
+        let ratio = (kind == MetricKind::Gauge && unit == "1").then_some("ratio");
+        for suffix in [ratio, total, per].into_iter().flatten() {
+            cut_suffix_and_delimiter(&mut built, suffix);
+        }
+        let main = (!words.main.is_empty() && !built.ends_with(&words.main)).then_some(words.main.as_str());
+        for suffix in [main, per, total, ratio].into_iter().flatten() {
             built.push('_');
-            built.push_str(&words.main);
-        }
-        let mut put_last = |word: &str| {
-            cut_suffix_and_delimiter(&mut built, word);
-            built.push('_');
-            built.push_str(word);
-        };
-        if !words.per.is_empty() {
-            put_last(&words.per);
-        }
-        if kind == MetricKind::Counter {
-            put_last("total");
-        }
-        if kind == MetricKind::Gauge && unit == "1" {
-            put_last("ratio");
+            built.push_str(suffix);
         }
         built
     }

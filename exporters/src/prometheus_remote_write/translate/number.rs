@@ -46,9 +46,10 @@ pub fn bound(out: &mut Vec<u8>, value: f64, format: LeFormat, scraped: bool) {
     }
 }
 
-/// Appends a number as ECMAScript and JSON write it, which is how Go's collectors write attribute values.
+/// Appends a number as ECMAScript writes it, which is how the Go Collector writes attribute values.
 pub fn double(out: &mut Vec<u8>, value: f64) {
-    if special(out, value) {
+    if value.is_infinite() {
+        out.extend_from_slice(if value > 0.0 { b"Infinity" } else { b"-Infinity" });
         return;
     }
     let start = out.len();

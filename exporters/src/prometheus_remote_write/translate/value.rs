@@ -70,7 +70,7 @@ fn json(out: &mut Vec<u8>, value: AnyValueView<'_>, depth: usize) {
     }
 }
 
-/// Appends a string as Go's encoder does: HTML's special characters and line separators are escaped.
+/// Appends a string as Go's encoder does: line separators are escaped, too.
 fn json_string(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
@@ -83,7 +83,7 @@ fn json_string(out: &mut Vec<u8>, text: &str) {
             '\t' => out.extend_from_slice(b"\\t"),
             '\u{8}' => out.extend_from_slice(b"\\b"),
             '\u{c}' => out.extend_from_slice(b"\\f"),
-            '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+            '\0'..='\u{1f}' | '\u{2028}' | '\u{2029}' => {
                 let code = u32::from(c);
                 out.extend_from_slice(b"\\u");
                 out.extend([12, 8, 4, 0].map(|shift| HEX[(code >> shift & 15) as usize]));

@@ -17,6 +17,7 @@ static SPEC: Spec = Spec {
     pack: Pack::Contact,
     in_default: true,
     anchor: Anchor::At,
+    base: 0.95,
     context: &["email", "e-mail", "mail", "user"],
     excludable: false,
     priority: 20,
@@ -63,7 +64,7 @@ impl Detector for Email {
             && end - start <= MAX_ADDRESS
             && !is_remote_shell(text, start, at, end)
         {
-            hits.push(Hit { start, end, base: 0.95, with_context: 0.95 });
+            hits.push(Hit { start, end, base: SPEC.base, with_context: 0.95 });
             return end;
         }
         at + sign
