@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod configuring;
 mod crafted;
 mod endpoint;
 mod laws;

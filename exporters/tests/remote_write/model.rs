@@ -7,9 +7,11 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, Key
 use opentelemetry_proto::tonic::metrics::v1::{
     self as otlp, Metric, ResourceMetrics, ScopeMetrics, exemplar, metric, number_data_point,
 };
-use sluice_exporters::prometheus_remote_write::translate::{LabelNamer, MetricKind, Options, number, unit::UnitWords};
+use sluice_exporters::prometheus_remote_write::translate::{
+    Compat, LabelNamer, MetricKind, Options, number, unit::UnitWords,
+};
 
-use crate::read::{Exemplar, Series, Value};
+use crate::read::{Exemplar, Native, Series, Value};
 
 const STALE: u64 = 0x7ff0000000000002;
 
@@ -426,12 +428,47 @@ impl Model<'_> {
 
     fn exponential(
         &mut self,
-        _family: &Family,
-        _point: &otlp::ExponentialHistogramDataPoint,
-        _resource: &[KeyValue],
-        _scope: &ScopeMetrics,
+        family: &Family,
+        point: &otlp::ExponentialHistogramDataPoint,
+        resource: &[KeyValue],
+        scope: &ScopeMetrics,
     ) {
-        self.drop("native_histogram_disabled", 1);
+        let stale = point.flags & 1 != 0;
+        let specified = self.options.compat == Compat::OtelSpec;
+        if point.scale < -4 {
+            return self.drop("exponential_scale", 1);
+        }
+        if point.sum.is_none() && specified && !stale {
+            return self.drop("missing_sum", 1);
+        }
+        let mut native = Native {
+            count: if stale { STALE } else { point.count },
+            sum: if stale { STALE } else { point.sum.unwrap_or(0.0).to_bits() },
+            schema: point.scale.min(8),
+            zero_threshold: 1e-128f64.to_bits(),
+            zero_count: point.zero_count,
+            ..Native::default()
+        };
+        if specified && point.zero_threshold != 0.0 {
+            native.zero_threshold = point.zero_threshold.to_bits();
+        }
+        if specified && stale {
+            native.count = 0;
+        } else {
+            for (side, out) in [(&point.positive, &mut native.positive), (&point.negative, &mut native.negative)] {
+                match side.as_ref().map_or(Some(BTreeMap::new()), |side| buckets(side, point.scale)) {
+                    Some(buckets) => *out = buckets,
+                    None => return self.drop("invalid", 1),
+                }
+            }
+        }
+        let Some(labels) = self.labels(family, &point.attributes, resource, scope) else {
+            return self.drop("invalid_label_name", 1);
+        };
+        let times = times(point.start_time_unix_nano, point.time_unix_nano, true);
+        let exemplars = point.exemplars.iter().filter(|_| self.options.send_exemplars);
+        let exemplars = exemplars.filter_map(|exemplar| self.exemplar(family, exemplar)).collect();
+        self.push(family, (&labels, "", None), times, Value::Histogram(native), exemplars);
     }
 
     fn summary(
@@ -492,6 +529,20 @@ impl Model<'_> {
             timestamp: millis(exemplar.time_unix_nano),
         })
     }
+}
+
+/// Counts by Prometheus' bucket index; `None` if an index or a count has no room.
+fn buckets(side: &otlp::exponential_histogram_data_point::Buckets, scale: i32) -> Option<BTreeMap<i64, i64>> {
+    let mut all = BTreeMap::<i64, i64>::new();
+    for (at, count) in side.bucket_counts.iter().enumerate() {
+        let count = i64::try_from(*count).ok()?;
+        let index = (i64::from(side.offset) + at as i64).div_euclid(1 << (scale - 8).clamp(0, 31)) + 1;
+        if count > 0 {
+            let slot = all.entry(index).or_default();
+            *slot = slot.checked_add(count)?;
+        }
+    }
+    all.last_key_value().is_none_or(|(index, _)| i32::try_from(*index).is_ok()).then_some(all)
 }
 
 fn exemplar_value(exemplar: &otlp::Exemplar) -> f64 {

@@ -204,7 +204,17 @@ fn agree(metric: &mut Metric, now: u64) -> bool {
             exemplars!(data);
             one_point!(data)
         }
-        Some(metric::Data::ExponentialHistogram(_)) => false,
+        Some(metric::Data::ExponentialHistogram(data)) => {
+            data.aggregation_temporality = 2;
+            for point in &mut data.data_points {
+                let sides = [&point.positive, &point.negative];
+                let buckets: u64 = sides.into_iter().flatten().flat_map(|side| &side.bucket_counts).sum();
+                // Where buckets must be merged, Prometheus puts those behind an empty one beside their place.
+                (point.scale, point.count) = (point.scale.clamp(-4, 8), point.zero_count + buckets);
+            }
+            exemplars!(data);
+            one_point!(data)
+        }
         Some(metric::Data::Summary(data)) => one_point!(data),
     }
 }
@@ -252,6 +262,10 @@ async fn prometheus_holds_the_same_as_after_reading_otlp_itself() {
             }
             assert_eq!(found.len(), samples.len(), "{strategy} {message}");
             let found = writer.exemplars().await;
+            // Of a 1.0 message Prometheus reads exemplars before histograms: the first one of a series finds no series.
+            let lost = |labels: &String| message == "prometheus.WriteRequest" && samples[labels].starts_with("null");
+            let mut exemplars = exemplars.clone();
+            exemplars.retain(|labels, _| !lost(labels));
             for (labels, expected) in &exemplars {
                 assert_eq!(found.get(labels), Some(expected), "{strategy} {message} {labels}");
             }

@@ -133,6 +133,9 @@ pub trait Encoder: Send + Default {
     /// Whether metadata travels in entries of its own ([`Encoder::metadata_entry`]) and not on each series.
     const METADATA_ENTRIES: bool;
 
+    /// Whether native histograms belong to the version, whatever the options say.
+    const ALWAYS_NATIVE: bool;
+
     /// Adds a metadata entry.
     fn metadata_entry(&mut self, _family: &str, _metric_type: MetricType, _help: &[u8], _unit: &str) {}
 

@@ -27,6 +27,7 @@ pub struct V1 {
 
 impl Encoder for V1 {
     const METADATA_ENTRIES: bool = true;
+    const ALWAYS_NATIVE: bool = false;
 
     fn epoch(&self) -> u32 {
         1

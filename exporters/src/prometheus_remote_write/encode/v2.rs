@@ -49,6 +49,7 @@ impl V2 {
 
 impl Encoder for V2 {
     const METADATA_ENTRIES: bool = false;
+    const ALWAYS_NATIVE: bool = true;
 
     fn epoch(&self) -> u32 {
         self.epoch

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use ahash::RandomState;
+use sluice_pdata::pass::Reason;
 use sluice_pdata::view::{DataView, MetricView, Temporality, text};
 
 use super::Malformed;
@@ -121,7 +122,7 @@ pub(super) fn type_hint(metric: &MetricView<'_>) -> Result<Option<MetricType>, M
 }
 
 /// Why data of this temporality cannot be sent.
-pub(super) fn temporality_fault(data: DataView<'_>) -> Option<&'static str> {
+pub(super) fn temporality_fault(data: DataView<'_>) -> Option<Reason> {
     match data.temporality() {
         None | Some(Temporality::Cumulative) => None,
         Some(Temporality::Delta) => Some(super::drops::DELTA_TEMPORALITY),

@@ -11,6 +11,7 @@ mod histogram;
 mod layout;
 mod metric;
 mod names;
+mod native;
 mod number;
 mod point;
 mod requests;

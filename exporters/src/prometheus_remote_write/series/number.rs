@@ -1,5 +1,7 @@
 //! Gauges and sums.
 
+use sluice_pdata::pass::Reason;
+
 use super::STALE;
 use super::context::Context;
 use super::drops;
@@ -17,7 +19,7 @@ impl<E: Encoder> Converter<E> {
         current: Current<'_>,
         context: &mut Context,
         point: &mut Point<'_>,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), Reason> {
         let value = match as_double(point.value) {
             _ if point.is_stale() => f64::from_bits(STALE),
             Some(value) => value,

@@ -1,7 +1,8 @@
 //! Data points, each read in one walk.
 
 use sluice_pdata::tags::{
-    histogram_data_point as histogram, number_data_point as number, summary_data_point as summary,
+    exponential_histogram_data_point as exponential, histogram_data_point as histogram, number_data_point as number,
+    summary_data_point as summary,
 };
 use sluice_pdata::view::NumberValue;
 use sluice_pdata::wire::{Reader, Value};
@@ -83,6 +84,23 @@ impl<'a> Point<'a> {
                 (histogram::EXPLICIT_BOUNDS, value) => scalars(value, &mut self.bounds)?,
                 (histogram::FLAGS, Value::Varint(flags)) => self.flags = flags,
                 (histogram::EXEMPLARS, Value::Len(exemplar)) => self.exemplars.push(exemplar),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads of an `ExponentialHistogramDataPoint` what all points have.
+    pub(super) fn read_exponential(&mut self, bytes: &'a [u8]) -> Result<(), Malformed> {
+        self.clear();
+        let mut reader = Reader::new(bytes);
+        while let Some(field) = reader.field()? {
+            match (field.number, field.value) {
+                (exponential::ATTRIBUTES, Value::Len(pair)) => self.attributes.push(pair),
+                (exponential::TIME_UNIX_NANO, Value::Fixed64(time)) => self.time = time,
+                (exponential::START_TIME_UNIX_NANO, Value::Fixed64(start)) => self.start = start,
+                (exponential::FLAGS, Value::Varint(flags)) => self.flags = flags,
+                (exponential::EXEMPLARS, Value::Len(exemplar)) => self.exemplars.push(exemplar),
                 _ => {}
             }
         }

@@ -1,5 +1,6 @@
 //! Summaries.
 
+use sluice_pdata::pass::Reason;
 use sluice_pdata::view::ValueAtQuantileView;
 use smallvec::SmallVec;
 
@@ -23,7 +24,7 @@ impl<E: Encoder> Converter<E> {
         current: Current<'_>,
         context: &mut Context,
         point: &mut Point<'_>,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), Reason> {
         let stale = point.is_stale();
         let value = |value: f64| Value::Sample(if stale { f64::from_bits(STALE) } else { value });
         let stamp = Stamp::new(millis(point.time), 0);

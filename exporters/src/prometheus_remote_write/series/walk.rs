@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ahash::RandomState;
+use sluice_pdata::pass::Reason;
 use sluice_pdata::view::{DataView, MetricView, ResourceMetricsView, ResourceView, ScopeMetricsView, text};
 use sluice_pdata::wire::{Value as Wire, fields};
 
@@ -14,6 +15,7 @@ use super::exemplar::ExemplarWriter;
 use super::layout::{Extra, LabelError, Layout, MAX_LAYOUTS, Scratch};
 use super::metric::{Kind, MetricId, Metrics, temporality_fault, type_hint};
 use super::names::LabelNames;
+use super::native::HistogramContent;
 use super::point::{Point, millis};
 use super::requests::{Limits, Request, Requests};
 use super::target_info::{self, InfoLabels, Targets};
@@ -77,6 +79,7 @@ pub struct Converter<E> {
     context_key: Vec<u8>,
     pub(super) scratch: Scratch,
     pub(super) exemplars: ExemplarWriter,
+    pub(super) histogram: HistogramContent,
     /// What each series of the metric at hand says about it, and when that was encoded.
     pub(super) metadata: Vec<u8>,
     metadata_epoch: u32,
@@ -126,6 +129,7 @@ impl<E: Encoder> Converter<E> {
             context_key: Vec::new(),
             scratch: Scratch::default(),
             exemplars: ExemplarWriter::default(),
+            histogram: HistogramContent::default(),
             metadata: Vec::new(),
             metadata_epoch: 0,
             plan: Plan::default(),
@@ -232,7 +236,7 @@ impl<E: Encoder> Converter<E> {
         let Some(id) = self.metrics.id(metric, kind, hint) else {
             return self.refuse(data, drops::INVALID_METRIC_NAME);
         };
-        if kind == Kind::Exponential {
+        if kind == Kind::Exponential && !self.options.send_native_histograms && !E::ALWAYS_NATIVE {
             return self.refuse(data, drops::NATIVE_HISTOGRAM_DISABLED);
         }
         self.metadata_epoch = 0;
@@ -244,10 +248,11 @@ impl<E: Encoder> Converter<E> {
             let read = match kind {
                 Kind::Histogram => point.read_histogram(bytes),
                 Kind::Summary => point.read_summary(bytes),
+                Kind::Exponential => point.read_exponential(bytes),
                 _ => point.read_number(bytes),
             };
             let outcome = match read {
-                Ok(()) => self.point(current, context, point),
+                Ok(()) => self.point(current, context, point, bytes),
                 Err(Malformed) => Err(drops::INVALID),
             };
             self.done(outcome.err());
@@ -264,7 +269,8 @@ impl<E: Encoder> Converter<E> {
         current: Current<'_>,
         context: &mut Context,
         point: &mut Point<'_>,
-    ) -> Result<(), &'static str> {
+        bytes: &[u8],
+    ) -> Result<(), Reason> {
         let time = millis(point.time);
         self.extend_span(point.time);
         if self.requests.seen < self.plan.skip {
@@ -279,6 +285,7 @@ impl<E: Encoder> Converter<E> {
         match current.kind {
             Kind::Histogram => self.histogram(current, context, point),
             Kind::Summary => self.summary(current, context, point),
+            Kind::Exponential => self.exponential(current, context, point, bytes),
             _ => self.number(current, context, point),
         }?;
         self.requests.points += 1;
@@ -286,7 +293,7 @@ impl<E: Encoder> Converter<E> {
     }
 
     /// A point is done with, dropped for a reason or not.
-    fn done(&mut self, reason: Option<&'static str>) {
+    fn done(&mut self, reason: Option<Reason>) {
         if let Some(reason) = reason
             && self.requests.seen >= self.plan.skip
         {
@@ -296,7 +303,7 @@ impl<E: Encoder> Converter<E> {
     }
 
     /// Drops all points of a metric.
-    fn refuse(&mut self, data: DataView<'_>, reason: &'static str) -> Result<(), Malformed> {
+    fn refuse(&mut self, data: DataView<'_>, reason: Reason) -> Result<(), Malformed> {
         for point in data.points() {
             // The time is field 3 in every kind of point.
             let mut time = 0;
@@ -329,7 +336,7 @@ impl<E: Encoder> Converter<E> {
         extra: Extra,
         wanted: usize,
         piece: usize,
-    ) -> Result<usize, &'static str> {
+    ) -> Result<usize, Reason> {
         // Without looking at labels first: none are written for a request that has no room.
         if self.requests.room(wanted, 1).is_none() {
             self.requests.close();
@@ -352,7 +359,7 @@ impl<E: Encoder> Converter<E> {
         context: &mut Context,
         point: &Point<'_>,
         extra: Extra,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), Reason> {
         let names = if current.scraped { &mut self.verbatim_names } else { &mut self.names };
         let Context { fixed, layouts } = context;
         match layouts.iter().position(|layout| layout.fits(&point.attributes, current.scraped)) {
@@ -429,7 +436,7 @@ impl<E: Encoder> Converter<E> {
         encoder.series(&[pieces], Value::Sample(value), &stamp, Exemplars::default(), &self.metadata);
     }
 
-    fn warn_temporality(&mut self, metric: &MetricView<'_>, reason: &'static str) {
+    fn warn_temporality(&mut self, metric: &MetricView<'_>, reason: Reason) {
         if self.warned.len() < MAX_WARNED && self.warned.insert(metric.name.into()) {
             tracing::warn!(
                 metric = %text(metric.name),
