@@ -141,6 +141,15 @@ impl Bench {
         Ok((process, ready))
     }
 
+    /// Samples the collector's stacks until the profiler is interrupted.
+    pub(super) fn start_profile(&self, run: &str, collector: &Process) -> Result<Process, Error> {
+        let data = self.options.out.join(format!("{run}.perf"));
+        let pid = collector.pid().to_string();
+        let launch = ["record", "-q", "-F", "999", "--call-graph", "fp", "-p", &pid, "-o"];
+        let launch = launch.iter().fold(Launch::new("perf"), |launch, arg| launch.arg(*arg)).arg(data);
+        Process::start("perf", &launch, self.options.load_core, &self.log(run, "perf"))
+    }
+
     /// Starts the generator. In a smoke run it sends at a low rate whatever the scenario says.
     pub(super) async fn start_load(
         &self,

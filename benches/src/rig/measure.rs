@@ -15,7 +15,7 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// Checks that each candidate does the work, then measures them in turns.
 pub(super) async fn throughput(bench: &Bench, scenario: &Scenario) -> Result<Outcome, Error> {
     let candidates = bench.candidates(scenario);
-    let mut outcome = Outcome::new(scenario);
+    let mut outcome = Outcome::new(scenario, bench.options.smoke);
     for spec in &candidates {
         let mut row = Row::new(&spec.name);
         match verify(bench, scenario, spec).await {
@@ -104,6 +104,7 @@ async fn measure(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
     tokio::time::sleep(Duration::from_secs_f64(bench.options.warmup)).await;
 
     let (sent_before, arrived_before) = (load.open_window().await?, sink.stats().await?);
+    let profiler = bench.options.profile.then(|| bench.start_profile(&run, &collector)).transpose()?;
     let (cpu_before, begun) = (collector.cpu()?, Instant::now());
     tokio::time::sleep(Duration::from_secs_f64(bench.options.seconds)).await;
     let (cpu, seconds) = (collector.cpu()?.saturating_sub(cpu_before), begun.elapsed().as_secs_f64());
@@ -111,6 +112,9 @@ async fn measure(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
     let (rss, peak_rss) = collector.memory()?;
     collector.alive()?;
 
+    if let Some(profiler) = profiler {
+        profiler.interrupt().await;
+    }
     let window_accepted = sent.accepted - sent_before.accepted;
     let last = load.finish().await?;
     let (units, missing) = match scenario.unit {
