@@ -141,11 +141,11 @@ impl Bench {
         Ok((process, ready))
     }
 
-    /// Samples the collector's stacks until the profiler is interrupted.
+    /// Samples where the collector is until the profiler is interrupted.
     pub(super) fn start_profile(&self, run: &str, collector: &Process) -> Result<Process, Error> {
         let data = self.options.out.join(format!("{run}.perf"));
         let pid = collector.pid().to_string();
-        let launch = ["record", "-q", "-F", "999", "--call-graph", "fp", "-p", &pid, "-o"];
+        let launch = ["record", "-q", "-F", "999", "-p", &pid, "-o"];
         let launch = launch.iter().fold(Launch::new("perf"), |launch, arg| launch.arg(*arg)).arg(data);
         Process::start("perf", &launch, self.options.load_core, &self.log(run, "perf"))
     }
