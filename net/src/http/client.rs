@@ -16,6 +16,9 @@ use super::addresses::{AddressPolicy, Resolver};
 use super::connector::Connector;
 use super::retry_after::retry_after;
 use crate::Error;
+use crate::compression::{DecompressError, DecompressLimits, Encoding, decompress};
+use crate::pool::BufferPool;
+use crate::reserve::Counted;
 use crate::tls::ClientTls;
 
 /// How a client is set up (`collector-compat.md` section 2.2).
@@ -93,6 +96,9 @@ pub struct Outgoing {
     pub timeout: Option<Duration>,
 }
 
+/// Headers of a response (`security.md` A13).
+const HEADER_BYTES: usize = 16 << 10;
+
 /// Any response, whatever its status. Redirects are not followed; their target is in `location`.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -106,6 +112,26 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// `Location`, as sent.
     pub location: Option<String>,
+}
+
+impl Answer {
+    /// The body in plain, as `Content-Encoding` says; a ratio over 100 is refused (`security.md` A13). Nobody sends
+    /// compressed responses unless asked by `Accept-Encoding`.
+    ///
+    /// # Errors
+    /// See [`DecompressError`]; an encoding that is not known is malformed gzip.
+    pub fn decompressed(&self, max_bytes: usize) -> Result<Bytes, DecompressError> {
+        let name = self.headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("invalid"));
+        let unknown = |_| DecompressError::Malformed { encoding: Encoding::Gzip, reason: "unknown Content-Encoding" };
+        match Encoding::parse(name.unwrap_or_default()).map_err(unknown)? {
+            None if self.body.len() > max_bytes => Err(DecompressError::TooLarge { limit: max_bytes }),
+            None => Ok(self.body.clone()),
+            Some(encoding) => {
+                let limits = DecompressLimits { max_bytes, max_ratio: 100, ..DecompressLimits::default() };
+                decompress(encoding, &self.body, &limits, &mut Counted::default(), &BufferPool::new(0, 0))
+            }
+        }
+    }
 }
 
 /// Why there is no response.
@@ -173,8 +199,8 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(settings.idle_timeout)
             .pool_max_idle_per_host(settings.max_idle_per_host)
-            .http1_max_buf_size(64 << 10)
-            .http2_max_header_list_size(16 << 10)
+            .http1_max_buf_size(HEADER_BYTES)
+            .http2_max_header_list_size(HEADER_BYTES as u32)
             .http2_keep_alive_timeout(settings.http2_ping_timeout);
         if let Some(interval) = settings.http2_read_idle_timeout {
             builder.http2_keep_alive_interval(interval).http2_keep_alive_while_idle(true);
@@ -249,11 +275,17 @@ fn sending(error: &hyper_util::client::legacy::Error) -> SendError {
             .filter_map(|cause| tls_error(*cause))
             .any(|error| matches!(error, rustls::Error::InvalidCertificate(_)));
         SendError::Connect { message, certificate }
-    } else if causes.iter().any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user)) {
+    } else if causes.iter().any(|cause| is_hyper(*cause, hyper::Error::is_parse_too_large)) {
+        SendError::TooLarge { limit: HEADER_BYTES }
+    } else if causes.iter().any(|cause| is_hyper(*cause, hyper::Error::is_user)) {
         SendError::Request(message)
     } else {
         SendError::Reset(message)
     }
+}
+
+fn is_hyper(error: &(dyn std::error::Error + 'static), what: fn(&hyper::Error) -> bool) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(what)
 }
 
 /// The error of TLS inside an I/O error, however often that is wrapped.

@@ -229,9 +229,26 @@ async fn hostile_answers_are_cut_off() {
     assert!(matches!(answered(endless).await, Err(SendError::TooLarge { limit: 4_194_304 })));
     let mut large_head = b"HTTP/1.1 200 OK\r\nx-large: ".to_vec();
     large_head.resize(200_000, b'a');
-    assert!(matches!(answered(large_head).await, Err(SendError::Reset(_))));
+    assert!(matches!(answered(large_head).await, Err(SendError::TooLarge { limit: 16_384 })));
     assert!(matches!(answered(b"nonsense\r\n\r\n".to_vec()).await, Err(SendError::Reset(_))));
     assert!(matches!(answered(b"".to_vec()).await, Err(SendError::Reset(_))));
+}
+
+#[tokio::test]
+async fn compressed_answers_are_read_within_bounds() {
+    let answer = async |encoding: &str, body: &[u8]| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: {}\r\n\r\n", body.len());
+        answered([head.as_bytes(), body].concat()).await.unwrap()
+    };
+    let packed = sluice_net::compression::compress(Encoding::Gzip, None, &noise(100_000)).unwrap();
+    let plain = answer("gzip", &packed).await.decompressed(100_000);
+    assert_eq!(plain.unwrap(), noise(100_000));
+    assert!(answer("gzip", &packed).await.decompressed(99_999).is_err());
+    assert!(answer("br", &packed).await.decompressed(1 << 20).is_err());
+    assert_eq!(answer("identity", b"abc").await.decompressed(3).unwrap(), "abc");
+    assert!(answer("identity", b"abc").await.decompressed(2).is_err());
+    let bomb = sluice_net::compression::compress(Encoding::Gzip, Some(9), &vec![0; 20 << 20]).unwrap();
+    assert!(answer("gzip", &bomb).await.decompressed(1 << 30).is_err());
 }
 
 #[tokio::test]
