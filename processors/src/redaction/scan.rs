@@ -166,6 +166,9 @@ impl<T> Track<T> {
 
     /// Moves the cursor behind `start..end` and returns the indices of what lies inside.
     fn take(&mut self, start: u32, end: u32, position: impl Fn(&T) -> u32) -> (usize, usize) {
+        if self.cursor == self.positions.len() {
+            return (self.cursor, self.cursor);
+        }
         let skip = |from: usize, bound: u32| {
             from + self.positions[from..].iter().take_while(|entry| position(entry) < bound).count()
         };
