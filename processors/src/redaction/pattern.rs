@@ -27,7 +27,7 @@ pub(crate) struct Pattern {
 /// What every match of a pattern contains, so that a value without it need not be searched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Gate {
-    /// One of these, each at least two bytes long.
+    /// One of these: each at least two bytes long, or a single byte that is rare in text.
     Literals(Vec<Vec<u8>>),
     /// A run of at least [`digits::MIN_RUN`] digits with single separators.
     Digits,
@@ -239,7 +239,8 @@ fn required_literals(hir: &Hir) -> Option<Vec<Vec<u8>>> {
     candidates(hir, 0, &mut |seq| {
         let Some(literals) = seq.literals() else { return };
         let shortest = literals.iter().map(|literal| literal.len()).min().unwrap_or(0);
-        if shortest < 2 || literals.len() > MAX_LITERALS {
+        let rare = matches!(literals, [only] if matches!(only.as_bytes(), [byte] if RARE.contains(byte)));
+        if (shortest < 2 && !rare) || literals.len() > MAX_LITERALS {
             return;
         }
         // Longer is rarer; many alternatives are more common together.
@@ -254,6 +255,10 @@ fn required_literals(hir: &Hir) -> Option<Vec<Vec<u8>>> {
         literals
     })
 }
+
+/// Bytes that text holds seldom enough for a search of each occurrence to cost less than a search of each value: an e-mail's `@`
+/// above all.
+const RARE: &[u8] = b"@#$!~^|`\\<>{}";
 
 /// Shows the prefix literals of every part of `hir` that takes part in each match.
 fn candidates(hir: &Hir, depth: usize, show: &mut impl FnMut(&Seq)) {
@@ -353,6 +358,7 @@ mod tests {
         assert_eq!(literals(r"\w+@example\.com"), Some(vec!["@example".into()]));
         assert_eq!(literals(r"(?:AKIA|ASIA)[A-Z]{16}"), Some(vec!["AKIA".into(), "ASIA".into()]));
         assert_eq!(literals(r"[0-9]+(secret)+x?"), Some(vec!["secret".into()]));
+        assert_eq!(literals(r"[a-z0-9._%+-]+@[a-z0-9.-]+\.[a-z]{2,}"), Some(vec!["@".into()]));
     }
 
     #[test]
