@@ -20,6 +20,9 @@ use super::url;
 /// Most findings of one value; with more the value is masked whole.
 const MAX_FINDINGS: usize = 4_096;
 
+/// Looks at what a replacement has left.
+const ROUNDS: usize = 4;
+
 /// What becomes of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeafVerdict {
@@ -142,11 +145,55 @@ impl Engine {
             return LeafVerdict::Keep;
         }
         let taken = candidates.take(leaf.at, end);
-        self.judge(scratch, leaf, taken, out)
+        let before = out.len();
+        let verdict = self.judge(scratch, leaf, taken, out);
+        self.settled(scratch, leaf, before, verdict, out)
     }
 
     /// Judges a text that was not part of the scan.
     pub fn leaf_alone(
+        &self,
+        scratch: &mut Scratch,
+        place: Place,
+        key: Option<&[u8]>,
+        text: &[u8],
+        out: &mut Vec<u8>,
+    ) -> LeafVerdict {
+        let before = out.len();
+        let verdict = self.leaf_once(scratch, place, key, text, out);
+        self.settled(scratch, &Leaf { place, key, text, at: 0 }, before, verdict, out)
+    }
+
+    /// Judges what a replacement has left, until that is nothing more: beside a letter that is not ASCII, a finding can hide
+    /// another one, which shows only once the first is masked. Plain ASCII never needs it.
+    fn settled(
+        &self,
+        scratch: &mut Scratch,
+        leaf: &Leaf<'_>,
+        before: usize,
+        verdict: LeafVerdict,
+        out: &mut Vec<u8>,
+    ) -> LeafVerdict {
+        if verdict != LeafVerdict::Replace || leaf.text.is_ascii() {
+            return verdict;
+        }
+        for _ in 0..ROUNDS {
+            let left = out.split_off(before.min(out.len()));
+            let again = self.leaf_once(scratch, leaf.place, leaf.key, &left, out);
+            match again {
+                LeafVerdict::Replace if out[before..] != left[..] => {}
+                LeafVerdict::Replace | LeafVerdict::Keep => {
+                    out.truncate(before);
+                    out.extend_from_slice(&left);
+                    return LeafVerdict::Replace;
+                }
+                other => return other,
+            }
+        }
+        LeafVerdict::Replace
+    }
+
+    fn leaf_once(
         &self,
         scratch: &mut Scratch,
         place: Place,

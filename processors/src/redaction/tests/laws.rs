@@ -55,6 +55,12 @@ static ORDERS: LazyLock<[Engine; 2]> = LazyLock::new(|| {
     [forward, build(&patterns)]
 });
 
+#[test]
+fn a_finding_that_another_one_hides_is_masked_in_the_same_run() {
+    let once = run(&ENGINES[0], "%%40example.org\u{c0}4111111111111111");
+    assert_eq!(run(&ENGINES[0], &once), once);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
