@@ -165,7 +165,8 @@ impl Engine {
     }
 
     /// Judges what a replacement has left, until that is nothing more: beside a letter that is not ASCII, a finding can hide
-    /// another one, which shows only once the first is masked. Plain ASCII never needs it.
+    /// another one, which shows only once the first is masked. Plain ASCII never needs it; and what a user's pattern writes may be
+    /// matched by that pattern again, a hash above all, so that only detectors are asked twice.
     fn settled(
         &self,
         scratch: &mut Scratch,
@@ -174,9 +175,16 @@ impl Engine {
         verdict: LeafVerdict,
         out: &mut Vec<u8>,
     ) -> LeafVerdict {
-        if verdict != LeafVerdict::Replace || leaf.text.is_ascii() {
+        if verdict != LeafVerdict::Replace || leaf.text.is_ascii() || !self.patterns.is_empty() {
             return verdict;
         }
+        let was_allowed = scratch.was_allowed;
+        let verdict = self.until_settled(scratch, leaf, before, out);
+        scratch.was_allowed = was_allowed;
+        verdict
+    }
+
+    fn until_settled(&self, scratch: &mut Scratch, leaf: &Leaf<'_>, before: usize, out: &mut Vec<u8>) -> LeafVerdict {
         for _ in 0..ROUNDS {
             let left = out.split_off(before.min(out.len()));
             let again = self.leaf_once(scratch, leaf.place, leaf.key, &left, out);
