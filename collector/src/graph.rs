@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use sluice_exporters::delivery::{Parts, Pump};
-use sluice_pipeline::admission::MemBudget;
+use sluice_pipeline::admission::{Backstop, Limits, MemBudget, SystemFiles};
 use sluice_pipeline::batch::NoRedaction;
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment};
@@ -15,14 +15,15 @@ use sluice_pipeline::exporter::{Exporter, ExporterKind};
 use sluice_pipeline::extension::Extensions;
 use sluice_pipeline::intake::{Branch, InlineDestination, Intake, Outputs};
 use sluice_pipeline::ledger::Ledger;
-use sluice_pipeline::processor::{Batching, Emitter, Processor};
+use sluice_pipeline::processor::{Batching, Emitter, MemoryLimit, Processor};
 use sluice_pipeline::receiver::{Consumer, Ingress, Receiver};
 use sluice_pipeline::rng::Rng;
 use sluice_pipeline::segment::{Redaction, Segment, SegmentStep};
 use sluice_pipeline::spine::memory::MemorySpine;
 use sluice_pipeline::spine::{CursorRule, DestinationSpec, OnQuota, RouteSet, Spine};
-use sluice_pipeline::telemetry::Telemetry;
+use sluice_pipeline::telemetry::{ProcFs, Telemetry};
 use sluice_pipeline::{ComponentId, PipelineId, Signal, Step};
+use tokio::task::JoinHandle;
 
 use crate::plan::{Plan, PlannedPipeline};
 
@@ -42,6 +43,8 @@ pub struct Graph {
     emitters: Vec<(ComponentId, Arc<dyn Emitter>)>,
     exporters: Vec<(ComponentId, Arc<dyn Component>)>,
     pumps: Vec<(ComponentId, Pump)>,
+    /// Compares resident memory with the limit.
+    backstop: Option<JoinHandle<()>>,
 }
 
 struct BuiltExporter {
@@ -55,6 +58,7 @@ struct BuiltPipeline<'p> {
     steps: Vec<(ComponentId, Arc<Step>)>,
     emitters: Vec<(usize, ComponentId, Arc<dyn Emitter>)>,
     batching: Option<Batching>,
+    memory: Option<MemoryLimit>,
 }
 
 impl Graph {
@@ -65,9 +69,11 @@ impl Graph {
         for pipeline in &pipelines {
             resolve_ack(plan, pipeline.plan, around)?;
         }
+        let backstop = limit_memory(&pipelines, around);
         let exporters = build_exporters(plan, &pipelines, around)?;
         let spine = spine(&exporters, around)?;
-        let graph = connect(plan, &pipelines, &exporters, &spine, around).await?;
+        let mut graph = connect(plan, &pipelines, &exporters, &spine, around).await?;
+        graph.backstop = Some(backstop);
         graph.start_receivers().await?;
         Ok(graph)
     }
@@ -95,6 +101,9 @@ impl Graph {
         for (_, exporter) in &self.exporters {
             exporter.stop(intake).await;
         }
+        if let Some(backstop) = self.backstop {
+            backstop.abort();
+        }
     }
 }
 
@@ -121,7 +130,8 @@ fn build_pipeline<'p>(
     pipeline: &'p PlannedPipeline,
     around: &Surroundings,
 ) -> anyhow::Result<BuiltPipeline<'p>> {
-    let mut built = BuiltPipeline { plan: pipeline, steps: Vec::new(), emitters: Vec::new(), batching: None };
+    let mut built =
+        BuiltPipeline { plan: pipeline, steps: Vec::new(), emitters: Vec::new(), batching: None, memory: None };
     for id in &pipeline.processors {
         let Some((_, configured, _)) = plan.processors.iter().find(|(known, ..)| known == id) else { continue };
         let environment = environment(id, &[pipeline.id.signal()], Some(&pipeline.id), around);
@@ -135,15 +145,21 @@ fn build_pipeline<'p>(
                 built.emitters.push((built.steps.len(), id.clone(), emitter));
             }
             Processor::Batching(batching) => built.batching = Some(batching),
-            Processor::Memory(limit) => {
-                around.memory.set_limits(limit.limit, limit.limit.saturating_sub(limit.spike));
-            }
+            Processor::Memory(limit) => built.memory = Some(limit),
             Processor::Stage(_) => {
                 return Err(anyhow!("{:?}: processors that hold data back are not available yet", id.as_str()));
             }
         }
     }
     Ok(built)
+}
+
+/// Sets the memory budget: the smallest `memory_limiter`, else a share of what this process may use.
+fn limit_memory(pipelines: &[BuiltPipeline<'_>], around: &Surroundings) -> JoinHandle<()> {
+    let configured: Vec<MemoryLimit> = pipelines.iter().filter_map(|pipeline| pipeline.memory).collect();
+    let limits = Limits::resolve(&configured, &SystemFiles);
+    let backstop = Backstop::new(Arc::new(ProcFs::default()), around.memory.clone(), limits);
+    tokio::spawn(backstop.run(Arc::clone(&around.clock)))
 }
 
 fn resolve_ack(plan: &Plan, pipeline: &PlannedPipeline, around: &Surroundings) -> anyhow::Result<()> {
@@ -208,7 +224,8 @@ async fn connect(
     around: &Surroundings,
 ) -> anyhow::Result<Graph> {
     let shared: Arc<dyn Spine> = Arc::new(spine.clone());
-    let mut graph = Graph { receivers: Vec::new(), emitters: Vec::new(), exporters: Vec::new(), pumps: Vec::new() };
+    let mut graph =
+        Graph { receivers: Vec::new(), emitters: Vec::new(), exporters: Vec::new(), pumps: Vec::new(), backstop: None };
     for (id, built) in exporters {
         let started: Arc<dyn Component> = match &built.kind {
             ExporterKind::Destination(exporter, delivery) => {

@@ -21,8 +21,8 @@ use crate::plan::Plan;
 const INTAKE_GRACE: Duration = Duration::from_secs(2);
 /// In memory mode, what is kept has this long to be delivered (delivery §8).
 const DRAIN: Duration = Duration::from_secs(5);
-/// Memory budget where nothing else says so (delivery §5).
-const DEFAULT_BUDGET: u64 = 512 << 20;
+/// Until the graph sets the budget from what it may use.
+const FIRST_BUDGET: u64 = 64 << 20;
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(plan: Plan, registries: &Registries) -> anyhow::Result<()> {
@@ -37,11 +37,16 @@ pub async fn run(plan: Plan, registries: &Registries) -> anyhow::Result<()> {
     ProcessMetrics::install(&telemetry, Arc::new(ProcFs::default()), Arc::clone(&clock));
     let around = Surroundings {
         ledger: Ledger::new(&telemetry, registries.reasons()),
-        memory: MemBudget::new(DEFAULT_BUDGET, Arc::clone(&clock)),
+        memory: MemBudget::new(FIRST_BUDGET, Arc::clone(&clock)),
         rng: Arc::new(SplitMix::from_entropy()),
         telemetry: telemetry.clone(),
         clock,
     };
+    around.memory.publish(&telemetry);
+    let ledger = around.ledger.clone();
+    telemetry.on_scrape(move || {
+        ledger.check();
+    });
     let endpoints = metrics_endpoints(&plan, &telemetry).await?;
     let graph = Graph::start(&plan, &around).await?;
     tracing::info!("Everything is ready. Begin running and processing data.");

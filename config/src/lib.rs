@@ -9,7 +9,7 @@
 //! 1. [`resolve`] reads `--config` and `--set` sources through [`Sources`], merges them and expands `${…}`:
 //!    a [`Document`].
 //! 2. [`service::Service::load`] finds components, pipelines and the `service` section in it, and checks the graph.
-//! 3. A component's factory calls [`decode`] on its [`Node`] to get its config struct, and its `validate()` reports
+//! 3. A component's factory calls [`decode()`] on its [`Node`] to get its config struct, and its `validate()` reports
 //!    through [`Problems`]. See [`mod@decode`] for what a config struct may hold.
 //! 4. [`render`] prints what was found.
 //!

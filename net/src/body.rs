@@ -1,12 +1,13 @@
 //! Bodies: received whole into contiguous memory, under reservation and against the clock.
 
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body as HttpBody;
-use http_body_util::BodyExt;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::compression::{DecompressError, DecompressLimits, Encoding, decompress_yielding};
 use crate::listen::Traffic;
@@ -91,7 +92,9 @@ pub(crate) struct Frames<'a, B> {
     traffic: Option<&'a Traffic>,
     traffic_before: u64,
     started: Instant,
-    next_check: Instant,
+    /// Set when the body first has to be waited for, and then kept: a timer for each frame would cost more than the
+    /// frame.
+    check: Option<Pin<Box<Sleep>>>,
     received: u64,
 }
 
@@ -102,68 +105,66 @@ where
     /// `traffic` counts the bytes of the connection: a large HTTP/2 frame arrives all at once, after a long time in
     /// which its body seems to stand still.
     pub(crate) fn new(body: B, times: BodyTimes, traffic: Option<&'a Traffic>) -> Self {
-        let started = Instant::now();
-        let mut frames = Frames {
-            body,
-            times,
-            traffic,
-            traffic_before: traffic.map_or(0, Traffic::bytes_read),
-            started,
-            next_check: started,
-            received: 0,
-        };
-        frames.next_check = frames.soonest(started + times.rate_after);
-        frames
-    }
-
-    fn soonest(&self, check: Instant) -> Instant {
-        let total = self.started + self.times.total;
-        let soonest = check.min(total);
-        self.times.deadline.map_or(soonest, |deadline| deadline.min(soonest))
+        let traffic_before = traffic.map_or(0, Traffic::bytes_read);
+        Frames { body, times, traffic, traffic_before, started: Instant::now(), check: None, received: 0 }
     }
 
     /// The next piece of data; `None` at the end. Trailers are ignored.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ReadError>> {
         loop {
-            let mut frame = pin!(self.body.frame());
-            let frame = loop {
-                // The inner future is polled first, so a body that is there is read whatever the clock says, and
-                // no timer is set for it.
-                match timeout_at(self.next_check, frame.as_mut()).await {
-                    Ok(frame) => break frame,
-                    Err(_) => {
-                        let now = Instant::now();
-                        if self.times.deadline.is_some_and(|deadline| deadline <= now) {
-                            return Err(ReadError::Deadline);
-                        }
-                        let elapsed = now - self.started;
-                        let seen = self
-                            .traffic
-                            .map_or(0, |traffic| traffic.bytes_read().saturating_sub(self.traffic_before))
-                            .max(self.received);
-                        let needed = u128::from(self.times.min_rate) * elapsed.as_millis() / 1000;
-                        if elapsed >= self.times.total || u128::from(seen) < needed {
-                            return Err(ReadError::Slow);
-                        }
-                        let (started, times) = (self.started, self.times);
-                        let check = (now + Duration::from_secs(1)).min(started + times.total);
-                        self.next_check = times.deadline.map_or(check, |deadline| deadline.min(check));
-                    }
-                }
-            };
-            match frame {
-                None => return Ok(None),
-                Some(Err(_)) => return Err(ReadError::Gone),
-                Some(Ok(frame)) => {
+            // A body that is there is read whatever the clock says.
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(None) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(ReadError::Gone)),
+                Poll::Ready(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data()
                         && !data.is_empty()
                     {
                         self.received += data.len() as u64;
-                        return Ok(Some(data));
+                        return Poll::Ready(Ok(Some(data)));
+                    }
+                }
+                Poll::Pending => {
+                    let first = self.until(self.started + self.times.rate_after);
+                    let check = self.check.get_or_insert_with(|| Box::pin(sleep_until(first)));
+                    if check.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    let now = Instant::now();
+                    if let Err(error) = self.look(now) {
+                        return Poll::Ready(Err(error));
+                    }
+                    let next = self.until(now + Duration::from_secs(1));
+                    if let Some(check) = &mut self.check {
+                        check.as_mut().reset(next);
                     }
                 }
             }
         }
+    }
+
+    /// `moment`, or an earlier one at which the body is certainly too late.
+    fn until(&self, moment: Instant) -> Instant {
+        let moment = moment.min(self.started + self.times.total);
+        self.times.deadline.map_or(moment, |deadline| deadline.min(moment))
+    }
+
+    /// Whether the body may be waited for any longer.
+    fn look(&self, now: Instant) -> Result<(), ReadError> {
+        if self.times.deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(ReadError::Deadline);
+        }
+        let elapsed = now - self.started;
+        let seen = self.traffic.map_or(0, |traffic| traffic.bytes_read().saturating_sub(self.traffic_before));
+        let needed = u128::from(self.times.min_rate) * elapsed.as_millis() / 1000;
+        if elapsed >= self.times.total || u128::from(seen.max(self.received)) < needed {
+            return Err(ReadError::Slow);
+        }
+        Ok(())
     }
 }
 
@@ -302,3 +303,6 @@ where
 fn keep(data: Bytes) -> Bytes {
     if data.len() <= COPY_BELOW { Bytes::copy_from_slice(&data) } else { data }
 }
+
+#[cfg(test)]
+mod tests;

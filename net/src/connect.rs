@@ -1,12 +1,12 @@
 //! Opens client connections: name resolution, TCP, TLS.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -46,7 +46,7 @@ impl ConnectError {
 #[derive(Clone)]
 pub(crate) struct Connector {
     endpoint: Endpoint,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    tls: Option<(ClientTls, ServerName<'static>)>,
     timeout: Duration,
 }
 
@@ -54,29 +54,40 @@ impl Connector {
     /// `tls` is used as given; the endpoint's scheme has been looked at by the caller.
     pub(crate) fn http2(endpoint: Endpoint, tls: Option<&ClientTls>, timeout: Duration) -> Result<Self, Error> {
         let tls = match tls {
-            Some(tls) => Some((tls.with_alpn(&[b"h2"]), tls.server_name(&endpoint.host)?)),
+            Some(tls) => Some((tls.clone(), tls.server_name(&endpoint.host)?)),
             None => None,
         };
         Ok(Connector { endpoint, tls, timeout })
     }
 
-    pub(crate) async fn connect(&self) -> Result<Stream, ConnectError> {
-        match timeout(self.timeout, self.open()).await {
+    /// The addresses the endpoint's name stands for now; at least one.
+    pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, ConnectError> {
+        let (host, port) = (self.endpoint.host.as_str(), self.endpoint.port);
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let failed = |error: &dyn std::fmt::Display| ConnectError::other(format!("cannot resolve {host}: {error}"));
+        let resolved = timeout(self.timeout, lookup_host((host, port))).await.map_err(|_| failed(&"no answer"))?;
+        let mut addresses: Vec<SocketAddr> = resolved.map_err(|error| failed(&error))?.collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        if addresses.is_empty() { Err(failed(&"no address")) } else { Ok(addresses) }
+    }
+
+    pub(crate) async fn connect(&self, address: SocketAddr) -> Result<Stream, ConnectError> {
+        match timeout(self.timeout, self.open(address)).await {
             Ok(opened) => opened,
-            Err(_) => {
-                Err(ConnectError::other(format!("{}: no connection in {:?}", self.endpoint.authority(), self.timeout)))
-            }
+            Err(_) => Err(ConnectError::other(format!("dial {address}: no connection in {:?}", self.timeout))),
         }
     }
 
-    async fn open(&self) -> Result<Stream, ConnectError> {
-        // Tries each address the name resolves to, in turn.
-        let tcp = TcpStream::connect((self.endpoint.host.as_str(), self.endpoint.port))
+    async fn open(&self, address: SocketAddr) -> Result<Stream, ConnectError> {
+        let tcp = TcpStream::connect(address)
             .await
-            .map_err(|error| ConnectError::other(format!("dial {}: {error}", self.endpoint.authority())))?;
+            .map_err(|error| ConnectError::other(format!("dial {address}: {error}")))?;
         tcp.set_nodelay(true).map_err(ConnectError::other)?;
-        let Some((config, name)) = &self.tls else { return Ok(Stream::Tcp(tcp)) };
-        let stream = TlsConnector::from(Arc::clone(config))
+        let Some((tls, name)) = &self.tls else { return Ok(Stream::Tcp(tcp)) };
+        let stream = TlsConnector::from(Arc::new(tls.with_alpn(&[b"h2"])))
             .connect(name.clone(), tcp)
             .await
             .map_err(|error| ConnectError::tls(&error))?;

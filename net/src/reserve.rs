@@ -52,7 +52,9 @@ impl Reserve for Unlimited {
     }
 }
 
-struct Counted(usize);
+/// Promises everything and counts it.
+#[derive(Default)]
+pub(crate) struct Counted(usize);
 
 impl Reservation for Counted {
     fn bytes(&self) -> usize {

@@ -5,7 +5,6 @@ use crate::context::{Context, ContextSet};
 use crate::expr::{CallExpr, Cond, Expr, KeyExpr};
 use crate::function::Argument;
 use crate::path::{Field, Path};
-use crate::text::decode_hex;
 use crate::value::Value;
 
 /// More alternatives than this are not worth looking for.
@@ -134,9 +133,6 @@ fn of_comparison(op: CompareOp, expr: &Expr, value: &Value<'static>, item: Conte
         }
         (Expr::Path(path), value) if op == CompareOp::Eq && inside(path.level, item) => match (path.field, value) {
             (field, Value::Str(text)) if is_text(field) || field == Field::Body => one(text),
-            (Field::TraceIdString | Field::SpanIdString | Field::ParentSpanIdString, Value::Str(text)) => {
-                id(&decode_hex(text)?)
-            }
             (Field::TraceId, Value::TraceId(bytes)) => id(bytes),
             (Field::SpanId | Field::ParentSpanId, Value::SpanId(bytes)) => id(bytes),
             _ => None,

@@ -102,7 +102,7 @@ pub(crate) fn sorted<'a>(map: &Map<'a>) -> Result<Vec<Entry<'a>>, EvalError> {
 }
 
 fn lists_equal(a: &List<'_>, b: &List<'_>, depth: usize) -> Result<bool, EvalError> {
-    let (mut a, mut b) = (a.iter(), b.iter());
+    let (mut a, mut b) = (a.boxed(), b.boxed());
     loop {
         match (a.next().transpose()?, b.next().transpose()?) {
             (None, None) => return Ok(true),

@@ -11,6 +11,7 @@ use crate::error::{Diagnostic, EvalError, LoadError, Subject};
 use crate::expr::{Cond, Expr};
 use crate::function::{Argument, Function, Registry};
 use crate::parser::{parse_condition, parse_statement, parse_value_expression};
+use crate::path::{Field, Path};
 use crate::record::{AttributeKey, Clock, NoRecord, Record, Scope};
 use crate::time::Time;
 use crate::value::Value;
@@ -189,7 +190,10 @@ impl<'e> Compiler<'e> {
                 | (Expr::Const(Value::Str(text)), Expr::Attribute(attribute)) => {
                     return Ok(Cond::AttributeIs { attribute, literal: text.into_owned().into(), negated });
                 }
-                (left, right) => return Ok(Cond::Compare(op, left, right)),
+                (left, right) => {
+                    let (left, right) = without_id_text(left, right);
+                    return Ok(Cond::Compare(op, left, right));
+                }
             }
         }
         Ok(Cond::Compare(op, left, right))
@@ -199,6 +203,28 @@ impl<'e> Compiler<'e> {
     fn folded(expr: &Expr) -> Option<Value<'static>> {
         let clock = || Time::from_unix_nanos(0); // pure expressions do not read it
         expr.eval(Scope::new(&NoRecord, &clock)).ok()?.to_owned_value().ok()
+    }
+}
+
+/// Compares an id's text with a literal as bytes, so that no text is made per record.
+fn without_id_text(left: Expr, right: Expr) -> (Expr, Expr) {
+    let (path, text) = match (&left, &right) {
+        (Expr::Path(path), Expr::Const(Value::Str(text))) | (Expr::Const(Value::Str(text)), Expr::Path(path)) => {
+            (*path, text)
+        }
+        _ => return (left, right),
+    };
+    let canonical = !text.iter().any(u8::is_ascii_uppercase);
+    let bytes = if canonical { crate::text::decode_hex(text) } else { None }.unwrap_or_default();
+    let (field, id) = match (path.field, bytes.len()) {
+        (Field::TraceIdString, 16) => (Field::TraceId, bytes.try_into().ok().map(Value::TraceId)),
+        (Field::SpanIdString, 8) => (Field::SpanId, bytes.try_into().ok().map(Value::SpanId)),
+        (Field::ParentSpanIdString, 8) => (Field::ParentSpanId, bytes.try_into().ok().map(Value::SpanId)),
+        _ => return (left, right),
+    };
+    match id {
+        Some(id) => (Expr::Path(Path { field, ..path }), Expr::Const(id)),
+        None => (left, right),
     }
 }
 

@@ -1,9 +1,13 @@
 //! The standard functions, one file a family (ottl.md §6). A family is a table; adding a function is adding a row.
 
 mod case;
+mod codec;
 mod collections;
+mod csv;
 mod editors;
 mod filter;
+mod flow;
+mod format;
 mod hash;
 mod ids;
 mod json;
@@ -11,9 +15,11 @@ mod key_value;
 mod network;
 mod number;
 mod patterns;
+mod severity;
 mod strings;
 mod time;
 mod types;
+mod uuid;
 
 use crate::function::Function;
 
@@ -34,6 +40,12 @@ pub(crate) const CONVERTERS: &[&[Function]] = &[
     number::FAMILY,
     time::FAMILY,
     filter::SPAN,
+    codec::FAMILY,
+    csv::FAMILY,
+    flow::FAMILY,
+    format::FAMILY,
+    severity::FAMILY,
+    uuid::FAMILY,
 ];
 
 /// The editors that every component has.

@@ -7,7 +7,7 @@
 //! | step | module |
 //! |---|---|
 //! | text → tokens → tree | `lexer`, [`parser`], [`ast`] |
-//! | which context | [`infer`], [`context`] |
+//! | which context | [`mod@infer`], [`context`] |
 //! | tree → expression | [`compile`], with [`path`], [`symbols`], [`function`] and [`functions`] |
 //! | expression × record → value | `eval`, with `compare`, `math`, `convert`, [`text`], [`pattern`] |
 //! | sequences and errors | [`conditions`], [`error`] |

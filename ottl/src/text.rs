@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use crate::compare::sorted;
 use crate::error::EvalError;
-use crate::value::{MAX_VALUE_DEPTH, Value, deeper};
+use crate::value::{List, MAX_VALUE_DEPTH, Map, Value, deeper};
 
 /// The largest result of one expression, in bytes.
 pub const MAX_RESULT: usize = 4 << 20;
@@ -125,6 +125,42 @@ fn write_json(out: &mut Vec<u8>, value: &Value<'_>, style: Style, depth: usize) 
         return Err(EvalError::TooLarge("JSON text"));
     }
     match value {
+        Value::List(list) => write_json_list(out, list, style, deeper(depth)?),
+        Value::Map(map) => write_json_map(out, map, style, deeper(depth)?),
+        scalar => write_json_scalar(out, scalar, style),
+    }
+}
+
+fn write_json_list(out: &mut Vec<u8>, list: &List<'_>, style: Style, depth: usize) -> Result<(), EvalError> {
+    out.push(b'[');
+    let mut first = true;
+    for item in list.boxed() {
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        write_json(out, &item?, style, depth)?;
+    }
+    out.push(b']');
+    Ok(())
+}
+
+fn write_json_map(out: &mut Vec<u8>, map: &Map<'_>, style: Style, depth: usize) -> Result<(), EvalError> {
+    out.push(b'{');
+    let mut first = true;
+    for (key, value) in &sorted(map)? {
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        write_json_string(out, key, style.html);
+        out.push(b':');
+        write_json(out, value, style, depth)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn write_json_scalar(out: &mut Vec<u8>, value: &Value<'_>, style: Style) -> Result<(), EvalError> {
+    match value {
         Value::Nil => out.extend_from_slice(b"null"),
         Value::Float(x) if !x.is_finite() => match style.named {
             true if x.is_nan() => out.extend_from_slice(b"NaN"),
@@ -141,38 +177,7 @@ fn write_json(out: &mut Vec<u8>, value: &Value<'_>, style: Style, depth: usize) 
             out.extend_from_slice(&base64(bytes));
             out.push(b'"');
         }
-        Value::List(list) => {
-            let depth = deeper(depth)?;
-            out.push(b'[');
-            for (index, item) in list.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write_json(out, &item?, style, depth)?;
-            }
-            out.push(b']');
-        }
-        Value::Map(map) => {
-            let depth = deeper(depth)?;
-            out.push(b'{');
-            for (index, (key, value)) in sorted(map)?.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write_json_string(out, key, style.html);
-                out.push(b':');
-                write_json(out, value, style, depth)?;
-            }
-            out.push(b'}');
-        }
-        Value::Bool(_)
-        | Value::Int(_)
-        | Value::Duration(_)
-        | Value::Time(_)
-        | Value::TraceId(_)
-        | Value::SpanId(_)
-        | Value::ProfileId(_)
-        | Value::Handle(_) => out.extend_from_slice(&string_like(value)?.unwrap_or_default()),
+        other => out.extend_from_slice(&string_like(other)?.unwrap_or_default()),
     }
     Ok(())
 }

@@ -1,12 +1,16 @@
 //! Values of expressions. They borrow from the record or from the expression wherever they can.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+mod containers;
+mod copy;
 
-use sluice_pdata::view::{AnyValueView, AttributesView, Elements};
+use std::borrow::Cow;
+
+use sluice_pdata::view::AnyValueView;
 
 use crate::error::EvalError;
 use crate::time::Time;
+
+pub use containers::{Entry, List, Map};
 
 /// Deepest nesting of maps and lists that is walked; deeper values are an error.
 pub const MAX_VALUE_DEPTH: usize = 1_000;
@@ -70,29 +74,6 @@ impl HandleKind {
             HandleKind::QuantileValues => "pmetric.SummaryDataPointValueAtQuantileSlice",
         }
     }
-}
-
-/// One entry of a map.
-pub type Entry<'a> = (Cow<'a, [u8]>, Value<'a>);
-
-/// A map in wire order. Of equal keys the first is read.
-#[derive(Clone, Debug)]
-pub enum Map<'a> {
-    /// The attributes of a message.
-    Attributes(AttributesView<'a>),
-    /// A key-value list value.
-    KvList(Elements<'a>),
-    Borrowed(&'a [Entry<'a>]),
-    Shared(Arc<[Entry<'a>]>),
-}
-
-/// A list.
-#[derive(Clone, Debug)]
-pub enum List<'a> {
-    /// An array value.
-    Array(Elements<'a>),
-    Borrowed(&'a [Value<'a>]),
-    Shared(Arc<[Value<'a>]>),
 }
 
 impl<'a> From<AnyValueView<'a>> for Value<'a> {
@@ -197,160 +178,9 @@ impl<'a> Value<'a> {
             Value::Handle(handle) => Value::Handle(*handle),
         }
     }
-
-    /// A copy that borrows nothing.
-    ///
-    /// # Errors
-    /// Malformed wire bytes, or nesting beyond [`MAX_VALUE_DEPTH`].
-    pub fn to_owned_value(&self) -> Result<Value<'static>, EvalError> {
-        self.owned(MAX_VALUE_DEPTH)
-    }
-
-    fn owned(&self, depth: usize) -> Result<Value<'static>, EvalError> {
-        Ok(match self {
-            Value::Str(text) => Value::Str(Cow::Owned(text.to_vec())),
-            Value::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.to_vec())),
-            Value::Map(map) => {
-                let depth = deeper(depth)?;
-                let entries: Result<Vec<Entry<'static>>, EvalError> = map
-                    .iter()
-                    .map(|entry| entry.and_then(|(key, value)| Ok((Cow::Owned(key.to_vec()), value.owned(depth)?))))
-                    .collect();
-                Value::map(entries?)
-            }
-            Value::List(list) => {
-                let depth = deeper(depth)?;
-                let items: Result<Vec<Value<'static>>, EvalError> =
-                    list.iter().map(|item| item?.owned(depth)).collect();
-                Value::list(items?)
-            }
-            Value::Nil => Value::Nil,
-            Value::Bool(b) => Value::Bool(*b),
-            Value::Int(n) => Value::Int(*n),
-            Value::Float(x) => Value::Float(*x),
-            Value::Time(time) => Value::Time(*time),
-            Value::Duration(nanos) => Value::Duration(*nanos),
-            Value::TraceId(id) => Value::TraceId(*id),
-            Value::SpanId(id) => Value::SpanId(*id),
-            Value::ProfileId(id) => Value::ProfileId(*id),
-            Value::Handle(handle) => Value::Handle(*handle),
-        })
-    }
 }
 
 /// One level less, or the error that the limit is reached.
 pub(crate) fn deeper(depth: usize) -> Result<usize, EvalError> {
     depth.checked_sub(1).ok_or(EvalError::TooDeep(MAX_VALUE_DEPTH))
-}
-
-impl<'a> Map<'a> {
-    /// The entries in wire order, duplicates included.
-    pub fn iter(&self) -> impl Iterator<Item = Result<Entry<'a>, EvalError>> + '_ {
-        let (mut attributes, mut pairs, mut borrowed, mut shared) = (None, None, None, None);
-        match self {
-            Map::Attributes(view) => attributes = Some(view.iter()),
-            Map::KvList(elements) => pairs = Some(elements.key_values()),
-            Map::Borrowed(slice) => borrowed = Some(slice.iter()),
-            Map::Shared(slice) => shared = Some(slice.iter()),
-        }
-        let wire = attributes.into_iter().flatten().chain(pairs.into_iter().flatten());
-        let wire = wire.map(|pair| {
-            let pair = pair?;
-            Ok((Cow::Borrowed(pair.key()), Value::from(pair.value()?)))
-        });
-        let lent = |(key, value): &'a Entry<'a>| Ok((Cow::Borrowed(&**key), value.reborrow()));
-        let made = borrowed.into_iter().flatten().map(lent);
-        wire.chain(made).chain(shared.into_iter().flatten().map(|entry| Ok(entry.clone())))
-    }
-
-    /// The value of the first entry with this key.
-    ///
-    /// # Errors
-    /// Malformed wire bytes.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Value<'a>>, EvalError> {
-        match self {
-            Map::Attributes(view) => Ok(view.get(key)?.map(Value::from)),
-            Map::KvList(elements) => {
-                for pair in elements.key_values() {
-                    let pair = pair?;
-                    if pair.key() == key {
-                        return Ok(Some(pair.value()?.into()));
-                    }
-                }
-                Ok(None)
-            }
-            Map::Borrowed(entries) => {
-                let entries: &'a [Entry<'a>] = entries;
-                Ok(entries.iter().find(|(found, _)| **found == *key).map(|(_, value)| value.reborrow()))
-            }
-            Map::Shared(entries) => {
-                Ok(entries.iter().find(|(found, _)| **found == *key).map(|(_, value)| value.clone()))
-            }
-        }
-    }
-
-    /// How many entries there are.
-    ///
-    /// # Errors
-    /// Malformed wire bytes.
-    pub fn len(&self) -> Result<usize, EvalError> {
-        match self {
-            Map::Borrowed(entries) => Ok(entries.len()),
-            Map::Shared(entries) => Ok(entries.len()),
-            Map::Attributes(_) | Map::KvList(_) => self.iter().try_fold(0, |count, entry| entry.map(|_| count + 1)),
-        }
-    }
-
-    /// Whether there is no entry.
-    ///
-    /// # Errors
-    /// Malformed wire bytes.
-    pub fn is_empty(&self) -> Result<bool, EvalError> {
-        self.iter().next().transpose().map(|entry| entry.is_none())
-    }
-}
-
-impl<'a> List<'a> {
-    /// The elements in order.
-    pub fn iter(&self) -> impl Iterator<Item = Result<Value<'a>, EvalError>> + '_ {
-        let (mut wire, mut borrowed, mut shared) = (None, None, None);
-        match self {
-            List::Array(elements) => wire = Some(elements.values()),
-            List::Borrowed(slice) => borrowed = Some(slice.iter()),
-            List::Shared(slice) => shared = Some(slice.iter()),
-        }
-        let wire = wire.into_iter().flatten().map(|value| Ok(Value::from(value?)));
-        let lent = |item: &'a Value<'a>| Ok(item.reborrow());
-        wire.chain(borrowed.into_iter().flatten().map(lent))
-            .chain(shared.into_iter().flatten().map(|item| Ok(item.clone())))
-    }
-
-    /// The element at an index.
-    ///
-    /// # Errors
-    /// [`EvalError::OutOfBounds`]; malformed wire bytes.
-    pub fn get(&self, index: i64) -> Result<Value<'a>, EvalError> {
-        let at = usize::try_from(index).map_err(|_| EvalError::OutOfBounds(index))?;
-        self.iter().nth(at).unwrap_or(Err(EvalError::OutOfBounds(index)))
-    }
-
-    /// How many elements there are.
-    ///
-    /// # Errors
-    /// Malformed wire bytes.
-    pub fn len(&self) -> Result<usize, EvalError> {
-        match self {
-            List::Borrowed(items) => Ok(items.len()),
-            List::Shared(items) => Ok(items.len()),
-            List::Array(_) => self.iter().try_fold(0, |count, item| item.map(|_| count + 1)),
-        }
-    }
-
-    /// Whether there is no element.
-    ///
-    /// # Errors
-    /// Malformed wire bytes.
-    pub fn is_empty(&self) -> Result<bool, EvalError> {
-        self.iter().next().transpose().map(|item| item.is_none())
-    }
 }

@@ -355,3 +355,19 @@ fn the_first_data_point_with_the_key_decides() {
         assert_eq!(condition(Metric, &record, source), Ok(expected), "{source}");
     }
 }
+
+#[test]
+fn random_ids_have_their_form() {
+    let record = log();
+    for (source, version) in [("UUID()", '4'), ("UUIDv7()", '7')] {
+        let (first, second) = (value(Log, &record, source).unwrap(), value(Log, &record, source).unwrap());
+        assert_ne!(first, second);
+        let id = first.trim_matches('"');
+        let lens: Vec<usize> = id.split('-').map(str::len).collect();
+        assert_eq!(lens, [8, 4, 4, 4, 12], "{id}");
+        assert_eq!(id.chars().nth(14), Some(version), "{id}");
+        assert!(matches!(id.chars().nth(19), Some('8' | '9' | 'a' | 'b')), "{id}");
+    }
+    // The clock says 1,700,000,000,000 ms.
+    assert!(value(Log, &record, "UUIDv7()").unwrap().starts_with("\"018bcfe5-6800-7"));
+}

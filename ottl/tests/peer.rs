@@ -1,7 +1,7 @@
 //! What expressions evaluate to, as the OpenTelemetry Collector 0.159.0 does it: its filter was given each of them and one
 //! log record (`testdata/log.json`), and its verdicts and error texts were recorded.
 
-#![allow(clippy::unwrap_used, reason = "helpers of the tests below")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of the tests below")]
 
 mod common;
 
@@ -31,9 +31,16 @@ fn meant(expression: &str, kind: &str, ours: &(&str, String), theirs: &str) -> b
     let lists = kind == "load" && expression.starts_with("SliceToMap([{");
     // A literal key of the wrong type is named as a computed one is; lists have one type.
     let keys = theirs.ends_with("invalid key type") || theirs.starts_with("type []string");
+    // Where a base64 text goes wrong is counted differently.
+    let base64 = theirs.contains("illegal base64 data") && ours.1.contains("illegal base64 data");
+    // Character sets follow the WHATWG standard, which lacks some and fills gaps in others.
+    let charsets = ["utf-7", "ibm437", "cp850", "0x81, \"windows-1252\""];
+    let charsets = expression.starts_with("Decode(") && charsets.iter().any(|name| expression.contains(name));
+    // Addresses of memory, hexadecimal floats, types of lists.
+    let other = theirs.contains("{0x") || theirs == "0X1.CP+01" || theirs.ends_with("|[]interface {}");
     // The result of a call counts as a literal if it is constant.
     let literal = ours.0 == "load" && ours.1 == format!("couldn't create function: {theirs}");
-    wrapped || json || ids || tests || lists || keys || literal
+    wrapped || json || ids || tests || lists || keys || literal || base64 || charsets || other
 }
 
 fn any(json: &Json) -> Option<AnyValue> {
@@ -126,7 +133,7 @@ fn values_and_errors_agree_with_the_collector() {
     let registry = Registry::filter();
     let mut compiler = Compiler::new(Context::Log, &registry);
     let mut differences = Vec::new();
-    let (mut compared, mut unknown) = (0, 0);
+    let mut compared = 0;
     for line in include_str!("testdata/evaluated.jsonl").lines() {
         let [expression, kind, theirs]: [String; 3] = serde_json::from_str(line).unwrap();
         let source = format!("Concat([{expression}], \"\")");
@@ -142,19 +149,12 @@ fn values_and_errors_agree_with_the_collector() {
                 ("load", inner.to_owned())
             }
         };
-        if ours.1.starts_with("undefined function") {
-            unknown += 1;
-            continue;
-        }
         compared += 1;
+        let theirs = theirs.split("[*github.com/").next().unwrap_or(&theirs).to_owned();
         if ours != (kind.as_str(), theirs.clone()) && !meant(&expression, &kind, &ours, &theirs) {
             differences.push(format!("{expression}\n  they: {kind} {theirs:?}\n  we:   {} {:?}", ours.0, ours.1));
         }
     }
-    assert!(
-        differences.is_empty(),
-        "{} of {compared} ({unknown} unknown):\n{}",
-        differences.len(),
-        differences.join("\n")
-    );
+    assert!(differences.is_empty(), "{} of {compared}:\n{}", differences.len(), differences.join("\n"));
+    assert!(compared > 1_900);
 }

@@ -127,6 +127,12 @@ fn value() -> impl Strategy<Value = String> {
             "Keys",
             "Values",
             "ParseJSON",
+            "Base64Decode",
+            "MD5",
+            "SHA256",
+            "Murmur3Hash",
+            "Murmur3Hash128",
+            "XXH3",
             "ToSnakeCase",
             "ToCamelCase",
             "ToUpperCase",
@@ -148,6 +154,10 @@ fn value() -> impl Strategy<Value = String> {
         let two = proptest::sample::select(vec![
             "HasPrefix",
             "HasSuffix",
+            "Base64Encode",
+            "Decode",
+            "ParseCSV",
+            "ParseSeverity",
             "Index",
             "Split",
             "IsMatch",
@@ -168,6 +178,7 @@ fn value() -> impl Strategy<Value = String> {
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{{\"a\": {a}, \"k\": {b}}}")),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("Concat([{a}, {b}], \"-\")")),
             (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("Substring({a}, {b}, {c})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("Format(\"%v %5.2d|%-q%[1]x\", [{a}, {b}])")),
             (inner.clone(), inner).prop_map(|(a, b)| format!("Coalesce([{a}])[{b}]")),
         ]
     })

@@ -238,10 +238,15 @@ fn malformed_bytes_are_an_error_of_their_own_class() {
 
 #[test]
 fn conditions_run_on_bytes() {
-    let span = Span { name: "GET".to_owned(), attributes: attributes(), ..Default::default() }.encode_to_vec();
+    let span = Span { name: "GET".to_owned(), trace_id: vec![10; 16], attributes: attributes(), ..Default::default() };
+    let span = span.encode_to_vec();
     let registry = Registry::filter();
     let mut compiler = Compiler::new(Context::Span, &registry);
     for (source, expected) in [
+        (r#"span.trace_id.string == "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a""#, true),
+        (r#""0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A0A" == span.trace_id.string"#, false),
+        (r#"span.trace_id.string != "0a""#, true),
+        (r#"span.parent_span_id.string == "0000000000000000""#, true),
         (r#"span.attributes["s"] == "text""#, true),
         (r#"span.attributes["s"] != "text""#, false),
         (r#"span.attributes["i"] == "text""#, false),
@@ -252,4 +257,49 @@ fn conditions_run_on_bytes() {
         let condition = compiler.condition(source).unwrap();
         assert_eq!(condition.eval(&WireRecord::span(&span), &noon), Ok(expected), "{source}");
     }
+}
+
+#[test]
+fn deep_values_are_refused_and_do_no_harm() {
+    /// A body of lists in lists.
+    fn nested(levels: usize) -> Vec<u8> {
+        let value = |inner: Vec<u8>| {
+            let mut list = Vec::new();
+            prost::encoding::bytes::encode(1, &inner, &mut list); // ArrayValue.values
+            let mut value = Vec::new();
+            prost::encoding::bytes::encode(5, &list, &mut value); // AnyValue.array_value
+            value
+        };
+        let innermost = (0..levels).fold(Vec::new(), |inner, _| value(inner));
+        let mut log = Vec::new();
+        prost::encoding::bytes::encode(5, &innermost, &mut log); // LogRecord.body
+        log
+    }
+    let registry = Registry::filter();
+    let mut compiler = Compiler::new(Context::Log, &registry);
+    let sources = [
+        "log.body == log.body",
+        "String(log.body) != nil",
+        r#"IsMatch(log.body, "x")"#,
+        "ToKeyValueString({\"a\": log.body}) != nil",
+        "Sort([log.body]) != nil",
+        "Len(log.body.string) > 0",
+    ];
+    for source in sources {
+        let condition = compiler.condition(source).unwrap();
+        let shallow = nested(900);
+        assert!(condition.eval(&WireRecord::log(&shallow), &noon).is_ok(), "{source}");
+        let deep = nested(3_000);
+        let result = condition.eval(&WireRecord::log(&deep), &noon);
+        if source.starts_with("Sort") {
+            assert_eq!(result, Ok(true)); // nested elements are not looked into
+        } else {
+            assert_eq!(result.unwrap_err().class(), "limit", "{source}");
+        }
+    }
+    let text = |levels: usize| format!("ParseJSON(\"{}{}\") != nil", "[".repeat(levels), "]".repeat(levels));
+    assert_eq!(compiler.condition(&text(1_000)).unwrap().constant(), Some(true));
+    let condition = compiler.condition(&text(1_001)).unwrap();
+    let log = LogRecord::default().encode_to_vec();
+    assert_eq!(condition.eval(&WireRecord::log(&log), &noon).unwrap_err().class(), "limit");
 }

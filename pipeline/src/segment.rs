@@ -21,7 +21,7 @@ const POOLED_SCRATCH: usize = 16;
 /// The fused steps between a source and the next place where data is kept.
 pub struct Segment {
     chain: Chain,
-    steps: Vec<(Arc<str>, ProcessorMetrics)>,
+    steps: Arc<[(Arc<str>, ProcessorMetrics)]>,
     redaction: Redaction,
     scratch: Mutex<Vec<Scratch>>,
     panics: Counter,
@@ -49,16 +49,21 @@ pub struct Passage {
     /// Items dropped, by processor and reason.
     pub dropped: Vec<(Arc<str>, Reason, usize)>,
     effects: Passed,
-    counts: Vec<(ProcessorMetrics, usize, usize)>,
+    steps: Arc<[(Arc<str>, ProcessorMetrics)]>,
+    /// Items that came in.
+    incoming: usize,
 }
 
 impl Passage {
     /// Makes counters and the steps' effects lasting. Call it when the append has succeeded.
     pub fn apply_effects(mut self) {
         self.effects.apply_effects();
-        for (metrics, incoming, outgoing) in self.counts {
-            metrics.incoming.increment(incoming as u64);
-            metrics.outgoing.increment(outgoing as u64);
+        let mut items = self.incoming;
+        for (index, (_, metrics)) in self.steps.iter().enumerate() {
+            metrics.incoming.increment(items as u64);
+            let dropped = self.effects.dropped.iter().filter(|(step, ..)| *step == index);
+            items = items.saturating_sub(dropped.map(|&(.., items)| items).sum());
+            metrics.outgoing.increment(items as u64);
         }
     }
 }
@@ -116,13 +121,7 @@ impl Segment {
     }
 
     fn passage(&self, batch: Batch, passed: Passed) -> Passage {
-        let mut remaining = batch.items();
-        let mut counts = Vec::with_capacity(self.steps.len());
-        for (index, (_, metrics)) in self.steps.iter().enumerate() {
-            let dropped: usize = passed.dropped.iter().filter(|(step, ..)| *step == index).map(|&(.., n)| n).sum();
-            counts.push((metrics.clone(), remaining, remaining.saturating_sub(dropped)));
-            remaining = remaining.saturating_sub(dropped);
-        }
+        let incoming = batch.items();
         let named = |&(step, reason, items): &(usize, Reason, usize)| (Arc::clone(&self.steps[step].0), reason, items);
         let dropped = passed.dropped.iter().map(named).collect();
         let batch = batch.replaced(passed.bytes.clone(), passed.items);
@@ -130,7 +129,7 @@ impl Segment {
             Redaction::Done => Redacted::proven(batch),
             Redaction::Waived(policy) => policy.waive(batch),
         };
-        Passage { batch, dropped, effects: passed, counts }
+        Passage { batch, dropped, effects: passed, steps: Arc::clone(&self.steps), incoming }
     }
 
     fn take_scratch(&self) -> Scratch {

@@ -4,19 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sluice_pdata::pass::Reason;
 use tokio::sync::watch;
 
 use crate::Signal;
 use crate::admission::{Class, MemBudget, Reservation};
+use crate::batch::Batch;
 use crate::clock::{Clock, Monotonic, WallTime};
 use crate::intake::{Branch, Gathered};
 use crate::ledger::{StageAccount, reasons};
 use crate::outcome::Refusal;
-use crate::spine::{Completion, CursorRule, Destination, Entry, ReadLimit, Record, Seq, Spine};
+use crate::spine::{Completion, CursorRule, Destination, Entry, ReadLimit, Seq, Spine};
 use crate::stage::{Stage, StageOutput};
 
 /// Read at once, before the output is appended.
 const READ: ReadLimit = ReadLimit { records: 64, items: 8192, bytes: 4 << 20 };
+
+/// Longest wait for room before asking again: an exporter without a queue releases none.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Percent of the class at which a stage is asked to give memory back (correlation §10).
 const RUNGS: [u8; 6] = [70, 80, 85, 90, 95, 100];
@@ -55,6 +60,27 @@ struct Progress {
     memory: Option<Reservation>,
 }
 
+/// What became of one batch that a stage emitted.
+enum Emission {
+    Appended,
+    Refused(Reason),
+    /// The end came while there was no room.
+    Ended,
+}
+
+impl Emission {
+    /// A refusal that waiting does not cure, as a drop.
+    fn refused(refusal: &Refusal) -> Self {
+        tracing::error!(cause = refusal.cause(), "what a stage emitted cannot be kept: {refusal}");
+        Emission::Refused(match refusal {
+            Refusal::TooLarge { .. } => reasons::LIMIT_SIZE,
+            Refusal::Malformed { .. } => reasons::INVALID,
+            Refusal::DestinationRejected { .. } => reasons::PERMANENT_ERROR,
+            _ => reasons::PANIC,
+        })
+    }
+}
+
 /// One turn of the stage.
 struct Turn {
     signal: Signal,
@@ -89,12 +115,10 @@ impl StageTime {
 }
 
 impl StageDriver {
-    /// Runs until told to end, or until the spine is closed for good.
-    ///
-    /// # Errors
-    /// A refusal that waiting does not cure: output that a step behind the stage cannot read, or that can never fit.
-    pub async fn run(mut self, mut ending: watch::Receiver<Ending>) -> Result<(), Refusal> {
+    /// Runs until told to end.
+    pub async fn run(mut self, mut ending: watch::Receiver<Ending>) {
         let mut progress = Progress::default();
+        self.account.restart(self.spine.cursor_rule() == CursorRule::Emitted);
         self.spine.rewind(self.cursor);
         loop {
             let entries = self.spine.read(self.cursor, READ);
@@ -115,13 +139,13 @@ impl StageDriver {
                 self.stage.drain(now, &mut out);
             }
             self.account_memory(&mut progress.memory, now, &mut out);
-            self.commit(Turn { signal, consumed, out }, &mut progress, &mut ending).await?;
+            self.commit(Turn { signal, consumed, out }, &mut progress, &mut ending).await;
             match end {
                 Ending::Running if !caught_up => tokio::task::yield_now().await,
                 Ending::Running => self.wait(now, &mut ending).await,
                 // What was read before the end is still absorbed, so that nothing is decided on less.
                 _ if decide && !caught_up => {}
-                _ => return Ok(()),
+                _ => return,
             }
         }
     }
@@ -144,7 +168,11 @@ impl StageDriver {
     }
 
     /// Until there is something to read, a deadline, or the end.
-    async fn wait(&self, now: WallTime, ending: &mut watch::Receiver<Ending>) {
+    async fn wait(&mut self, now: WallTime, ending: &mut watch::Receiver<Ending>) {
+        // Not `changed`, which a wait for room may have seen already.
+        if *ending.borrow() != Ending::Running {
+            return;
+        }
         let deadline = self
             .stage
             .next_deadline()
@@ -163,58 +191,76 @@ impl StageDriver {
         }
     }
 
-    /// Runs the output through the steps behind the stage and appends it together with the cursor's advance. Waits for room,
-    /// and reads nothing meanwhile.
-    async fn commit(
-        &mut self,
-        turn: Turn,
-        progress: &mut Progress,
-        ending: &mut watch::Receiver<Ending>,
-    ) -> Result<(), Refusal> {
+    /// Appends the output batch by batch, the last one together with the cursor's advance. A crash in between repeats batches
+    /// and loses none. What can never be appended is dropped and counted: it must not stop the stage.
+    async fn commit(&mut self, turn: Turn, progress: &mut Progress, ending: &mut watch::Receiver<Ending>) {
         let Turn { signal, consumed, out } = turn;
-        let emitted: usize = out.batches.iter().map(|batch| batch.items()).sum();
-        let mut gathered = Gathered::default();
-        for batch in out.batches {
-            for branch in self.branches.iter().filter(|branch| branch.pipeline.signal() == batch.signal()) {
-                gathered.pass(branch, batch.clone()).await?;
+        let done = self.done(progress);
+        let (mut emitted, mut stranded, mut dropped) = (0, 0, out.dropped);
+        let mut advanced = false;
+        let last = out.batches.len().saturating_sub(1);
+        for (index, batch) in out.batches.into_iter().enumerate() {
+            let items = batch.items();
+            if stranded > 0 {
+                stranded += items;
+                continue;
+            }
+            let done = if index == last { &done[..] } else { &[] };
+            match self.emit(batch, done, ending).await {
+                Emission::Appended => (emitted, advanced) = (emitted + items, index == last),
+                Emission::Refused(reason) => dropped.push((reason, items)),
+                Emission::Ended => stranded = items,
             }
         }
-        gathered.send_inline(&*self.clock).await?;
-        let records = gathered.take_records();
-        let done = self.done(progress);
-        let held = self.stage.held().items;
-        let kept = records.is_empty() && done.is_empty() || self.append(records, &done, ending).await?;
-        if kept {
-            gathered.settle();
-            self.account.record(signal, consumed, out.created, emitted, &out.dropped, held);
-        } else if self.spine.cursor_rule() == CursorRule::Absorbed {
-            // The end came while there was no room, and nobody will read this again.
-            done.into_iter().for_each(|(seq, completion)| self.spine.complete(self.cursor, seq, completion));
-            let mut dropped = out.dropped;
-            dropped.push((reasons::SHUTDOWN_MEMORY_MODE, emitted));
-            self.account.record(signal, consumed, out.created, 0, &dropped, held);
+        let survives = self.spine.cursor_rule() == CursorRule::Emitted;
+        let mut held = self.stage.held().items;
+        if stranded > 0 && survives {
+            // Read again by whoever comes next.
+            held += stranded;
+        } else {
+            if stranded > 0 {
+                dropped.push((reasons::SHUTDOWN_MEMORY_MODE, stranded));
+            }
+            if !advanced {
+                done.into_iter().for_each(|(seq, completion)| self.spine.complete(self.cursor, seq, completion));
+            }
         }
-        Ok(())
+        self.account.record(signal, consumed, out.created, emitted, &dropped, held);
     }
 
-    /// Waits for room. `false` if the end came first.
-    async fn append(
-        &self,
-        records: Vec<Record>,
+    /// Runs one batch through the steps behind the stage and appends what comes out. Waits for room.
+    async fn emit(
+        &mut self,
+        batch: Batch,
         done: &[(Seq, Completion)],
         ending: &mut watch::Receiver<Ending>,
-    ) -> Result<bool, Refusal> {
+    ) -> Emission {
+        let mut gathered = Gathered::default();
+        for branch in self.branches.iter().filter(|branch| branch.pipeline.signal() == batch.signal()) {
+            if let Err(refusal) = gathered.pass(branch, batch.clone()).await {
+                return Emission::refused(&refusal);
+            }
+        }
+        let records = gathered.take_records();
         loop {
             // Asked for before the attempt, so that room that comes free right after a refusal is not missed.
             let released = self.spine.released();
-            match self.spine.commit(self.cursor, done.to_vec(), records.clone()).await {
-                Ok(_) => return Ok(true),
-                Err(refusal) if !refusal.is_retryable() => return Err(refusal),
-                Err(_) if *ending.borrow() != Ending::Running => return Ok(false),
+            let result = match gathered.send_inline(&*self.clock).await {
+                Ok(()) => self.spine.commit(self.cursor, done.to_vec(), records.clone()).await.map(|_| ()),
+                Err(refusal) => Err(refusal),
+            };
+            match result {
+                Ok(()) => {
+                    gathered.settle();
+                    return Emission::Appended;
+                }
+                Err(refusal) if !refusal.is_retryable() => return Emission::refused(&refusal),
+                Err(_) if *ending.borrow() != Ending::Running => return Emission::Ended,
                 Err(_) => {}
             }
             tokio::select! {
                 () = released => {}
+                () = self.clock.sleep(RETRY) => {}
                 Ok(()) = ending.changed() => {}
             }
         }

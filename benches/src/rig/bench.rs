@@ -141,6 +141,15 @@ impl Bench {
         Ok((process, ready))
     }
 
+    /// Samples where the collector is until the profiler is interrupted.
+    pub(super) fn start_profile(&self, run: &str, collector: &Process) -> Result<Process, Error> {
+        let data = self.options.out.join(format!("{run}.perf"));
+        let pid = collector.pid().to_string();
+        let launch = ["record", "-q", "-F", "999", "-p", &pid, "-o"];
+        let launch = launch.iter().fold(Launch::new("perf"), |launch, arg| launch.arg(*arg)).arg(data);
+        Process::start("perf", &launch, self.options.load_core, &self.log(run, "perf"))
+    }
+
     /// Starts the generator. In a smoke run it sends at a low rate whatever the scenario says.
     pub(super) async fn start_load(
         &self,
@@ -199,13 +208,14 @@ impl SinkProcess {
         control::call::<Value>(self.control, Method::POST, "/mode", mode).await.map(drop)
     }
 
-    /// Waits until nothing new has arrived for a while, or `enough` says so.
+    /// Waits until `enough` says so, or nothing new has arrived for longer than senders hold back a batch that is not
+    /// full (Prometheus: 5 s).
     pub(super) async fn settled(
         &self,
         within: Duration,
         enough: impl Fn(&sink::Report) -> bool,
     ) -> Result<sink::Report, Error> {
-        const QUIET: Duration = Duration::from_millis(2500);
+        const QUIET: Duration = Duration::from_millis(6500);
         const POLL: Duration = Duration::from_millis(50);
         let begun = std::time::Instant::now();
         let mut last = (self.stats().await?, begun);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const RECOVERY: Duration = Duration::from_secs(120);
 
 pub(super) async fn fanout(bench: &Bench, scenario: &Scenario) -> Result<Outcome, Error> {
-    let mut outcome = Outcome::new(scenario);
+    let mut outcome = Outcome::new(scenario, bench.options.smoke);
     let candidates = bench.candidates(scenario);
     outcome.rows = candidates.iter().map(|spec| Row::new(&spec.name)).collect();
     for round in 1..=bench.options.runs {

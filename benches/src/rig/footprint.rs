@@ -12,7 +12,7 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// Starts each candidate a few times without load.
 pub(super) async fn footprint(bench: &Bench, scenario: &Scenario) -> Result<Outcome, Error> {
-    let mut outcome = Outcome::new(scenario);
+    let mut outcome = Outcome::new(scenario, bench.options.smoke);
     for spec in bench.candidates(scenario) {
         let mut row = Row::new(&spec.name);
         let binary = candidate::program(bench, spec);

@@ -2,7 +2,7 @@
 
 use super::bench::Bench;
 use super::report::{Measured, Outcome, Row};
-use super::scenario::{CandidateSpec, LoadSpec, Program, Scenario, Unit};
+use super::scenario::{CandidateSpec, LoadSpec, Scenario, Unit};
 use crate::Error;
 use crate::load;
 use crate::signal::Signal;
@@ -11,13 +11,11 @@ use std::time::{Duration, Instant};
 
 /// Time for what is in flight to arrive after the generator has stopped.
 const SETTLE: Duration = Duration::from_secs(20);
-/// Prometheus' agent sends on only samples that are newer than the start of its remote write.
-const AGENT_START: Duration = Duration::from_secs(2);
 
 /// Checks that each candidate does the work, then measures them in turns.
 pub(super) async fn throughput(bench: &Bench, scenario: &Scenario) -> Result<Outcome, Error> {
     let candidates = bench.candidates(scenario);
-    let mut outcome = Outcome::new(scenario);
+    let mut outcome = Outcome::new(scenario, bench.options.smoke);
     for spec in &candidates {
         let mut row = Row::new(&spec.name);
         match verify(bench, scenario, spec).await {
@@ -51,9 +49,6 @@ async fn verify(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec) -> Res
     let ports = bench.ports()?;
     let sink = bench.start_sink(&run, "sink", true).await?;
     let (collector, _) = bench.start_candidate(scenario, spec, &run, ports, &[&sink]).await?;
-    if spec.program == Program::Prometheus {
-        tokio::time::sleep(AGENT_START).await;
-    }
     let slow = LoadSpec { rate: Some(5000.0), ..scenario.load.clone() };
     let mut load = bench.start_load(&slow, spec, &run, ports, &["--track", "--duration", "1"]).await?;
     load.process.ended(Duration::from_secs(30)).await?;
@@ -109,6 +104,7 @@ async fn measure(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
     tokio::time::sleep(Duration::from_secs_f64(bench.options.warmup)).await;
 
     let (sent_before, arrived_before) = (load.open_window().await?, sink.stats().await?);
+    let profiler = bench.options.profile.then(|| bench.start_profile(&run, &collector)).transpose()?;
     let (cpu_before, begun) = (collector.cpu()?, Instant::now());
     tokio::time::sleep(Duration::from_secs_f64(bench.options.seconds)).await;
     let (cpu, seconds) = (collector.cpu()?.saturating_sub(cpu_before), begun.elapsed().as_secs_f64());
@@ -116,18 +112,21 @@ async fn measure(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
     let (rss, peak_rss) = collector.memory()?;
     collector.alive()?;
 
+    if let Some(profiler) = profiler {
+        profiler.interrupt().await;
+    }
     let window_accepted = sent.accepted - sent_before.accepted;
     let last = load.finish().await?;
-    let due = expected(scenario, spec, &last);
-    let signal = scenario.load.signal;
-    let settled = sink.settled(SETTLE, |report| scenario.unit == Unit::Item && items(signal, report) >= due).await?;
-    collector.stop().await;
-    sink.process.stop().await;
-
     let (units, missing) = match scenario.unit {
-        Unit::Item => (window_accepted, due as i64 - items(signal, &settled) as i64),
+        Unit::Item => {
+            let (due, signal) = (expected(scenario, spec, &last), scenario.load.signal);
+            let settled = sink.settled(SETTLE, |report| items(signal, report) >= due).await?;
+            (window_accepted, due as i64 - items(signal, &settled) as i64)
+        }
         Unit::Sample => (arrived.samples - arrived_before.samples, 0),
     };
+    collector.stop().await;
+    sink.process.stop().await;
     if units == 0 {
         let problem = format!("nothing got through in the window; errors: {:?}", sent.errors);
         return Err(Error::Process { process: spec.name.clone(), problem });
@@ -146,6 +145,6 @@ async fn measure(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
         rss_mib: rss as f64 / f64::from(1 << 20),
         peak_rss_mib: peak_rss as f64 / f64::from(1 << 20),
         bytes_out_per_unit: (arrived.bytes - arrived_before.bytes) as f64 / units as f64,
-        samples: (scenario.unit == Unit::Sample).then_some(settled.samples as f64 / last.accepted.max(1) as f64),
+        units_per_item: units as f64 / window_accepted.max(1) as f64,
     })
 }

@@ -24,6 +24,9 @@ pub struct Options {
     /// One short round at a low rate: shows that everything works, measures nothing
     #[arg(long)]
     pub smoke: bool,
+    /// Record where the collector spends its time (needs `perf`): OUT/SCENARIO.CANDIDATE.ROUND.perf. Costs a few per cent
+    #[arg(long)]
+    pub profile: bool,
     #[arg(long, default_value = "benches/scenarios")]
     pub scenarios: PathBuf,
     /// Where results and the logs of all processes go

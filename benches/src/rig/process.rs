@@ -118,6 +118,16 @@ impl Process {
         }
     }
 
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Ends it by SIGINT, on which a profiler writes its file.
+    pub(super) async fn interrupt(mut self) {
+        let _ = kill(self.pid, Signal::SIGINT);
+        let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
+    }
+
     /// Waits for it to end by itself.
     pub(super) async fn ended(&mut self, within: Duration) -> Result<(), Error> {
         match tokio::time::timeout(within, self.child.wait()).await {

@@ -27,9 +27,8 @@ pub(super) struct Measured {
     pub(super) rss_mib: f64,
     pub(super) peak_rss_mib: f64,
     pub(super) bytes_out_per_unit: f64,
-    /// Samples that arrived for each point accepted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) samples: Option<f64>,
+    /// Units for each item accepted: where the unit is a sample, about 6.1 unless some were lost.
+    pub(super) units_per_item: f64,
 }
 
 impl Measured {
@@ -130,11 +129,12 @@ pub(super) struct Outcome {
     kind: Kind,
     unit: &'static str,
     pub(super) rows: Vec<Row>,
+    /// Empty in a smoke run, whose figures mean nothing.
     budget: BTreeMap<String, f64>,
 }
 
 impl Outcome {
-    pub(super) fn new(scenario: &Scenario) -> Self {
+    pub(super) fn new(scenario: &Scenario, smoke: bool) -> Self {
         Self {
             scenario: scenario.name.clone(),
             measures: scenario.measures.clone(),
@@ -144,7 +144,7 @@ impl Outcome {
                 Unit::Sample => "sample",
             },
             rows: Vec::new(),
-            budget: scenario.budget.clone(),
+            budget: if smoke { BTreeMap::new() } else { scenario.budget.clone() },
         }
     }
 
@@ -188,7 +188,9 @@ impl Outcome {
         for reference in &references {
             let _ = write!(out, " × {} |", reference.candidate);
         }
-        let _ = writeln!(out, " {}s/s | core | p50 ms | p99 ms | peak MiB | missing |", self.unit);
+        // Samples have no count to compare with; how many there are of a point shows whether any are missing.
+        let last = if self.unit == "item" { "missing" } else { "samples/point" };
+        let _ = writeln!(out, " {}s/s | core | p50 ms | p99 ms | peak MiB | {last} |", self.unit);
         let _ = writeln!(out, "|---|{}", "---:|".repeat(references.len() + 7));
         for row in &self.rows {
             let Some(cpu) = row.median(|run| run.cpu_ns_per_unit) else { continue };
@@ -204,13 +206,17 @@ impl Outcome {
             let of = |field: fn(&Measured) -> f64| row.median(field).unwrap_or_default();
             let _ = writeln!(
                 out,
-                " {:.0} | {:.0} % | {:.1} | {:.1} | {:.0} | {:.0} |",
+                " {:.0} | {:.0} % | {:.1} | {:.1} | {:.0} | {} |",
                 of(|run| run.units_per_second),
                 of(|run| run.core_share) * 100.0,
                 of(|run| run.p50_us as f64) / 1e3,
                 of(|run| run.p99_us as f64) / 1e3,
                 of(|run| run.peak_rss_mib),
-                of(|run| run.missing as f64),
+                if self.unit == "item" {
+                    format!("{:.0}", of(|run| run.missing as f64))
+                } else {
+                    format!("{:.2}", of(|run| run.units_per_item))
+                },
             );
         }
         out.push('\n');

@@ -1,6 +1,6 @@
 //! Typed configs from tree nodes, with a position for every error (collector-compat §1.4).
 //!
-//! A config is a plain `#[derive(Deserialize)] #[serde(default)]` struct; the types of [`values`] cover what upstream
+//! A config is a plain `#[derive(Deserialize)] #[serde(default)]` struct; the types of `values` cover what upstream
 //! gives special treatment. Rules the decoder adds to serde:
 //!
 //! - A key that no field has is an error with did-you-mean, whether or not the struct says `deny_unknown_fields`.

@@ -24,12 +24,6 @@ impl Fates {
         }
     }
 
-    /// Items with a fate.
-    #[cfg(test)]
-    pub(super) fn items(&self) -> usize {
-        self.0.iter().map(|(items, _)| items).sum()
-    }
-
     /// Items delivered.
     pub(super) fn delivered(&self) -> usize {
         self.0.iter().filter(|(_, fate)| *fate == Fate::Delivered).map(|(items, _)| items).sum()

@@ -9,7 +9,7 @@
 //! | [`pending`] | what is left of a payload between attempts |
 //! | [`sender`], [`response`] | one request, and what the answer means |
 //! | [`version`] | which message an endpoint gets |
-//! | [`config`] | the fields; [`validate`] what is wrong with them |
+//! | [`config`] | the fields; `validate` what is wrong with them |
 
 pub mod config;
 mod counters;

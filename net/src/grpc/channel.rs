@@ -1,11 +1,12 @@
-//! One HTTP/2 connection that is shared by all calls and comes back by itself.
+//! One HTTP/2 connection to one address, shared by all calls, that comes back by itself.
 
-use std::sync::{Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::Instant;
 
 use super::call::CallError;
 use super::client::Keepalive;
@@ -17,19 +18,19 @@ const FIRST: Duration = Duration::from_secs(1);
 const GROWTH: f64 = 1.6;
 const LONGEST: Duration = Duration::from_secs(20);
 
+/// A connection to one address.
 pub(super) struct Channel {
+    address: SocketAddr,
     connector: Connector,
     keepalive: Option<Keepalive>,
-    wait_for_ready: bool,
     state: Mutex<State>,
+    /// Told whenever an attempt has ended.
+    settled: Arc<Notify>,
 }
-
-type Attempt = Shared<BoxFuture<'static, Result<Link, ConnectError>>>;
 
 enum State {
     Idle,
     Connecting {
-        attempt: Attempt,
         /// The pause after the attempt before.
         last_pause: Option<Duration>,
     },
@@ -42,82 +43,77 @@ enum State {
     },
 }
 
+/// What a channel can do for a call now.
+pub(super) enum Now {
+    Ready(Link),
+    /// A connection is being made; the future ends when that has worked or failed.
+    Connecting(OwnedNotified),
+    /// The last attempt failed; there will be none before `until`.
+    Failed {
+        error: ConnectError,
+        until: Instant,
+    },
+}
+
 impl Channel {
-    pub(super) fn new(connector: Connector, keepalive: Option<Keepalive>, wait_for_ready: bool) -> Self {
-        Channel { connector, keepalive, wait_for_ready, state: Mutex::new(State::Idle) }
+    pub(super) fn new(address: SocketAddr, connector: Connector, keepalive: Option<Keepalive>) -> Self {
+        Channel { address, connector, keepalive, state: Mutex::new(State::Idle), settled: Arc::default() }
     }
 
-    /// The connection, made if there is none. While a failed attempt is recent this fails at once with its error,
-    /// or waits if so configured.
-    pub(super) async fn link(&self) -> Result<Link, CallError> {
-        loop {
-            match self.next() {
-                Next::Ready(link) => return Ok(link),
-                Next::Await(attempt) => {
-                    let outcome = attempt.clone().await;
-                    // Every waiter records it: the one who began may have given up.
-                    self.record(&attempt, &outcome);
-                    match outcome {
-                        Ok(link) => return Ok(link),
-                        Err(_) if self.wait_for_ready => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-                Next::Failed { until, .. } if self.wait_for_ready => sleep_until(until).await,
-                Next::Failed { error, .. } => return Err(error.into()),
-            }
-        }
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
-    fn next(&self) -> Next {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection, begun if there is none and the last failure is not too recent.
+    pub(super) fn now(self: &Arc<Self>) -> Now {
+        let mut state = self.state();
         let last_pause = match &*state {
-            State::Ready(link) if !link.is_closed() => return Next::Ready(link.clone()),
-            State::Connecting { attempt, .. } => return Next::Await(attempt.clone()),
+            State::Ready(link) if !link.is_closed() => return Now::Ready(link.clone()),
+            // Taken under the lock, so that the end of the attempt cannot be missed.
+            State::Connecting { .. } => return Now::Connecting(Arc::clone(&self.settled).notified_owned()),
             State::Failed { error, until, .. } if *until > Instant::now() => {
-                return Next::Failed { error: error.clone(), until: *until };
+                return Now::Failed { error: error.clone(), until: *until };
             }
             State::Failed { pause, .. } => Some(*pause),
             State::Ready(_) | State::Idle => None,
         };
-        let attempt = self.attempt();
-        *state = State::Connecting { attempt: attempt.clone(), last_pause };
-        Next::Await(attempt)
+        *state = State::Connecting { last_pause };
+        // On a task of its own: a caller that times out does not take the attempt with it.
+        tokio::spawn(Arc::clone(self).connect());
+        Now::Connecting(Arc::clone(&self.settled).notified_owned())
     }
 
-    fn record(&self, attempt: &Attempt, outcome: &Result<Link, ConnectError>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State::Connecting { attempt: current, last_pause } = &*state else { return };
-        if !current.ptr_eq(attempt) {
-            return;
+    /// Whether there was a connection, or an attempt at one, that is no more.
+    pub(super) fn is_lost(&self) -> bool {
+        match &*self.state() {
+            State::Ready(link) => link.is_closed(),
+            State::Failed { .. } => true,
+            State::Connecting { .. } | State::Idle => false,
         }
+    }
+
+    async fn connect(self: Arc<Self>) {
+        let outcome = match self.connector.connect(self.address).await {
+            Ok(stream) => Link::new(stream, self.keepalive).await.map_err(ConnectError::other),
+            Err(error) => Err(error),
+        };
+        let mut state = self.state();
+        let last_pause = if let State::Connecting { last_pause } = &*state { *last_pause } else { None };
         *state = match outcome {
-            Ok(link) => State::Ready(link.clone()),
+            Ok(link) => State::Ready(link),
             Err(error) => {
                 let pause = last_pause.map_or(FIRST, |last| last.mul_f64(GROWTH).min(LONGEST));
                 let jittered = pause.mul_f64(0.8 + 0.4 * crate::address::random_unit());
-                State::Failed { error: error.clone(), until: Instant::now() + jittered, pause }
+                State::Failed { error, until: Instant::now() + jittered, pause }
             }
         };
+        drop(state);
+        self.settled.notify_waiters();
     }
-
-    /// Runs on a task of its own: a caller that times out does not take the attempt with it.
-    fn attempt(&self) -> Attempt {
-        let (connector, keepalive) = (self.connector.clone(), self.keepalive);
-        let task = tokio::spawn(async move { connect(&connector, keepalive).await });
-        async move { task.await.unwrap_or_else(|error| Err(ConnectError::other(error))) }.boxed().shared()
-    }
-}
-
-enum Next {
-    Ready(Link),
-    Await(Attempt),
-    Failed { error: ConnectError, until: Instant },
-}
-
-async fn connect(connector: &Connector, keepalive: Option<Keepalive>) -> Result<Link, ConnectError> {
-    let stream = connector.connect().await?;
-    Link::new(stream, keepalive).await.map_err(ConnectError::other)
 }
 
 impl From<ConnectError> for CallError {

@@ -6,8 +6,8 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, r
 use bytes::Bytes;
 use tokio::time::timeout;
 
+use super::balancer::{Balancer, Balancing};
 use super::call::{CallError, CallStatus, Outgoing, Response};
-use super::channel::Channel;
 use super::link::Incoming;
 use super::server::is_grpc;
 use super::timeout as grpc_timeout;
@@ -52,6 +52,8 @@ pub struct ClientSettings {
     pub connect_timeout: Duration,
     /// Calls wait for the connection to come back instead of failing at once.
     pub wait_for_ready: bool,
+    /// How calls are spread over the endpoint's addresses.
+    pub balancing: Balancing,
     /// Bytes of a response, compressed or not (`security.md` A13).
     pub max_response_bytes: usize,
 }
@@ -68,6 +70,7 @@ impl ClientSettings {
             keepalive: None,
             connect_timeout: Duration::from_secs(20),
             wait_for_ready: false,
+            balancing: Balancing::RoundRobin,
             max_response_bytes: 4 << 20,
         }
     }
@@ -80,7 +83,7 @@ pub struct Client {
 }
 
 struct Inner {
-    channel: Channel,
+    balancer: Balancer,
     scheme: Scheme,
     authority: Authority,
     headers: HeaderMap,
@@ -115,16 +118,16 @@ impl Client {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity,gzip,zstd"));
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let connector = Connector::http2(settings.endpoint, tls.as_ref(), settings.connect_timeout)?;
-        let channel = Channel::new(connector, settings.keepalive, settings.wait_for_ready);
+        let balancer = Balancer::new(connector, settings.keepalive, settings.wait_for_ready, settings.balancing);
         let max_response_bytes = settings.max_response_bytes;
         let pool = BufferPool::default();
-        Ok(Client { inner: Arc::new(Inner { channel, scheme, authority, headers, max_response_bytes, pool }) })
+        Ok(Client { inner: Arc::new(Inner { balancer, scheme, authority, headers, max_response_bytes, pool }) })
     }
 
     /// Begins to connect without waiting for it. Needs a runtime.
     pub fn connect(&self) {
         let inner = Arc::clone(&self.inner);
-        tokio::spawn(async move { inner.channel.link().await.map(drop) });
+        tokio::spawn(async move { inner.balancer.link().await.map(drop) });
     }
 
     /// Calls a unary method.
@@ -158,7 +161,7 @@ impl Inner {
         let message = Chunk::message(outgoing.encoding.is_some(), outgoing.message.clone())
             .ok_or(CallError::Protocol("message over 4 GiB"))?;
         let request = self.request(outgoing)?;
-        let link = self.channel.link().await?;
+        let link = self.balancer.link().await?;
         let (head, body) = link.send(request, message).await?;
         self.receive(head, body).await
     }

@@ -126,6 +126,10 @@ impl Incoming {
 }
 
 fn broken(error: &h2::Error, unsent: bool) -> CallError {
+    // Found here and not said by the server: its response breaks the protocol or a limit, and would again.
+    if error.is_reset() && error.is_library() {
+        return CallError::Protocol("response with headers over 16 KiB or against HTTP/2");
+    }
     // A server that goes away names the last stream it looked at; only later ones learn of it by this error.
     let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM) || (error.is_go_away() && error.is_remote());
     CallError::Reset { message: error.to_string(), unprocessed: unsent || refused }

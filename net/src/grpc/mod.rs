@@ -1,6 +1,7 @@
 //! Unary gRPC with framing of our own: the message is received into one piece of memory under reservation, and sent
 //! without being copied (`transport.md`).
 
+mod balancer;
 mod call;
 mod channel;
 mod client;
@@ -10,6 +11,7 @@ mod service;
 mod status;
 mod timeout;
 
+pub use balancer::Balancing;
 pub use call::{CallError, CallStatus, Outgoing, Response};
 pub use client::{Client, ClientSettings, Keepalive};
 pub use server::Server;

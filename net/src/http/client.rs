@@ -1,16 +1,24 @@
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use ::http::uri::Scheme;
 use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::GaiResolver;
+use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
+use super::addresses::{AddressPolicy, Resolver};
+use super::connector::Connector;
 use super::retry_after::retry_after;
 use crate::Error;
+use crate::compression::{DecompressError, DecompressLimits, Encoding, decompress};
+use crate::pool::BufferPool;
+use crate::reserve::Counted;
 use crate::tls::ClientTls;
 
 /// How a client is set up (`collector-compat.md` section 2.2).
@@ -36,6 +44,22 @@ pub struct ClientSettings {
     pub http2_ping_timeout: Duration,
     /// Bytes of a response (`security.md` A13).
     pub max_response_bytes: usize,
+    /// Through which proxy.
+    pub proxy: Proxy,
+    /// Which addresses may be connected to.
+    pub addresses: AddressPolicy,
+}
+
+/// Through which proxy a client connects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`.
+    #[default]
+    Environment,
+    /// This one, for everything (`proxy_url`).
+    Url(String),
+    /// None.
+    None,
 }
 
 impl Default for ClientSettings {
@@ -51,6 +75,8 @@ impl Default for ClientSettings {
             http2_read_idle_timeout: None,
             http2_ping_timeout: Duration::from_secs(15),
             max_response_bytes: 4 << 20,
+            proxy: Proxy::default(),
+            addresses: AddressPolicy::default(),
         }
     }
 }
@@ -70,6 +96,9 @@ pub struct Outgoing {
     pub timeout: Option<Duration>,
 }
 
+/// Headers of a response (`security.md` A13).
+const HEADER_BYTES: usize = 16 << 10;
+
 /// Any response, whatever its status. Redirects are not followed; their target is in `location`.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -83,6 +112,26 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// `Location`, as sent.
     pub location: Option<String>,
+}
+
+impl Answer {
+    /// The body in plain, as `Content-Encoding` says; a ratio over 100 is refused (`security.md` A13). Nobody sends
+    /// compressed responses unless asked by `Accept-Encoding`.
+    ///
+    /// # Errors
+    /// See [`DecompressError`]; an encoding that is not known is malformed gzip.
+    pub fn decompressed(&self, max_bytes: usize) -> Result<Bytes, DecompressError> {
+        let name = self.headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("invalid"));
+        let unknown = |_| DecompressError::Malformed { encoding: Encoding::Gzip, reason: "unknown Content-Encoding" };
+        match Encoding::parse(name.unwrap_or_default()).map_err(unknown)? {
+            None if self.body.len() > max_bytes => Err(DecompressError::TooLarge { limit: max_bytes }),
+            None => Ok(self.body.clone()),
+            Some(encoding) => {
+                let limits = DecompressLimits { max_bytes, max_ratio: 100, ..DecompressLimits::default() };
+                decompress(encoding, &self.body, &limits, &mut Counted::default(), &BufferPool::new(0, 0))
+            }
+        }
+    }
 }
 
 /// Why there is no response.
@@ -116,8 +165,9 @@ pub enum SendError {
 /// An HTTP client with a pool of connections. Clones share the pool.
 #[derive(Clone)]
 pub struct Client {
-    pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    pool: Pool<Connector, Full<Bytes>>,
     headers: HeaderMap,
+    proxies: Option<Arc<Matcher>>,
     max_response_bytes: usize,
 }
 
@@ -131,27 +181,26 @@ impl Client {
             Some(tls) => tls,
             None => ClientTls::new(&Default::default())?,
         };
-        let mut tcp = HttpConnector::new();
+        let policy = Arc::new(settings.addresses);
+        let mut tcp =
+            HttpConnector::new_with_resolver(Resolver { policy: Arc::clone(&policy), system: GaiResolver::new() });
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(settings.connect_timeout));
-        // The connector below fills ALPN in itself.
-        let mut https = HttpsConnectorBuilder::new()
-            .with_tls_config(std::sync::Arc::unwrap_or_clone(tls.with_alpn(&[])))
-            .https_or_http();
-        if let Some(name) = tls.server_name_override() {
-            https = https.with_server_name_resolver(hyper_rustls::FixedServerNameResolver::new(name.clone()));
-        }
-        let https = https.enable_http1();
-        let https = if settings.http2 { https.enable_http2().wrap_connector(tcp) } else { https.wrap_connector(tcp) };
+        let proxies = match settings.proxy {
+            Proxy::Environment => Some(Arc::new(Matcher::from_env())),
+            Proxy::Url(url) => Some(Arc::new(Matcher::builder().all(url).build())),
+            Proxy::None => None,
+        };
+        let connector = Connector { tcp, tls, http2: settings.http2, proxies: proxies.clone(), policy };
         let mut builder = Pool::builder(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(settings.idle_timeout)
             .pool_max_idle_per_host(settings.max_idle_per_host)
-            .http1_max_buf_size(64 << 10)
-            .http2_max_header_list_size(16 << 10)
+            .http1_max_buf_size(HEADER_BYTES)
+            .http2_max_header_list_size(HEADER_BYTES as u32)
             .http2_keep_alive_timeout(settings.http2_ping_timeout);
         if let Some(interval) = settings.http2_read_idle_timeout {
             builder.http2_keep_alive_interval(interval).http2_keep_alive_while_idle(true);
@@ -160,7 +209,7 @@ impl Client {
         let user_agent = HeaderValue::try_from(settings.user_agent.as_str())
             .map_err(|_| Error::Header(settings.user_agent.clone()))?;
         headers.entry(header::USER_AGENT).or_insert(user_agent);
-        Ok(Client { pool: builder.build(https), headers, max_response_bytes: settings.max_response_bytes })
+        Ok(Client { pool: builder.build(connector), headers, proxies, max_response_bytes: settings.max_response_bytes })
     }
 
     /// Sends a request and receives the whole response.
@@ -180,6 +229,13 @@ impl Client {
         *request.uri_mut() = outgoing.uri;
         *request.headers_mut() = self.headers.clone();
         request.headers_mut().extend(outgoing.headers);
+        if request.uri().scheme() == Some(&Scheme::HTTP)
+            && let Some(proxy) = self.proxies.as_ref().and_then(|proxies| proxies.intercept(request.uri()))
+            && let Some(credentials) = proxy.basic_auth()
+        {
+            // In plain text the proxy sees every request; through a tunnel it sees only the connection.
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, credentials.clone());
+        }
         let response = self.pool.request(request).await.map_err(|error| sending(&error))?;
         let (head, mut body) = response.into_parts();
         let limit = self.max_response_bytes;
@@ -219,11 +275,17 @@ fn sending(error: &hyper_util::client::legacy::Error) -> SendError {
             .filter_map(|cause| tls_error(*cause))
             .any(|error| matches!(error, rustls::Error::InvalidCertificate(_)));
         SendError::Connect { message, certificate }
-    } else if causes.iter().any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user)) {
+    } else if causes.iter().any(|cause| is_hyper(*cause, hyper::Error::is_parse_too_large)) {
+        SendError::TooLarge { limit: HEADER_BYTES }
+    } else if causes.iter().any(|cause| is_hyper(*cause, hyper::Error::is_user)) {
         SendError::Request(message)
     } else {
         SendError::Reset(message)
     }
+}
+
+fn is_hyper(error: &(dyn std::error::Error + 'static), what: fn(&hyper::Error) -> bool) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(what)
 }
 
 /// The error of TLS inside an I/O error, however often that is wrapped.

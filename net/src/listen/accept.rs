@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::Service;
@@ -22,6 +22,9 @@ use crate::Error;
 use crate::limits::ListenerLimits;
 use crate::pool::BufferPool;
 use crate::tls::ServerTls;
+
+/// How often the accept loop shows that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// How a listener is set up.
 #[derive(Clone)]
@@ -71,10 +74,21 @@ impl Listener {
         self.local_addr
     }
 
+    /// Takes over a socket that listens already (socket activation, or one handed over by an earlier process).
+    ///
+    /// # Errors
+    /// The socket cannot be used with the runtime.
+    pub fn from_std(socket: std::net::TcpListener, settings: ListenerSettings) -> Result<Self, Error> {
+        let socket = Socket::from_std(socket)?;
+        let local_addr = socket.local_addr()?;
+        Ok(Listener { socket, local_addr, settings })
+    }
+
     /// Starts to serve, on tasks of the current runtime.
     pub fn serve<S: Service>(self, service: S) -> Server {
         let counters = Arc::new(Counters::default());
         let (stop, stopped) = watch::channel(false);
+        let (heartbeat, heartbeats) = watch::channel(Instant::now());
         let shared = Arc::new(Shared {
             limits: self.settings.limits,
             pool: self.settings.pool,
@@ -89,9 +103,11 @@ impl Listener {
             tls: self.settings.tls,
             local: self.local_addr,
             stopped,
+            heartbeat,
         };
+        let reloading = acceptor.tls.clone().map(|tls| tokio::spawn(keep_current(tls)));
         let task = tokio::spawn(acceptor.run(self.socket));
-        Server { local_addr: self.local_addr, shared, counters, stop, task }
+        Server { local_addr: self.local_addr, shared, counters, stop, task, reloading, heartbeats }
     }
 }
 
@@ -102,6 +118,8 @@ pub struct Server {
     counters: Arc<Counters>,
     stop: watch::Sender<bool>,
     task: JoinHandle<JoinSet<()>>,
+    reloading: Option<JoinHandle<()>>,
+    heartbeats: watch::Receiver<Instant>,
 }
 
 impl Server {
@@ -113,6 +131,11 @@ impl Server {
     /// The counts so far.
     pub fn counters(&self) -> Snapshot {
         self.counters.snapshot()
+    }
+
+    /// When the accept loop last showed that it is alive; it does so every five seconds (`delivery.md` section 8).
+    pub fn last_heartbeat(&self) -> Instant {
+        *self.heartbeats.borrow()
     }
 
     /// A handle on the counts that outlives the server.
@@ -139,6 +162,21 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
+        if let Some(reloading) = &self.reloading {
+            reloading.abort();
+        }
+    }
+}
+
+/// Takes over certificates when their files change.
+async fn keep_current(tls: ServerTls) {
+    loop {
+        sleep(tls.reload_interval()).await;
+        match tls.reload() {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("TLS certificates were reloaded"),
+            Err(error) => tracing::warn!(%error, "changed TLS files cannot be used, the old ones stay"),
+        }
     }
 }
 
@@ -150,6 +188,7 @@ struct Acceptor<S> {
     tls: Option<ServerTls>,
     local: Option<SocketAddr>,
     stopped: watch::Receiver<bool>,
+    heartbeat: watch::Sender<Instant>,
 }
 
 impl<S: Serve> Acceptor<S> {
@@ -157,11 +196,17 @@ impl<S: Serve> Acceptor<S> {
     async fn run(mut self, socket: Socket) -> JoinSet<()> {
         let mut connections = JoinSet::new();
         let mut backoff = Backoff::default();
+        let mut beat = Instant::now();
         loop {
             let accepted = tokio::select! {
                 biased;
                 _ = self.stopped.wait_for(|stop| *stop) => return connections,
                 Some(_) = connections.join_next() => continue,
+                () = sleep_until(beat) => {
+                    beat = Instant::now() + HEARTBEAT;
+                    self.heartbeat.send_replace(Instant::now());
+                    continue;
+                }
                 accepted = socket.accept() => accepted,
             };
             match accepted {

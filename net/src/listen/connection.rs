@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
@@ -19,6 +19,7 @@ use super::counters::Counters;
 use super::head::ConnectionInfo;
 use super::respond::{Active, ResponseBody};
 use super::sealed::Serve;
+use super::streams::{self, Streams};
 use super::traffic::Traffic;
 use super::transport::{Stream, Transport};
 use super::{Abort, Versions};
@@ -93,7 +94,8 @@ pub(crate) async fn serve<S: Serve>(
         }
         Some(Opening::Http2(first)) => {
             let io = TokioIo::new(Transport::http2(stream, first, Arc::clone(&conn.traffic)));
-            let served = http2_builder(&conn.shared.limits).serve_connection(io, service_fn(answer(&service, &conn)));
+            let served =
+                http2_builder(&conn.shared, S::VERSIONS).serve_connection(io, service_fn(answer(&service, &conn)));
             watch_over(served, true, &conn, leave).await;
         }
     }
@@ -113,7 +115,13 @@ fn answer<S: Serve>(service: &Arc<S>, conn: &Arc<Conn>) -> impl Fn(Request<Incom
         conn.traffic.head_ends();
         Counters::add(&conn.counters().requests);
         let answered = Arc::clone(&service).serve(request, Arc::clone(&conn));
-        Box::pin(async move { Ok(answered.await?.map(|body| body.with_active(active))) })
+        Box::pin(async move {
+            let response = answered.await?.map(|body| body.with_active(active));
+            if !response.body().is_stream() {
+                streams::answered();
+            }
+            Ok(response)
+        })
     }
 }
 
@@ -176,10 +184,12 @@ fn http1_builder(limits: &ListenerLimits) -> http1::Builder {
     builder
 }
 
-fn http2_builder(limits: &ListenerLimits) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2_builder(shared: &Arc<Shared>, versions: Versions) -> http2::Builder<Streams> {
+    let limits = &shared.limits;
+    let mut builder = http2::Builder::new(Streams(Arc::clone(shared)));
     builder
         .timer(TokioTimer::new())
+        .auto_date_header(versions == Versions::Both) // gRPC has no use for it
         .initial_stream_window_size(limits.stream_window)
         .initial_connection_window_size(limits.connection_window)
         .max_frame_size(limits.frame_bytes)

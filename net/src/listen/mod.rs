@@ -10,6 +10,7 @@ mod head;
 mod respond;
 mod slots;
 mod socket;
+mod streams;
 mod traffic;
 mod transport;
 

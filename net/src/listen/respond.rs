@@ -94,6 +94,11 @@ impl ResponseBody {
         ResponseBody { kind: Kind::Message(chunk), active: None }
     }
 
+    /// Whether the body comes bit by bit.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.kind, Kind::Stream(_))
+    }
+
     pub(crate) fn with_active(mut self, active: Active) -> Self {
         self.active = Some(active);
         self

@@ -46,6 +46,12 @@ impl Socket {
         }
     }
 
+    pub(crate) fn from_std(socket: std::net::TcpListener) -> Result<Self, Error> {
+        let failed = |source| Error::Bind { address: "inherited socket".to_owned(), source };
+        socket.set_nonblocking(true).map_err(failed)?;
+        TcpListener::from_std(socket).map(Socket::Tcp).map_err(failed)
+    }
+
     pub(crate) fn local_addr(&self) -> Result<Option<SocketAddr>, Error> {
         match self {
             Socket::Tcp(listener) => listener.local_addr().map(Some).map_err(Error::LocalAddress),

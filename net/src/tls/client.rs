@@ -6,16 +6,28 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
+use super::current::{Current, TlsStatus};
 use super::material::Material;
 use super::settings::{ClientTlsSettings, EXPORTER_MIN};
 use super::versions::{Range, provider};
 use crate::Error;
 
-/// TLS of an exporter.
-#[derive(Debug, Clone)]
+/// TLS of an exporter, with certificates that are exchanged when their files change. Clones share them.
+#[derive(Clone)]
 pub struct ClientTls {
-    config: Arc<ClientConfig>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: ClientTlsSettings,
     server_name: Option<ServerName<'static>>,
+    current: Current<ClientConfig>,
+}
+
+impl std::fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientTls").finish_non_exhaustive() // the settings may hold a key
+    }
 }
 
 impl ClientTls {
@@ -26,23 +38,6 @@ impl ClientTls {
     /// The settings contradict each other, or a file is missing or holds something else.
     pub fn new(settings: &ClientTlsSettings) -> Result<Self, Error> {
         settings.validate()?;
-        let invalid = |error: &dyn std::fmt::Display| Error::Tls(format!("failed to load TLS config: {error}"));
-        let common = &settings.common;
-        let material = Material::read(common, None)?;
-        let provider = provider(common)?;
-        let range = Range::new(common.min_version.as_deref().unwrap_or(EXPORTER_MIN), common.max_version.as_deref())?;
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(range.versions())
-            .map_err(|error| invalid(&error))?;
-        let builder = if settings.insecure_skip_verify {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-        } else {
-            builder.with_root_certificates(material.roots(common.include_system_ca_certs_pool)?)
-        };
-        let config = match material.identity()? {
-            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| invalid(&error))?,
-            None => builder.with_no_client_auth(),
-        };
         let server_name = match &settings.server_name_override {
             Some(name) => Some(
                 ServerName::try_from(name.clone())
@@ -50,19 +45,42 @@ impl ClientTls {
             ),
             None => None,
         };
-        Ok(ClientTls { config: Arc::new(config), server_name })
+        let material = Material::of_client(&settings.common)?;
+        let config = build(settings, &material)?;
+        let current = Current::new(config, material, settings.common.reload_interval);
+        Ok(ClientTls { inner: Arc::new(Inner { settings: settings.clone(), server_name, current }) })
     }
 
-    /// The configuration with `protocols` offered by ALPN.
-    pub(crate) fn with_alpn(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
-        let mut config = ClientConfig::clone(&self.config);
+    /// How the certificates are doing.
+    pub fn status(&self) -> TlsStatus {
+        self.inner.current.status()
+    }
+
+    /// Looks at the files again; returns whether something changed. Connections stay as they are. New connections do
+    /// this by themselves, at most every `reload_interval`.
+    ///
+    /// # Errors
+    /// What is there now cannot be used; the old certificates stay in use.
+    pub fn reload(&self) -> Result<bool, Error> {
+        let Inner { settings, current, .. } = self.inner.as_ref();
+        current.reload(|| Material::of_client(&settings.common), |material| build(settings, material))
+    }
+
+    /// The configuration for the next connection, with `protocols` offered by ALPN.
+    pub(crate) fn with_alpn(&self, protocols: &[&[u8]]) -> ClientConfig {
+        if self.inner.current.is_due()
+            && let Err(error) = self.reload()
+        {
+            tracing::warn!(%error, "changed TLS files cannot be used, the old ones stay");
+        }
+        let mut config = ClientConfig::clone(&self.inner.current.get());
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        Arc::new(config)
+        config
     }
 
     /// The name to ask for when connecting to `host`.
     pub(crate) fn server_name(&self, host: &str) -> Result<ServerName<'static>, Error> {
-        match &self.server_name {
+        match &self.inner.server_name {
             Some(name) => Ok(name.clone()),
             None => ServerName::try_from(host.to_owned())
                 .map_err(|_| Error::Tls(format!("{host:?} is not a name a certificate can have"))),
@@ -71,7 +89,26 @@ impl ClientTls {
 
     /// The configured name, if there is one.
     pub(crate) fn server_name_override(&self) -> Option<&ServerName<'static>> {
-        self.server_name.as_ref()
+        self.inner.server_name.as_ref()
+    }
+}
+
+fn build(settings: &ClientTlsSettings, material: &Material) -> Result<ClientConfig, Error> {
+    let invalid = |error: &dyn std::fmt::Display| Error::Tls(format!("failed to load TLS config: {error}"));
+    let common = &settings.common;
+    let provider = provider(common)?;
+    let range = Range::new(common.min_version.as_deref().unwrap_or(EXPORTER_MIN), common.max_version.as_deref())?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(range.versions())
+        .map_err(|error| invalid(&error))?;
+    let builder = if settings.insecure_skip_verify {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+    } else {
+        builder.with_root_certificates(material.roots(common.include_system_ca_certs_pool)?)
+    };
+    match material.identity()? {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| invalid(&error)),
+        None => Ok(builder.with_no_client_auth()),
     }
 }
 

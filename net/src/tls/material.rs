@@ -2,9 +2,9 @@ use std::path::Path;
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
-use super::settings::TlsSettings;
+use super::settings::{ServerTlsSettings, TlsSettings};
 use crate::Error;
 
 /// The bytes of a file or of an inline string.
@@ -37,15 +37,25 @@ pub(super) struct Material {
     certificate: Option<Vec<u8>>,
     key: Option<Vec<u8>>,
     client_ca: Option<Vec<u8>>,
+    revoked: Option<Vec<u8>>,
 }
 
 impl Material {
-    pub(super) fn read(settings: &TlsSettings, client_ca_file: Option<&Path>) -> Result<Self, Error> {
+    pub(super) fn of_client(settings: &TlsSettings) -> Result<Self, Error> {
         Ok(Material {
             ca: read("CA", settings.ca_file.as_deref(), settings.ca_pem.as_deref())?,
             certificate: read("TLS certificate", settings.cert_file.as_deref(), settings.cert_pem.as_deref())?,
             key: read("TLS key", settings.key_file.as_deref(), settings.key_pem.as_deref())?,
-            client_ca: read("client CA", client_ca_file, None)?,
+            client_ca: None,
+            revoked: None,
+        })
+    }
+
+    pub(super) fn of_server(settings: &ServerTlsSettings) -> Result<Self, Error> {
+        Ok(Material {
+            client_ca: read("client CA", settings.client_ca_file.as_deref(), None)?,
+            revoked: read("CRL", settings.crl_file.as_deref(), None)?,
+            ..Material::of_client(&settings.common)?
         })
     }
 
@@ -81,6 +91,15 @@ impl Material {
         let mut roots = RootCertStore::empty();
         add(&mut roots, "client CA", ca)?;
         Ok(Some(roots))
+    }
+
+    /// The lists of revoked client certificates.
+    pub(super) fn revocations(&self) -> Result<Option<Vec<CertificateRevocationListDer<'static>>>, Error> {
+        let Some(pem) = &self.revoked else { return Ok(None) };
+        CertificateRevocationListDer::pem_slice_iter(pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map(Some)
+            .map_err(|error| Error::Tls(format!("failed to parse CRL: {error}")))
     }
 }
 

@@ -1,7 +1,10 @@
 //! TLS by rustls with aws-lc-rs, from the settings people know from the Collector (`security.md` section 3,
 //! `collector-compat.md` section 2.5).
 
+mod allowed;
+mod certificate;
 mod client;
+mod current;
 mod material;
 mod server;
 mod settings;
@@ -9,7 +12,9 @@ mod settings;
 mod tests;
 mod versions;
 
+pub use certificate::{Names, not_after};
 pub use client::ClientTls;
+pub use current::TlsStatus;
 pub use server::ServerTls;
 pub use settings::{ClientAuth, ClientTlsSettings, ServerTlsSettings, TlsSettings};
 

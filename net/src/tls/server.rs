@@ -1,15 +1,19 @@
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 
+use super::allowed::AllowedClients;
+use super::current::{Current, TlsStatus};
 use super::material::Material;
 use super::settings::{ClientAuth, LISTENER_MIN, ServerTlsSettings};
 use super::versions::{Range, provider};
 use crate::Error;
 use crate::listen::Versions;
 
-/// TLS of a listener, with certificates that can be exchanged while it serves. Clones share them.
+/// TLS of a listener, with certificates that are exchanged while it serves. Clones share them.
 #[derive(Clone)]
 pub struct ServerTls {
     inner: Arc<Inner>,
@@ -18,8 +22,7 @@ pub struct ServerTls {
 struct Inner {
     settings: ServerTlsSettings,
     versions: Versions,
-    current: RwLock<Arc<ServerConfig>>,
-    loaded: Mutex<Material>,
+    current: Current<ServerConfig>,
 }
 
 impl ServerTls {
@@ -29,32 +32,34 @@ impl ServerTls {
     /// The settings contradict each other, or a file is missing or holds something else.
     pub fn new(settings: ServerTlsSettings, versions: Versions) -> Result<Self, Error> {
         settings.validate()?;
-        let material = Material::read(&settings.common, settings.client_ca_file.as_deref())?;
+        let material = Material::of_server(&settings)?;
         let config = build(&settings, versions, &material)?;
-        let current = RwLock::new(Arc::new(config));
-        Ok(ServerTls { inner: Arc::new(Inner { settings, versions, current, loaded: Mutex::new(material) }) })
+        let current = Current::new(config, material, settings.common.reload_interval);
+        Ok(ServerTls { inner: Arc::new(Inner { settings, versions, current }) })
     }
 
     /// The configuration for the next handshake.
     pub(crate) fn current(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.inner.current.read().unwrap_or_else(PoisonError::into_inner))
+        self.inner.current.get()
     }
 
-    /// Looks at the files again; returns whether something changed. Connections stay as they are.
+    /// How the certificates are doing.
+    pub fn status(&self) -> TlsStatus {
+        self.inner.current.status()
+    }
+
+    /// Looks at the files again; returns whether something changed. Connections stay as they are. A listener that
+    /// serves does this by itself, every `reload_interval`.
     ///
     /// # Errors
     /// What is there now cannot be used; the old certificates stay in use.
     pub fn reload(&self) -> Result<bool, Error> {
-        let inner = &self.inner;
-        let material = Material::read(&inner.settings.common, inner.settings.client_ca_file.as_deref())?;
-        let mut loaded = inner.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if *loaded == material {
-            return Ok(false);
-        }
-        let config = Arc::new(build(&inner.settings, inner.versions, &material)?);
-        *inner.current.write().unwrap_or_else(PoisonError::into_inner) = config;
-        *loaded = material;
-        Ok(true)
+        let Inner { settings, versions, current } = self.inner.as_ref();
+        current.reload(|| Material::of_server(settings), |material| build(settings, *versions, material))
+    }
+
+    pub(crate) fn reload_interval(&self) -> Duration {
+        self.inner.current.interval()
     }
 }
 
@@ -71,7 +76,13 @@ fn build(settings: &ServerTlsSettings, versions: Versions, material: &Material) 
         (auth, Some(roots)) => {
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
             let verifier = if auth == ClientAuth::Optional { verifier.allow_unauthenticated() } else { verifier };
-            builder.with_client_cert_verifier(verifier.build().map_err(|error| invalid(&error))?)
+            let verifier = match material.revocations()? {
+                // Authorities the list does not cover are trusted as before it was configured.
+                Some(list) => verifier.with_crls(list).allow_unknown_revocation_status(),
+                None => verifier,
+            };
+            let valid = verifier.build().map_err(|error| invalid(&error))?;
+            builder.with_client_cert_verifier(allowed(settings, valid))
         }
     };
     let (chain, key) = material.identity()?.ok_or_else(|| {
@@ -84,4 +95,9 @@ fn build(settings: &ServerTlsSettings, versions: Versions, material: &Material) 
     };
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| invalid(&error))?;
     Ok(config)
+}
+
+fn allowed(settings: &ServerTlsSettings, valid: Arc<dyn ClientCertVerifier>) -> Arc<dyn ClientCertVerifier> {
+    let (sans, spiffe_ids) = (settings.allowed_sans.clone(), settings.allowed_spiffe_ids.clone());
+    if sans.is_empty() && spiffe_ids.is_empty() { valid } else { Arc::new(AllowedClients { valid, sans, spiffe_ids }) }
 }

@@ -66,6 +66,13 @@ pub struct ServerTlsSettings {
     pub client_ca_file: Option<PathBuf>,
     /// `None`: required when `client_ca_file` is set.
     pub client_auth: Option<ClientAuth>,
+    /// Subject alternative names (DNS names or URIs), one of which a client certificate must carry. Empty, with
+    /// `allowed_spiffe_ids` empty too: any valid certificate.
+    pub allowed_sans: Vec<String>,
+    /// SPIFFE ids, one of which a client certificate may carry instead.
+    pub allowed_spiffe_ids: Vec<String>,
+    /// Revoked client certificates, PEM.
+    pub crl_file: Option<PathBuf>,
 }
 
 impl TlsSettings {
@@ -116,6 +123,12 @@ impl ServerTlsSettings {
         let auth = self.client_auth();
         if auth != ClientAuth::None && self.client_ca_file.is_none() {
             return Err(Error::Tls("client_auth needs client_ca_file".to_owned()));
+        }
+        let restricts = !self.allowed_sans.is_empty() || !self.allowed_spiffe_ids.is_empty() || self.crl_file.is_some();
+        if auth == ClientAuth::None && restricts {
+            return Err(Error::Tls(
+                "allowed_sans, allowed_spiffe_ids and crl_file need client_ca_file and client_auth".to_owned(),
+            ));
         }
         Ok(())
     }

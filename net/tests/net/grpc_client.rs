@@ -316,6 +316,17 @@ async fn responses_are_bounded_plain_and_compressed() {
 }
 
 #[tokio::test]
+async fn response_headers_are_bounded() {
+    let head = || {
+        let large = "a".repeat(20_000);
+        Response::builder().header("content-type", "application/grpc").header("x-large", large).body(()).unwrap()
+    };
+    let client = scripted(head, vec![], trailers(&[("grpc-status", "0")])).await;
+    let refused = client.call(outgoing(noise(10))).await;
+    assert!(matches!(refused, Err(CallError::Protocol(_))), "{refused:?}");
+}
+
+#[tokio::test]
 async fn an_unprocessed_call_is_sent_again_once() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sluice_net::Encoding;
-use sluice_net::http::{Answer, Client, ClientSettings, HeaderMap, Method, Outgoing, SendError};
+use sluice_net::http::{AddressPolicy, Answer, Client, ClientSettings, HeaderMap, Method, Outgoing, Proxy, SendError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -229,9 +229,26 @@ async fn hostile_answers_are_cut_off() {
     assert!(matches!(answered(endless).await, Err(SendError::TooLarge { limit: 4_194_304 })));
     let mut large_head = b"HTTP/1.1 200 OK\r\nx-large: ".to_vec();
     large_head.resize(200_000, b'a');
-    assert!(matches!(answered(large_head).await, Err(SendError::Reset(_))));
+    assert!(matches!(answered(large_head).await, Err(SendError::TooLarge { limit: 16_384 })));
     assert!(matches!(answered(b"nonsense\r\n\r\n".to_vec()).await, Err(SendError::Reset(_))));
     assert!(matches!(answered(b"".to_vec()).await, Err(SendError::Reset(_))));
+}
+
+#[tokio::test]
+async fn compressed_answers_are_read_within_bounds() {
+    let answer = async |encoding: &str, body: &[u8]| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: {}\r\n\r\n", body.len());
+        answered([head.as_bytes(), body].concat()).await.unwrap()
+    };
+    let packed = sluice_net::compression::compress(Encoding::Gzip, None, &noise(100_000)).unwrap();
+    let plain = answer("gzip", &packed).await.decompressed(100_000);
+    assert_eq!(plain.unwrap(), noise(100_000));
+    assert!(answer("gzip", &packed).await.decompressed(99_999).is_err());
+    assert!(answer("br", &packed).await.decompressed(1 << 20).is_err());
+    assert_eq!(answer("identity", b"abc").await.decompressed(3).unwrap(), "abc");
+    assert!(answer("identity", b"abc").await.decompressed(2).is_err());
+    let bomb = sluice_net::compression::compress(Encoding::Gzip, Some(9), &vec![0; 20 << 20]).unwrap();
+    assert!(answer("gzip", &bomb).await.decompressed(1 << 30).is_err());
 }
 
 #[tokio::test]
@@ -250,4 +267,60 @@ async fn nobody_listening_is_a_connection_error_and_silence_a_timeout() {
     drop(listener);
     let refused = client().send(request(Duration::from_secs(10))).await;
     assert!(matches!(refused, Err(SendError::Connect { certificate: false, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn guarded_clients_do_not_reach_this_machine_by_number_or_by_name() {
+    let running = http().await;
+    let guarded = Client::new(ClientSettings {
+        addresses: AddressPolicy::Guarded(Vec::new()),
+        proxy: Proxy::None,
+        ..ClientSettings::default()
+    })
+    .unwrap();
+    let port = running.address.port();
+    for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"] {
+        let uri = format!("http://{host}:{port}{ECHO}").parse().unwrap();
+        let refused = guarded.send(Outgoing { uri, ..post(&running, ECHO, noise(10)) }).await;
+        let Err(SendError::Connect { message, .. }) = refused else { panic!("{host}: {refused:?}") };
+        assert_eq!(message, "address is not allowed", "{host}");
+    }
+    assert_eq!(running.server.counters().accepted, 0);
+    let addresses = AddressPolicy::Guarded(vec!["127.0.0.0/8".parse().unwrap()]);
+    let allowed = Client::new(ClientSettings { addresses, proxy: Proxy::None, ..ClientSettings::default() }).unwrap();
+    assert_eq!(allowed.send(post(&running, ECHO, noise(10))).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn requests_go_through_a_proxy_in_plain_and_by_tunnel() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Proxy::Url(format!("http://user:secret@{}", listener.local_addr().unwrap()));
+    let client = Client::new(ClientSettings { proxy, ..ClientSettings::default() }).unwrap();
+    let send = |uri: &str| {
+        let (client, uri) = (client.clone(), uri.parse().unwrap());
+        let headers = HeaderMap::new();
+        let timeout = Some(Duration::from_secs(10));
+        tokio::spawn(async move {
+            client.send(Outgoing { method: Method::POST, uri, headers, body: noise(3), timeout }).await
+        })
+    };
+    let mut head = [0; 4096];
+
+    let plain = send("http://backend.example/write");
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let read = stream.read(&mut head).await.unwrap();
+    let text = String::from_utf8_lossy(&head[..read]).to_lowercase();
+    assert!(text.starts_with("post http://backend.example/write http/1.1"), "{text}");
+    assert!(text.contains("proxy-authorization: basic dxnlcjpzzwnyzxq="), "{text}");
+    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    assert_eq!(plain.await.unwrap().unwrap().status, 204);
+
+    let tunnel = send("https://backend.example/write");
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let read = stream.read(&mut head).await.unwrap();
+    let text = String::from_utf8_lossy(&head[..read]).to_lowercase();
+    assert!(text.starts_with("connect backend.example:443 http/1.1"), "{text}");
+    assert!(text.contains("proxy-authorization: basic dxnlcjpzzwnyzxq="), "{text}");
+    stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").await.unwrap();
+    assert!(matches!(tunnel.await.unwrap(), Err(SendError::Connect { .. })));
 }

@@ -236,3 +236,85 @@ async fn rapid_resets_close_the_connection() {
     }
     assert!(connection.await.unwrap().is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_is_never_taken_is_given_up() {
+    let running = grpc().await;
+    let stream = TcpStream::connect(running.address).await.unwrap();
+    // No window for any response.
+    let (send, connection) = h2::client::Builder::new().initial_window_size(0).handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::post(format!("http://localhost{ECHO}"))
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let mut send = send.ready().await.unwrap();
+    let (response, mut body) = send.send_request(request, false).unwrap();
+    body.send_data(Bytes::from_static(b"\0\0\0\0\x01a"), true).unwrap();
+    let mut response = response.await.unwrap().into_body();
+    let start = Instant::now();
+    let reset = response.data().await.unwrap().unwrap_err();
+    assert_eq!(reset.reason(), Some(h2::Reason::CANCEL));
+    assert_about(start.elapsed(), 30);
+    assert_eq!(running.server.counters().write_timeouts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_does_not_read_is_closed() {
+    let running = http().await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    // Asks for more than socket buffers hold and reads nothing of it.
+    let body = vec![b'a'; 4 << 20];
+    let head = format!("POST {ECHO} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+    for _ in 0..4 {
+        if stream.write_all(head.as_bytes()).await.is_err() || stream.write_all(&body).await.is_err() {
+            break;
+        }
+    }
+    eventually("the connection is closed", || running.server.counters().open == 0).await;
+    assert_eq!(running.server.counters().write_timeouts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_accept_loop_shows_that_it_is_alive() {
+    let running = grpc().await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(running.server.last_heartbeat().elapsed() <= Duration::from_secs(5));
+}
+
+/// `security.md` S3 in small: attackers of each kind, from many addresses, while good clients go on.
+#[tokio::test(start_paused = true)]
+async fn good_clients_are_served_among_slow_attackers_and_all_of_those_are_closed() {
+    let running = std::sync::Arc::new(http().await);
+    let open = format!("POST {ECHO} HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\nabc");
+    let h2_block = [PREFACE, SETTINGS, &[0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82]].concat();
+    let h2_idle = [PREFACE, SETTINGS].concat();
+    let kinds: [(&[u8], u64); 6] =
+        [(b"", 10), (b"POST / HT", 5), (b"PRI * HT", 5), (open.as_bytes(), 10), (&h2_block, 5), (&h2_idle, 30)];
+    let mut attackers = Vec::new();
+    for (index, (bytes, seconds)) in kinds.into_iter().cycle().take(480).enumerate() {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        let from = std::net::Ipv4Addr::new(127, 0, 1, u8::try_from(index % 250).unwrap());
+        socket.bind((from, 0).into()).unwrap();
+        let mut stream = socket.connect(running.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        attackers.push(tokio::spawn(async move { (closed(stream).await, seconds) }));
+    }
+    let client = sluice_net::http::Client::new(Default::default()).unwrap();
+    for _ in 0..50 {
+        let answer = client.send(sluice_net::http::Outgoing {
+            method: http::Method::POST,
+            uri: format!("http://{}{ECHO}", running.address).parse().unwrap(),
+            headers: Default::default(),
+            body: noise(50_000),
+            timeout: None,
+        });
+        assert_eq!(answer.await.unwrap().body.len(), 50_000);
+    }
+    for attacker in attackers {
+        let (took, seconds) = attacker.await.unwrap();
+        assert!(took <= Duration::from_secs(seconds + 1), "{took:?} instead of {seconds} s");
+    }
+    drop(client);
+    eventually("nothing is left of them", || running.server.counters().open == 0 && running.out() == 0).await;
+}

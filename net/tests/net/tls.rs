@@ -21,6 +21,7 @@ impl Authority {
     fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let file = std::env::temp_dir().join(format!("sluice-net-ca-{}-{name}.pem", std::process::id()));
         std::fs::write(&file, issuer.pem()).unwrap();
@@ -29,9 +30,36 @@ impl Authority {
 
     /// A certificate and its key for `name`.
     fn issue(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let (certificate, key) = self.issue_with(name, |_| ());
         (certificate.pem(), key.serialize_pem())
+    }
+
+    fn issue_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        change(&mut params);
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// A list that revokes the certificate with this serial number.
+    fn revoke(&self, serial: u64) -> PathBuf {
+        let revoked = rcgen::RevokedCertParams {
+            serial_number: serial.into(),
+            revocation_time: rcgen::date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2024, 1, 1),
+            next_update: rcgen::date_time_ymd(2124, 1, 1),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: vec![revoked],
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let file = self.file.with_extension("crl.pem");
+        std::fs::write(&file, list.signed_by(&self.issuer).unwrap().pem().unwrap()).unwrap();
+        file
     }
 
     fn server(&self, client_ca: Option<&Authority>) -> ServerTlsSettings {
@@ -39,7 +67,7 @@ impl Authority {
         ServerTlsSettings {
             common: TlsSettings { cert_pem: Some(cert), key_pem: Some(key), ..TlsSettings::default() },
             client_ca_file: client_ca.map(|authority| authority.file.clone()),
-            client_auth: None,
+            ..ServerTlsSettings::default()
         }
     }
 
@@ -52,6 +80,7 @@ impl Authority {
 impl Drop for Authority {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.file);
+        let _ = std::fs::remove_file(self.file.with_extension("crl.pem"));
     }
 }
 
@@ -116,6 +145,78 @@ async fn mutual_tls_requires_a_certificate_of_the_right_authority() {
     assert!(call(&running, with(&others)).await.is_err(), "a certificate of somebody else");
     assert_eq!(call(&running, with(&clients)).await.unwrap(), 500_000);
     assert_eq!(running.handler.last().head.connection.client_certificates.len(), 1);
+}
+
+#[tokio::test]
+async fn only_the_clients_that_are_named_get_in_and_none_that_are_revoked() {
+    let (ours, clients) = (Authority::new("named"), Authority::new("named-clients"));
+    let mut settings = ours.server(Some(&clients));
+    settings.allowed_sans = vec!["agent.example".into()];
+    settings.allowed_spiffe_ids = vec!["spiffe://example/agent".into()];
+    settings.crl_file = Some(clients.revoke(666));
+    let running = serve(settings).await;
+    let spiffe = |id: &str| rcgen::SanType::URI(id.try_into().unwrap());
+    let cases: [(&str, &str, u64, bool); 6] = [
+        ("agent.example", "", 1, true),
+        ("AGENT.example", "", 2, true),
+        ("other.example", "", 3, false),
+        ("other.example", "spiffe://example/agent", 4, true),
+        ("other.example", "spiffe://example/other", 5, false),
+        ("agent.example", "", 666, false),
+    ];
+    for (dns, id, serial, allowed) in cases {
+        let (certificate, key) = clients.issue_with(dns, |params| {
+            params.serial_number = Some(serial.into());
+            if !id.is_empty() {
+                params.subject_alt_names.push(spiffe(id));
+            }
+        });
+        let mut settings = ours.client();
+        (settings.common.cert_pem, settings.common.key_pem) = (Some(certificate.pem()), Some(key.serialize_pem()));
+        assert_eq!(call(&running, settings).await.is_ok(), allowed, "{dns} {id} {serial}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn changed_certificates_are_taken_over_by_both_sides() {
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let (cert_file, key_file) = (old.file.with_extension("cert.pem"), old.file.with_extension("key.pem"));
+    let write = |authority: &Authority| {
+        let (cert, key) = authority.issue("localhost");
+        std::fs::write(&cert_file, cert).unwrap();
+        std::fs::write(&key_file, key).unwrap();
+    };
+    write(&old);
+    let common =
+        TlsSettings { cert_file: Some(cert_file.clone()), key_file: Some(key_file.clone()), ..TlsSettings::default() };
+    let tls = ServerTls::new(ServerTlsSettings { common, ..ServerTlsSettings::default() }, Versions::Http2).unwrap();
+    let settings = ListenerSettings { tls: Some(tls.clone()), ..loopback() };
+    let running = grpc_with(settings, Handler::default()).await;
+    assert_eq!(call(&running, old.client()).await.unwrap(), 500_000);
+    let client_tls = ClientTls::new(&old.client()).unwrap();
+    write(&new);
+    std::fs::write(&old.file, new.issuer.pem()).unwrap();
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(tls.status().reloads, 1);
+    let endpoint = Endpoint::parse(&format!("https://localhost:{}", running.address.port())).unwrap();
+    let client =
+        grpc::Client::new(grpc::ClientSettings { tls: Some(client_tls), ..grpc::ClientSettings::new(endpoint) })
+            .unwrap();
+    let outgoing = grpc::Outgoing {
+        path: ECHO,
+        message: noise(10),
+        encoding: None,
+        timeout: Some(Duration::from_secs(10)),
+        headers: Default::default(),
+    };
+    assert!(client.call(outgoing).await.is_ok(), "the client has read its changed authority");
+    std::fs::write(&cert_file, "broken").unwrap();
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!((tls.status().reloads, tls.status().reload_failures), (1, 1));
+    assert!(tls.status().not_after.is_some());
+    for file in [cert_file, key_file] {
+        std::fs::remove_file(file).unwrap();
+    }
 }
 
 #[tokio::test]

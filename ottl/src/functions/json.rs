@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use crate::error::EvalError;
 use crate::function::{Call, Function, Kind, required};
-use crate::value::{Entry, MAX_VALUE_DEPTH, Value, deeper};
+use crate::value::{Entry, MAX_VALUE_DEPTH, Value};
 
 pub(crate) const FAMILY: &[Function] =
     &[Function::converter("ParseJSON", &[required("target", Kind::String)], parse_json)];
@@ -14,7 +14,7 @@ pub(crate) const FAMILY: &[Function] =
 fn parse_json(call: Call<'_>) -> Result<Value<'_>, EvalError> {
     let text = call.string(0)?;
     let mut parser = Parser { text: &text, at: 0 };
-    let value = parser.value(MAX_VALUE_DEPTH)?;
+    let value = parser.value()?;
     parser.space();
     if parser.at < text.len() {
         return Err(parser.unexpected("after top-level value"));
@@ -54,11 +54,71 @@ impl Parser<'_> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value<'static>, EvalError> {
+    /// One value. Containers wait on a stack of their own, so that deep nesting costs no recursion.
+    fn value(&mut self) -> Result<Value<'static>, EvalError> {
+        let mut open: Vec<Container> = Vec::new();
+        loop {
+            self.space();
+            let mut done = match self.peek() {
+                Some(mark @ (b'{' | b'[')) => {
+                    if open.len() == MAX_VALUE_DEPTH {
+                        return Err(EvalError::TooDeep(MAX_VALUE_DEPTH));
+                    }
+                    self.at += 1;
+                    let mut container =
+                        if mark == b'{' { Container::Object(Object::default()) } else { Container::Array(Vec::new()) };
+                    self.space();
+                    if self.peek() == Some(container.end()) {
+                        self.at += 1;
+                        container.close()
+                    } else {
+                        self.element(&mut container)?;
+                        open.push(container);
+                        continue;
+                    }
+                }
+                _ => self.scalar()?,
+            };
+            // A value is complete: it belongs to the innermost container, which may be complete then, and so on.
+            loop {
+                let Some(mut container) = open.pop() else { return Ok(done) };
+                container.add(done);
+                self.space();
+                match self.peek() {
+                    Some(b',') => {
+                        self.at += 1;
+                        self.element(&mut container)?;
+                        open.push(container);
+                        break;
+                    }
+                    Some(end) if end == container.end() => {
+                        self.at += 1;
+                        done = container.close();
+                    }
+                    _ => return Err(self.unexpected(container.after_element())),
+                }
+            }
+        }
+    }
+
+    /// What stands in front of an element: nothing in an array, the key in an object.
+    fn element(&mut self, container: &mut Container) -> Result<(), EvalError> {
+        let Container::Object(object) = container else { return Ok(()) };
         self.space();
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected("looking for beginning of object key string"));
+        }
+        object.key = self.string()?;
+        self.space();
+        if self.peek() != Some(b':') {
+            return Err(self.unexpected("after object key"));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn scalar(&mut self) -> Result<Value<'static>, EvalError> {
         match self.peek() {
-            Some(b'{') => self.object(deeper(depth)?),
-            Some(b'[') => self.array(deeper(depth)?),
             Some(b'"') => Ok(Value::Str(Cow::Owned(self.string()?))),
             Some(b't') => self.word("true", Value::Bool(true)),
             Some(b'f') => self.word("false", Value::Bool(false)),
@@ -185,66 +245,58 @@ impl Parser<'_> {
         }
         Ok(code)
     }
+}
 
-    fn array(&mut self, depth: usize) -> Result<Value<'static>, EvalError> {
-        self.at += 1;
-        let mut items = Vec::new();
-        self.space();
-        if self.peek() == Some(b']') {
-            self.at += 1;
-            return Ok(Value::list(items));
+/// An object under construction.
+#[derive(Default)]
+struct Object {
+    entries: Vec<Entry<'static>>,
+    places: HashMap<Vec<u8>, usize>,
+    /// The key of the value that is being read.
+    key: Vec<u8>,
+}
+
+/// A container under construction.
+enum Container {
+    Array(Vec<Value<'static>>),
+    Object(Object),
+}
+
+impl Container {
+    fn end(&self) -> u8 {
+        match self {
+            Container::Array(_) => b']',
+            Container::Object(_) => b'}',
         }
-        loop {
-            items.push(self.value(depth)?);
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b']') => {
-                    self.at += 1;
-                    return Ok(Value::list(items));
+    }
+
+    fn after_element(&self) -> &'static str {
+        match self {
+            Container::Array(_) => "after array element",
+            Container::Object(_) => "after object key:value pair",
+        }
+    }
+
+    fn add(&mut self, value: Value<'static>) {
+        match self {
+            Container::Array(items) => items.push(value),
+            Container::Object(object) => {
+                let key = std::mem::take(&mut object.key);
+                match object.places.get(&key) {
+                    Some(place) => object.entries[*place].1 = value,
+                    None => {
+                        object.places.insert(key.clone(), object.entries.len());
+                        object.entries.push((Cow::Owned(key), value));
+                    }
                 }
-                _ => return Err(self.unexpected("after array element")),
             }
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Value<'static>, EvalError> {
-        self.at += 1;
-        let mut entries: Vec<Entry<'static>> = Vec::new();
-        let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
-        self.space();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(Value::map(entries));
-        }
-        loop {
-            self.space();
-            if self.peek() != Some(b'"') {
-                return Err(self.unexpected("looking for beginning of object key string"));
-            }
-            let key = self.string()?;
-            self.space();
-            if self.peek() != Some(b':') {
-                return Err(self.unexpected("after object key"));
-            }
-            self.at += 1;
-            let value = self.value(depth)?;
-            match places.get(&key) {
-                Some(place) => entries[*place].1 = value,
-                None => {
-                    places.insert(key.clone(), entries.len());
-                    entries.push((Cow::Owned(key), value));
-                }
-            }
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    return Ok(Value::map(entries));
-                }
-                _ => return Err(self.unexpected("after object key:value pair")),
-            }
+    fn close(self) -> Value<'static> {
+        match self {
+            Container::Array(items) => Value::list(items),
+            Container::Object(object) => Value::map(object.entries),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::schema::{FieldSchema, Kind, Label, Message};
 use crate::signal::Signal;
 use crate::wire::{Reader, Value, WireType, zigzag};
 
-/// How many messages may nest in what [`write`] writes.
+/// How many messages may nest in what [`write()`] writes.
 pub const WRITE_DEPTH: usize = 128;
 
 /// Appends `request` as OTLP/JSON: names in lower camel case, ids in hexadecimal, 64-bit integers as strings, enumerations as
@@ -24,7 +24,7 @@ pub fn write(signal: Signal, request: &[u8], out: &mut Vec<u8>) -> Result<(), Er
 /// Appends a message of any type as OTLP/JSON. Messages may nest `depth` levels.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_message(schema: &'static Message, bytes: &[u8], depth: usize, out: &mut Vec<u8>) -> Result<(), Error> {
     if canonical::is_canonical(schema, bytes, depth)? {
         return object(schema, bytes, depth, out);

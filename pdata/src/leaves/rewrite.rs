@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::pass::Out;
 use crate::schema;
 use crate::tags::{any_value, key_value};
-use crate::wire::{Reader, Short, Value, WireType, patch_len, put_len, put_message};
+use crate::wire::{Reader, Short, Value, WireType, patch_len, put_len, put_message, put_varint, varint_len};
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,10 @@ struct Walk<'a, V> {
 /// The tag of a key, in front of most pairs.
 const KEY_TAG: u8 = (key_value::KEY << 3 | WireType::Len as u32) as u8;
 
+const VALUE_TAG: u8 = (key_value::VALUE << 3 | WireType::Len as u32) as u8;
+/// The tag of a string in an `AnyValue`.
+const STRING_TAG: u8 = (any_value::STRING_VALUE << 3 | WireType::Len as u32) as u8;
+
 /// The key of a pair that starts with something else.
 #[cold]
 fn late_key(pair: &[u8]) -> Result<&[u8], Stop> {
@@ -145,6 +149,10 @@ impl<V: Visitor> Walk<'_, V> {
                     if self.plain_only && is_plain(&buf[payload..end]) {
                         let from = self.base + start + payload;
                         if !self.visitor.may_match(from, end - payload) {
+                            continue;
+                        }
+                        if let Some(by) = self.plain_pair(table.place, start + at, start + payload, start + end)? {
+                            grown += by;
                             continue;
                         }
                     }
@@ -290,6 +298,49 @@ impl<V: Visitor> Walk<'_, V> {
             return Ok(0);
         }
         self.any_pair(place, depth, start, len_at, payload, end)
+    }
+
+    /// A plain pair with a string that holds a candidate: the pair is written anew in one go. `None` if it needs the way of
+    /// all other pairs.
+    fn plain_pair(&mut self, place: Place, at: usize, payload: usize, end: usize) -> Result<Option<isize>, Stop> {
+        let source = self.source;
+        let [_, key_len, rest @ ..] = &source[payload..end] else { return Ok(None) };
+        let Some((key, [_, _, STRING_TAG, _, text @ ..])) = rest.split_at_checked(*key_len as usize) else {
+            return Ok(None);
+        };
+        if self.visitor.may_match(self.base + payload + 2, key.len()) {
+            return Ok(None);
+        }
+        let text_at = self.base + end - text.len();
+        if !self.visitor.may_match(text_at, text.len()) {
+            return Ok(Some(0));
+        }
+        match self.visitor.leaf(Leaf { place, key, content: Content::Text(text), at: text_at, depth: 0 }) {
+            LeafAction::Keep => Ok(Some(0)),
+            LeafAction::DropItem => Err(Stop::Dropped),
+            LeafAction::RemoveAttribute => {
+                self.out.cut(source, at, end);
+                Ok(Some(at as isize - end as isize))
+            }
+            LeafAction::Replace => {
+                self.out.cut(source, at, end);
+                let text = self.visitor.replacement();
+                let value_len = 1 + varint_len(text.len() as u64) + text.len();
+                let key_end = payload + 2 + key.len();
+                let pair_len = key_end - payload + 1 + varint_len(value_len as u64) + value_len;
+                let out = self.out.bytes();
+                let before = out.len();
+                out.push(source[at]);
+                put_varint(out, pair_len as u64);
+                out.extend_from_slice(&source[payload..key_end]);
+                out.push(VALUE_TAG);
+                put_varint(out, value_len as u64);
+                out.push(STRING_TAG);
+                put_varint(out, text.len() as u64);
+                out.extend_from_slice(text);
+                Ok(Some((out.len() - before) as isize - (end - at) as isize))
+            }
+        }
     }
 
     fn any_pair(

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::outcome::{Refusal, SizeLimit};
+use crate::telemetry::Telemetry;
 
 /// Longest wait for a reservation.
 const WAIT: Duration = Duration::from_millis(50);
@@ -162,6 +163,24 @@ impl MemBudget {
     /// Reservations refused so far.
     pub fn refused(&self, class: Class) -> u64 {
         self.0.classes[class as usize].refused.load(Ordering::SeqCst)
+    }
+
+    /// Publishes `sluice_mem_*` before each scrape.
+    pub fn publish(&self, telemetry: &Telemetry) {
+        let gauges = Class::ALL.map(|class| {
+            let labels = [("class", class.name())];
+            let reserved = telemetry.gauge("sluice_mem_reserved_bytes", &labels);
+            let limit = telemetry.gauge("sluice_mem_limit_bytes", &labels);
+            (class, reserved, limit, telemetry.counter("sluice_mem_refused_total", &labels))
+        });
+        let budget = self.clone();
+        telemetry.on_scrape(move || {
+            for (class, reserved, limit, refused) in &gauges {
+                reserved.set(budget.used(*class) as f64);
+                limit.set(budget.class_limit(*class) as f64);
+                refused.absolute(budget.refused(*class));
+            }
+        });
     }
 
     /// Reserves bytes, waiting a bounded time for others to release theirs.

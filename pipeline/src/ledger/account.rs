@@ -7,6 +7,7 @@ use metrics::Counter;
 use sluice_pdata::pass::Reason;
 
 use super::book::{AccountSnapshot, Drops};
+use super::reasons;
 use crate::Signal;
 use crate::context::Tenant;
 use crate::spine::Completion;
@@ -135,6 +136,25 @@ struct Through {
 impl StageAccount {
     pub(super) fn new(id: &str, drops: Drops) -> Self {
         StageAccount { id: id.into(), counts: Mutex::default(), drops }
+    }
+
+    /// The stage starts over with nothing. What it held before is read `again`, and then was never consumed; or it is lost.
+    pub fn restart(&self, again: bool) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = std::mem::take(&mut counts.held);
+        if held == 0 {
+            return;
+        }
+        if again {
+            // Items that the stage made itself are made again too.
+            let consumed = held.min(counts.consumed);
+            counts.consumed -= consumed;
+            counts.created = counts.created.saturating_sub(held - consumed);
+            return;
+        }
+        *counts.dropped.entry(reasons::PANIC).or_default() += held;
+        drop(counts);
+        self.drops.count(&self.id, reasons::PANIC, Signal::Traces, &Tenant::default(), held as usize);
     }
 
     /// One call of the stage: what it absorbed, made, emitted and dropped, and what it holds now by its own account.

@@ -2,10 +2,12 @@
 //!
 //! A run may hold full-width digits and zero-width characters, which are ways to hide a number from a scanner.
 
+/// The bit of bytes that may stand in a run.
+const IN_RUN: u8 = 0x80;
 /// In a run, and evidence of a digit.
-const DIGIT: u8 = 1;
+const DIGIT: u8 = IN_RUN | 1;
 /// In a run.
-const OTHER: u8 = 2;
+const OTHER: u8 = IN_RUN;
 
 /// Bytes that may stand in a run: digits, separators, and the bytes of full-width digits (`EF BC 90` to `99`), of zero-width
 /// characters (`E2 80 8B` to `8D`, `E2 81 A0`, `EF BB BF`) and of the soft hyphen (`C2 AD`).
@@ -26,37 +28,68 @@ static CLASS: [u8; 256] = {
 /// Width of the window that is looked at, and the distance between windows: every run of at least 12 bytes contains a whole
 /// window.
 const WINDOW: usize = 4;
-const STRIDE: usize = 12 - WINDOW + 1;
+const STRIDE: usize = MIN_RUN - WINDOW + 1;
+
+/// Length of the shortest run that is always found, in bytes.
+pub(crate) const MIN_RUN: usize = 12;
 
 /// Appends the offsets of the windows that lie inside a run. Each run of at least 12 bytes, wherever it starts and whatever
 /// surrounds it, contributes at least one offset that lies inside it. Offsets over `u32::MAX` are not representable: the
 /// caller's buffer is smaller.
 pub(crate) fn scan(bytes: &[u8], out: &mut Vec<u32>) {
     let mut base = 0;
-    for stride in bytes.chunks(STRIDE) {
-        if let [a, b, c, d, ..] = *stride {
-            let classes = [CLASS[a as usize], CLASS[b as usize], CLASS[c as usize], CLASS[d as usize]];
-            if classes[0] != 0 && classes[1] != 0 && classes[2] != 0 && classes[3] != 0 {
-                push_if_digits(classes, base, out);
-            }
+    let strides = bytes.chunks_exact(STRIDE);
+    let rest = strides.remainder();
+    for stride in strides {
+        // One test for all four: which of them fails is anybody's guess, and a wrong guess costs more than three look-ups.
+        let all = CLASS[stride[0] as usize]
+            & CLASS[stride[1] as usize]
+            & CLASS[stride[2] as usize]
+            & CLASS[stride[3] as usize];
+        if all & IN_RUN != 0 {
+            push_if_digits(&stride[..WINDOW], base, out);
         }
         base += STRIDE;
+    }
+    if let Some(window) = rest.get(..WINDOW)
+        && window.iter().all(|&byte| CLASS[byte as usize] != 0)
+    {
+        push_if_digits(window, base, out);
     }
 }
 
 #[cold]
-fn push_if_digits(classes: [u8; WINDOW], at: usize, out: &mut Vec<u32>) {
-    if classes.contains(&DIGIT) {
+fn push_if_digits(window: &[u8], at: usize, out: &mut Vec<u32>) {
+    if window.iter().any(|&byte| CLASS[byte as usize] == DIGIT) {
         out.push(at as u32);
     }
 }
 
+/// A stretch of run bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cluster {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// At least as many as there are digits.
+    pub(crate) digits: usize,
+    /// Nothing but ASCII.
+    ascii: bool,
+}
+
 /// The largest stretch of run bytes around `at`.
-pub(crate) fn cluster(text: &[u8], at: usize) -> (usize, usize) {
-    let inside = |byte: &u8| CLASS[*byte as usize] != 0;
-    let start = at - text[..at].iter().rev().take_while(|byte| inside(byte)).count();
-    let end = at + text[at..].iter().take_while(|byte| inside(byte)).count();
-    (start, end)
+pub(crate) fn cluster(text: &[u8], at: usize) -> Cluster {
+    let (mut start, mut end, mut digits, mut seen) = (at, at, 0, 0u8);
+    while start > 0 && CLASS[text[start - 1] as usize] != 0 {
+        start -= 1;
+        digits += usize::from(CLASS[text[start] as usize] == DIGIT);
+        seen |= text[start];
+    }
+    while end < text.len() && CLASS[text[end] as usize] != 0 {
+        digits += usize::from(CLASS[text[end] as usize] == DIGIT);
+        seen |= text[end];
+        end += 1;
+    }
+    Cluster { start, end, digits, ascii: seen < 0x80 }
 }
 
 /// What stands at the front of `text`.
@@ -110,10 +143,17 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// The cluster `start..end`. `None` if it holds no digit.
-    pub(crate) fn new(text: &'a [u8], start: usize, end: usize) -> Option<Self> {
+    /// The digits of a cluster. `None` if it holds none.
+    pub(crate) fn new(text: &'a [u8], cluster: Cluster) -> Option<Self> {
+        let Cluster { start, end, ascii, .. } = cluster;
         let mut bounds: Option<(usize, usize)> = None;
-        each(&text[start..end], |_, from, to| bounds = Some((bounds.map_or(from, |(first, _)| first), to)));
+        if ascii {
+            let digit = |byte: &u8| byte.is_ascii_digit();
+            let first = text[start..end].iter().position(digit);
+            bounds = first.zip(text[start..end].iter().rposition(digit).map(|last| last + 1));
+        } else {
+            each(&text[start..end], |_, from, to| bounds = Some((bounds.map_or(from, |(first, _)| first), to)));
+        }
         let (first, last) = bounds?;
         Some(Run { text, end, first: start + first, last: start + last })
     }

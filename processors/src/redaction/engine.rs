@@ -10,7 +10,7 @@ use super::error::RedactionError;
 use super::hash::{Masker, TokenSigner};
 use super::key_plan::{KeyCache, KeyRules, compile_all};
 use super::leaf::LeafVerdict;
-use super::pattern::Pattern;
+use super::pattern::{Gate, Pattern, any_of};
 use super::place::{self, Place};
 use super::scan::{Anchors, AnchorsBuilder, Candidates};
 use super::source::{Source, SourcePattern, Sources};
@@ -25,6 +25,10 @@ pub struct Engine {
     pub(crate) patterns: Vec<SourcePattern>,
     /// Numbers of the patterns that must search each value whole.
     pub(crate) slow: Vec<u16>,
+    /// Tells whether any of them matches.
+    pub(crate) any_slow: Option<regex_automata::meta::Regex>,
+    /// Numbers of the patterns that wait for digits.
+    pub(crate) digit_patterns: Vec<u16>,
     /// Detectors that wait for `@` and for digits.
     pub(crate) at_sources: Vec<u16>,
     pub(crate) digit_sources: Vec<u16>,
@@ -46,6 +50,10 @@ pub struct Engine {
     /// A value is looked at although it has no candidate.
     pub(crate) every_value: bool,
     pub(crate) url_span_name: bool,
+    /// A key is of no account for the findings of detectors that wait for `@`, which are most.
+    pub(crate) at_needs_no_key: bool,
+    /// Some key's value is a URL to be sanitized.
+    pub(crate) any_url: bool,
     decide_attributes: bool,
     rules_bytes: usize,
     anchors: Anchors,
@@ -60,6 +68,7 @@ pub struct Engine {
 pub struct Scratch {
     pub(crate) keys: KeyCache,
     pub(crate) caches: Vec<Option<regex_automata::meta::Cache>>,
+    pub(crate) any_slow: Option<regex_automata::meta::Cache>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) hits: Vec<Hit>,
     pub(crate) normalized: Vec<u8>,
@@ -88,18 +97,27 @@ impl Engine {
         }
         let at_sources = sources.with_anchor(Anchor::At);
         let digit_sources = sources.with_anchor(Anchor::Digits);
+        let digit_patterns: Vec<u16> = (0u16..)
+            .zip(&sources.patterns)
+            .filter(|(_, pattern)| *pattern.pattern.gate() == Gate::Digits)
+            .map(|(number, _)| number)
+            .collect();
         let mut anchors = AnchorsBuilder {
             at: !at_sources.is_empty(),
-            digits: !digit_sources.is_empty(),
+            digits: !digit_sources.is_empty() || !digit_patterns.is_empty(),
             ..AnchorsBuilder::default()
         };
         let mut slow = Vec::new();
         for (number, pattern) in (0u16..).zip(&sources.patterns) {
-            match pattern.pattern.literals() {
-                Some(literals) => literals.iter().for_each(|literal| anchors.literal(literal, number)),
-                None => slow.push(number),
+            match pattern.pattern.gate() {
+                Gate::Literals(literals) => literals.iter().for_each(|literal| anchors.literal(literal, number)),
+                Gate::Digits => {}
+                Gate::Open => slow.push(number),
             }
         }
+        let slow_patterns: Vec<&Pattern> =
+            slow.iter().map(|&number| &sources.patterns[usize::from(number)].pattern).collect();
+        let any_slow = if slow.len() > 1 { any_of(&slow_patterns) } else { None };
         let mut literal_sources = Vec::new();
         for (source, entry) in (0u16..).zip(&sources.list) {
             if let Some(Anchor::Literals(literals)) = entry.detector.map(|detector| detector.spec().anchor) {
@@ -124,10 +142,15 @@ impl Engine {
         let engine = Engine {
             scanned: scanned_places(&keys),
             every_value: !slow.is_empty() || counts_allowed,
+            at_needs_no_key: !keys.decide_findings()
+                && at_sources.iter().all(|&number| sources.list[usize::from(number)].certain),
+            any_url: keys.any_url(),
             decide_attributes: keys.decide_attributes(),
             rules_bytes: bytes,
             sources: sources.list,
             patterns: sources.patterns,
+            digit_patterns,
+            any_slow,
             slow,
             at_sources,
             digit_sources,
@@ -173,6 +196,7 @@ impl Engine {
         Scratch {
             keys: KeyCache::new(&self.keys),
             caches: self.patterns.iter().map(|_| None).collect(),
+            any_slow: self.any_slow.as_ref().map(|regex| regex.create_cache()),
             findings: Vec::new(),
             hits: Vec::new(),
             normalized: Vec::new(),
@@ -196,10 +220,9 @@ impl Engine {
         self.decide_attributes
     }
 
-    /// A part of a request without candidates needs no walk: nothing in it can be a finding but for long values, numbers and
-    /// unknown fields.
+    /// Whether values without a candidate are to be looked at, too.
     pub fn needs_every_value(&self) -> bool {
-        self.every_value
+        self.every_value || self.any_url
     }
 
     pub fn summary(&self) -> Summary {

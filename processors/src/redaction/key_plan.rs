@@ -130,6 +130,18 @@ impl KeyRules {
             || self.sources.iter().any(|source| !source.whole.is_empty())
     }
 
+    /// Whether a key decides which of its value's findings count, beyond raising or lowering scores.
+    pub(crate) fn decide_findings(&self) -> bool {
+        !self.allow_globs.is_empty()
+            || self.scope.reads_key()
+            || self.sources.iter().any(|source| source.scope.reads_key())
+    }
+
+    /// Whether some key's value is a URL to be sanitized.
+    pub(crate) fn any_url(&self) -> bool {
+        !self.url.is_empty()
+    }
+
     /// Whether findings are possible at `place`, before any key is known.
     pub(crate) fn place_in_scope(&self, place: Place) -> bool {
         self.scope.has_place(place)
@@ -233,6 +245,10 @@ impl CompiledScope {
         !self.include_keys.is_empty()
     }
 
+    fn reads_key(&self) -> bool {
+        !self.include_keys.is_empty() || !self.exclude_keys.is_empty()
+    }
+
     fn has_key(&self, key: &[u8]) -> bool {
         (self.include_keys.is_empty() || self.include_keys.iter().any(|glob| glob.is_match(key)))
             && !self.exclude_keys.iter().any(|glob| glob.is_match(key))
@@ -277,12 +293,22 @@ impl KeyCache {
     #[inline]
     pub(crate) fn plan(&mut self, rules: &KeyRules, key: Option<&[u8]>) -> &KeyPlan {
         let Some(key) = key else { return &self.keyless };
+        let is = |at: usize| self.entries.get(at).is_some_and(|entry| *entry.key == *key);
+        if is(self.previous) {
+            return &self.entries[self.previous].plan;
+        }
         let guess = self.entries.get(self.previous).map_or(usize::MAX, |entry| entry.next);
-        if self.entries.get(guess).is_some_and(|entry| *entry.key == *key) {
+        if is(guess) {
             self.previous = guess;
             return &self.entries[guess].plan;
         }
         self.look_up(rules, key)
+    }
+
+    /// The plan of values without a key, which is also that of any key where keys make no difference.
+    #[inline]
+    pub(crate) fn keyless(&self) -> &KeyPlan {
+        &self.keyless
     }
 
     fn look_up(&mut self, rules: &KeyRules, key: &[u8]) -> &KeyPlan {

@@ -20,6 +20,9 @@ use super::url;
 /// Most findings of one value; with more the value is masked whole.
 const MAX_FINDINGS: usize = 4_096;
 
+/// Looks at what a replacement has left.
+const ROUNDS: usize = 4;
+
 /// What becomes of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeafVerdict {
@@ -137,16 +140,68 @@ impl Engine {
         out: &mut Vec<u8>,
     ) -> LeafVerdict {
         let end = leaf.at + leaf.text.len();
-        let quiet = !candidates.any_before(end) && !self.every_value && !self.decides_by_key();
+        let quiet = !candidates.any_before(end) && !self.needs_every_value();
         if quiet && leaf.text.len() <= self.max_value_bytes {
             return LeafVerdict::Keep;
         }
         let taken = candidates.take(leaf.at, end);
-        self.judge(scratch, leaf, taken, out)
+        let before = out.len();
+        let verdict = self.judge(scratch, leaf, taken, out);
+        self.settled(scratch, leaf, before, verdict, out)
     }
 
     /// Judges a text that was not part of the scan.
     pub fn leaf_alone(
+        &self,
+        scratch: &mut Scratch,
+        place: Place,
+        key: Option<&[u8]>,
+        text: &[u8],
+        out: &mut Vec<u8>,
+    ) -> LeafVerdict {
+        let before = out.len();
+        let verdict = self.leaf_once(scratch, place, key, text, out);
+        self.settled(scratch, &Leaf { place, key, text, at: 0 }, before, verdict, out)
+    }
+
+    /// Judges what a replacement has left, until that is nothing more: beside a letter that is not ASCII, a finding can hide
+    /// another one, which shows only once the first is masked. Plain ASCII never needs it; and what a user's pattern writes may be
+    /// matched by that pattern again, a hash above all, so that only detectors are asked twice.
+    fn settled(
+        &self,
+        scratch: &mut Scratch,
+        leaf: &Leaf<'_>,
+        before: usize,
+        verdict: LeafVerdict,
+        out: &mut Vec<u8>,
+    ) -> LeafVerdict {
+        if verdict != LeafVerdict::Replace || leaf.text.is_ascii() || !self.patterns.is_empty() {
+            return verdict;
+        }
+        let was_allowed = scratch.was_allowed;
+        let verdict = self.until_settled(scratch, leaf, before, out);
+        scratch.was_allowed = was_allowed;
+        verdict
+    }
+
+    fn until_settled(&self, scratch: &mut Scratch, leaf: &Leaf<'_>, before: usize, out: &mut Vec<u8>) -> LeafVerdict {
+        for _ in 0..ROUNDS {
+            let left = out.split_off(before.min(out.len()));
+            let again = self.leaf_once(scratch, leaf.place, leaf.key, &left, out);
+            match again {
+                LeafVerdict::Replace if out[before..] != left[..] => {}
+                LeafVerdict::Replace | LeafVerdict::Keep => {
+                    out.truncate(before);
+                    out.extend_from_slice(&left);
+                    return LeafVerdict::Replace;
+                }
+                other => return other,
+            }
+        }
+        LeafVerdict::Replace
+    }
+
+    fn leaf_once(
         &self,
         scratch: &mut Scratch,
         place: Place,
@@ -294,7 +349,7 @@ impl Engine {
         if leaf.place.is_schema_url() && !taken.at.is_empty() {
             return self.schema_url(scratch, leaf, out);
         }
-        let is_url = self.decides_by_key() && leaf.key.is_some_and(|key| scratch.keys.plan(&self.keys, Some(key)).url);
+        let is_url = self.any_url && leaf.key.is_some_and(|key| scratch.keys.plan(&self.keys, Some(key)).url);
         if taken.is_empty() && !self.every_value && !is_url {
             return LeafVerdict::Keep;
         }
@@ -309,10 +364,12 @@ impl Engine {
 
     /// Collects the findings of a text in `scratch.findings`.
     fn collect(&self, scratch: &mut Scratch, leaf: &Leaf<'_>, taken: Taken<'_>) {
-        let Scratch { keys, caches, findings, hits, normalized, wanted, counts, allowed, .. } = scratch;
+        let Scratch { keys, caches, any_slow, findings, hits, normalized, wanted, counts, allowed, .. } = scratch;
         let (text, place) = (leaf.text, leaf.place);
         findings.clear();
-        let plan = keys.plan(&self.keys, leaf.key);
+        let keyless =
+            self.at_needs_no_key && taken.digits.is_empty() && taken.literals.is_empty() && self.slow.is_empty();
+        let plan = if keyless { keys.keyless() } else { keys.plan(&self.keys, leaf.key) };
         let judge = Judge { engine: self, text, place, plan, metrics: scratch.metrics };
         if self.scans(place) {
             let anchored = [(taken.at, &self.at_sources), (taken.digits, &self.digit_sources)];
@@ -346,12 +403,19 @@ impl Engine {
         scratch.was_allowed = !place.is_identity() && self.allows_value(text);
         wanted.clear();
         wanted.extend(taken.literals.iter().map(|entry| entry.1).filter(|id| usize::from(*id) < self.patterns.len()));
-        wanted.extend_from_slice(&self.slow);
+        if !taken.digits.is_empty() {
+            wanted.extend_from_slice(&self.digit_patterns);
+        }
+        if !self.slow.is_empty() {
+            counts.tally.slow_lane_bytes += text.len() as u64;
+            let any = match (&self.any_slow, any_slow) {
+                (Some(regex), Some(cache)) => regex.search_half_with(cache, &Input::new(text).earliest(true)).is_some(),
+                _ => true,
+            };
+            wanted.extend_from_slice(if any { &self.slow } else { &[] });
+        }
         wanted.sort_unstable();
         wanted.dedup();
-        if !self.slow.is_empty() {
-            counts.tally.slow_lane_bytes += (text.len() * self.slow.len()) as u64;
-        }
         for &id in wanted.iter() {
             let SourcePattern { pattern, source, .. } = &self.patterns[usize::from(id)];
             let applies = match *source {
@@ -579,8 +643,7 @@ impl Judge<'_> {
     ) {
         let source = &self.engine.sources[number];
         let (context, excluded) = words(source);
-        let certain = hit.base >= source.threshold && excluded.is_empty();
-        let score = if certain {
+        let score = if source.certain || hit.base >= source.threshold && excluded.is_empty() {
             Score { value: hit.base, context: false, excluded: false }
         } else {
             let words = (context, excluded);

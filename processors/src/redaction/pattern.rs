@@ -3,8 +3,9 @@
 use regex_automata::util::syntax;
 use regex_automata::{Input, meta};
 use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind};
 
+use super::digits;
 use super::error::RedactionError;
 use super::re2;
 
@@ -19,8 +20,19 @@ const MAX_LITERALS: usize = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
     regex: meta::Regex,
-    /// Every match contains one of these, each at least two bytes long. `None`: no such set, the slow lane.
-    literals: Option<Vec<Vec<u8>>>,
+    hir: Hir,
+    gate: Gate,
+}
+
+/// What every match of a pattern contains, so that a value without it need not be searched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// One of these: each at least two bytes long, or a single byte that is rare in text.
+    Literals(Vec<Vec<u8>>),
+    /// A run of at least [`digits::MIN_RUN`] digits with single separators.
+    Digits,
+    /// Nothing known: the slow lane.
+    Open,
 }
 
 impl Pattern {
@@ -40,25 +52,25 @@ impl Pattern {
     }
 
     fn build(hir: &Hir) -> Result<Self, String> {
-        let config = meta::Config::new()
-            .utf8_empty(false)
-            .nfa_size_limit(Some(RULE_BYTES))
-            .hybrid_cache_capacity(LAZY_BYTES)
-            .which_captures(regex_automata::nfa::thompson::WhichCaptures::Implicit);
         let regex =
-            meta::Builder::new().configure(config).build_from_hir(hir).map_err(|error| match error.size_limit() {
+            meta::Builder::new().configure(limits()).build_from_hir(hir).map_err(|error| match error.size_limit() {
                 Some(limit) => format!("compiles to more than {limit} bytes"),
                 None => "cannot be compiled".to_owned(),
             })?;
-        Ok(Pattern { regex, literals: required_literals(hir) })
+        let gate = match required_literals(hir) {
+            Some(literals) => Gate::Literals(literals),
+            None if longest_run(hir) >= digits::MIN_RUN => Gate::Digits,
+            None => Gate::Open,
+        };
+        Ok(Pattern { regex, hir: hir.clone(), gate })
     }
 
     pub(crate) fn regex(&self) -> &meta::Regex {
         &self.regex
     }
 
-    pub(crate) fn literals(&self) -> Option<&[Vec<u8>]> {
-        self.literals.as_deref()
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     pub(crate) fn memory_usage(&self) -> usize {
@@ -69,6 +81,21 @@ impl Pattern {
     pub(crate) fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)
     }
+}
+
+/// One automaton that tells whether any of several patterns matches, in one search instead of one for each. `None` if it
+/// would be too large.
+pub(crate) fn any_of(patterns: &[&Pattern]) -> Option<meta::Regex> {
+    let hirs: Vec<&Hir> = patterns.iter().map(|pattern| &pattern.hir).collect();
+    meta::Builder::new().configure(limits()).build_many_from_hir(&hirs).ok()
+}
+
+fn limits() -> meta::Config {
+    meta::Config::new()
+        .utf8_empty(false)
+        .nfa_size_limit(Some(RULE_BYTES))
+        .hybrid_cache_capacity(LAZY_BYTES)
+        .which_captures(regex_automata::nfa::thompson::WhichCaptures::Implicit)
 }
 
 /// Calls `found` with each non-empty, non-overlapping, leftmost-first match, until it answers `false`.
@@ -106,13 +133,114 @@ fn syntax_offset(error: &regex_syntax::Error, length: usize) -> usize {
     offset.min(length)
 }
 
+/// Length of the longest stretch of digits with single separators that every match contains.
+fn longest_run(hir: &Hir) -> usize {
+    match hir.kind() {
+        HirKind::Concat(parts) => {
+            let mut longest = 0;
+            let mut open: Option<Stretch> = None;
+            for part in parts {
+                let next = stretch(part);
+                let joined = open.zip(next).and_then(|(open, next)| open.join(next));
+                longest = longest.max(open.map_or(0, |open| open.length));
+                if next.is_none() {
+                    longest = longest.max(longest_run(part));
+                }
+                open = joined.or(next);
+            }
+            longest.max(open.map_or(0, |open| open.length))
+        }
+        HirKind::Capture(capture) => longest_run(&capture.sub),
+        HirKind::Alternation(branches) => branches.iter().map(longest_run).min().unwrap_or(0),
+        HirKind::Repetition(repetition) if repetition.min > 0 => {
+            stretch(hir).map_or_else(|| longest_run(&repetition.sub), |stretch| stretch.length)
+        }
+        _ => stretch(hir).map_or(0, |stretch| stretch.length),
+    }
+}
+
+/// What a part of a pattern matches, if that is nothing but digits with never more than one space or dash between them.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    /// Length of the shortest match.
+    length: usize,
+    /// A match may be empty, may start and may end with a separator.
+    empty: bool,
+    front: bool,
+    back: bool,
+}
+
+impl Stretch {
+    const NOTHING: Stretch = Stretch { length: 0, empty: true, front: false, back: false };
+
+    fn join(self, next: Stretch) -> Option<Stretch> {
+        (!(self.back && next.front)).then_some(Stretch {
+            length: self.length.saturating_add(next.length),
+            empty: self.empty && next.empty,
+            front: self.front || self.empty && next.front,
+            back: next.back || next.empty && self.back,
+        })
+    }
+
+    /// Either of the two.
+    fn or(self, other: Stretch) -> Stretch {
+        Stretch {
+            length: self.length.min(other.length),
+            empty: self.empty || other.empty,
+            front: self.front || other.front,
+            back: self.back || other.back,
+        }
+    }
+}
+
+fn stretch(hir: &Hir) -> Option<Stretch> {
+    let one = |bytes: &mut dyn Iterator<Item = u8>| {
+        let mut separator = false;
+        for byte in bytes {
+            match byte {
+                b'0'..=b'9' => {}
+                b' ' | b'-' => separator = true,
+                _ => return None,
+            }
+        }
+        Some(Stretch { length: 1, empty: false, front: separator, back: separator })
+    };
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Some(Stretch::NOTHING),
+        HirKind::Literal(literal) => {
+            literal.0.iter().try_fold(Stretch::NOTHING, |stretch, &byte| stretch.join(one(&mut std::iter::once(byte))?))
+        }
+        HirKind::Class(Class::Unicode(class)) if class.is_ascii() => {
+            one(&mut class.iter().flat_map(|range| range.start() as u8..=range.end() as u8))
+        }
+        HirKind::Class(Class::Bytes(class)) => one(&mut class.iter().flat_map(|range| range.start()..=range.end())),
+        HirKind::Class(_) => None,
+        HirKind::Repetition(repetition) => {
+            let once = stretch(&repetition.sub)?;
+            if repetition.max != Some(1) {
+                once.join(once)?;
+            }
+            let length = once.length.saturating_mul(repetition.min as usize);
+            Some(Stretch { length, empty: once.empty || repetition.min == 0, ..once })
+        }
+        HirKind::Capture(capture) => stretch(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().try_fold(Stretch::NOTHING, |so_far, part| so_far.join(stretch(part)?)),
+        HirKind::Alternation(branches) => {
+            let mut all = branches.iter().map(stretch);
+            let first = all.next()??;
+            all.try_fold(first, |so_far, branch| Some(so_far.or(branch?)))
+        }
+    }
+}
+
 /// The best small set of literals, one of which every match of `hir` contains.
 fn required_literals(hir: &Hir) -> Option<Vec<Vec<u8>>> {
     let mut best: Option<(usize, Vec<Vec<u8>>)> = None;
     candidates(hir, 0, &mut |seq| {
         let Some(literals) = seq.literals() else { return };
         let shortest = literals.iter().map(|literal| literal.len()).min().unwrap_or(0);
-        if shortest < 2 || literals.len() > MAX_LITERALS {
+        let rare = matches!(literals, [only] if matches!(only.as_bytes(), [byte] if RARE.contains(byte)));
+        if (shortest < 2 && !rare) || literals.len() > MAX_LITERALS {
             return;
         }
         // Longer is rarer; many alternatives are more common together.
@@ -127,6 +255,10 @@ fn required_literals(hir: &Hir) -> Option<Vec<Vec<u8>>> {
         literals
     })
 }
+
+/// Bytes that text holds seldom enough for a search of each occurrence to cost less than a search of each value: an e-mail's `@`
+/// above all.
+const RARE: &[u8] = b"@#$!~^|`\\<>{}";
 
 /// Shows the prefix literals of every part of `hir` that takes part in each match.
 fn candidates(hir: &Hir, depth: usize, show: &mut impl FnMut(&Seq)) {
@@ -193,7 +325,31 @@ mod tests {
 
     fn literals(pattern: &str) -> Option<Vec<String>> {
         let pattern = Pattern::compile(pattern, "blocked_values", 0).unwrap();
-        pattern.literals().map(|all| all.iter().map(|one| String::from_utf8_lossy(one).into_owned()).collect())
+        match pattern.gate() {
+            Gate::Literals(all) => Some(all.iter().map(|one| String::from_utf8_lossy(one).into_owned()).collect()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_many_digits_waits_for_digits() {
+        for (pattern, gate) in [
+            (r"4[0-9]{12}(?:[0-9]{3})?", Gate::Digits),
+            (r"(5[1-5][0-9]{14})", Gate::Digits),
+            (r"\b(?:\d{4}[ -]){3}\d{4}\b", Gate::Digits),
+            (r"x?\d{12}", Gate::Digits),
+            (r"\d{12}|\d{4}-\d{4}-\d{4}", Gate::Digits),
+            (r"\d{11}", Gate::Open),
+            (r"\d{12}|x", Gate::Open),
+            (r"(?:\d{3}\.){4}", Gate::Open),
+            (r"\d+", Gate::Open),
+            (r"\pN{12}", Gate::Open),
+            (r"(?:\d ?){12}", Gate::Digits),
+            (r"(?: ?\d ?){12}", Gate::Open),
+            (r"\d{6} -?\d{6}", Gate::Open),
+        ] {
+            assert_eq!(*Pattern::compile(pattern, "blocked_values", 0).unwrap().gate(), gate, "{pattern}");
+        }
     }
 
     #[test]
@@ -202,11 +358,12 @@ mod tests {
         assert_eq!(literals(r"\w+@example\.com"), Some(vec!["@example".into()]));
         assert_eq!(literals(r"(?:AKIA|ASIA)[A-Z]{16}"), Some(vec!["AKIA".into(), "ASIA".into()]));
         assert_eq!(literals(r"[0-9]+(secret)+x?"), Some(vec!["secret".into()]));
+        assert_eq!(literals(r"[a-z0-9._%+-]+@[a-z0-9.-]+\.[a-z]{2,}"), Some(vec!["@".into()]));
     }
 
     #[test]
     fn a_pattern_without_a_common_literal_goes_to_the_slow_lane() {
-        for pattern in [r"\d{16}", r"a|secret", r"(?:secret)?x", r"[a-z]+"] {
+        for pattern in [r"\d{11}", r"a|secret", r"(?:secret)?x", r"[a-z]+"] {
             assert_eq!(literals(pattern), None, "{pattern}");
         }
     }

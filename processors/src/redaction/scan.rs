@@ -20,6 +20,8 @@ const KEPT: usize = 1 << 16;
 pub(crate) struct Anchors {
     at: bool,
     digits: bool,
+    /// Single bytes, each with the anchors that it announces. Searched for one by one: in a set they would ruin it.
+    bytes: Vec<(u8, Vec<u16>)>,
     literals: Vec<LiteralGroup>,
 }
 
@@ -81,7 +83,16 @@ impl AnchorsBuilder {
         // Shorter first: where two literals start at one place the searcher reports the first it was given.
         self.literals.sort_by(|a, b| a.0.len().cmp(&b.0.len()).then_with(|| a.cmp(b)));
         let mut distinct: Vec<(Vec<u8>, Vec<u16>)> = Vec::new();
+        let mut bytes: Vec<(u8, Vec<u16>)> = Vec::new();
         for (literal, id) in &self.literals {
+            if let [byte] = literal[..] {
+                match bytes.iter_mut().find(|(known, _)| *known == byte) {
+                    Some((_, ids)) if ids.contains(id) => {}
+                    Some((_, ids)) => ids.push(*id),
+                    None => bytes.push((byte, vec![*id])),
+                }
+                continue;
+            }
             match distinct.iter_mut().find(|(known, _)| literal.starts_with(known)) {
                 Some((_, ids)) if ids.contains(id) => {}
                 Some((_, ids)) => ids.push(*id),
@@ -94,7 +105,7 @@ impl AnchorsBuilder {
             let announces = group.iter().map(|(_, ids)| ids.clone()).collect();
             groups.push(LiteralGroup { searcher, announces });
         }
-        Ok(Anchors { at: self.at, digits: self.digits, literals: groups })
+        Ok(Anchors { at: self.at, digits: self.digits, bytes, literals: groups })
     }
 }
 
@@ -111,7 +122,12 @@ impl Anchors {
         for group in &self.literals {
             group.scan(bytes, &mut out.literals.positions);
         }
-        if self.literals.len() > 1 {
+        for (byte, ids) in &self.bytes {
+            for at in memchr::memchr_iter(*byte, bytes) {
+                out.literals.positions.extend(ids.iter().map(|&id| (at as u32, id)));
+            }
+        }
+        if self.literals.len() + self.bytes.len() > 1 {
             out.literals.positions.sort_unstable();
         }
         out.refresh();
@@ -166,6 +182,9 @@ impl<T> Track<T> {
 
     /// Moves the cursor behind `start..end` and returns the indices of what lies inside.
     fn take(&mut self, start: u32, end: u32, position: impl Fn(&T) -> u32) -> (usize, usize) {
+        if self.cursor == self.positions.len() {
+            return (self.cursor, self.cursor);
+        }
         let skip = |from: usize, bound: u32| {
             from + self.positions[from..].iter().take_while(|entry| position(entry) < bound).count()
         };

@@ -28,6 +28,8 @@ pub(crate) struct Source {
     pub(crate) context: Words,
     pub(crate) excluded: Words,
     pub(crate) priority: u8,
+    /// Its findings act whatever stands near them or in their key.
+    pub(crate) certain: bool,
     /// What replaces a finding; `None` for upstream's fields, whose mask may be a hash.
     pub(crate) mask: Option<Vec<u8>>,
     /// A rule that stands for a Luhn number only.
@@ -109,12 +111,14 @@ impl Sources {
                 return Err(RedactionError::field(field, "this detector has no policies"));
             }
             let context = Words::new(spec.context);
+            let threshold = own.and_then(|own| own.threshold).or(config.threshold).unwrap_or(DEFAULT_THRESHOLD);
             let source = Source {
                 id: spec.id.to_owned(),
                 label: spec.label.to_owned(),
                 detector: Some(detector),
                 action: own.and_then(|own| own.action),
-                threshold: own.and_then(|own| own.threshold).or(config.threshold).unwrap_or(DEFAULT_THRESHOLD),
+                threshold,
+                certain: !spec.excludable && spec.base >= threshold,
                 context: context.clone(),
                 excluded: if spec.excludable { Words::new(&EXCLUDED) } else { Words::default() },
                 priority: spec.priority,
@@ -163,6 +167,7 @@ impl Sources {
             threshold: config.threshold.unwrap_or(DEFAULT_THRESHOLD),
             context: context.clone(),
             excluded: excluded.clone(),
+            certain: false,
             priority: 50,
             luhn: rule.validator.as_deref() == Some("luhn"),
             scores: (base, rule.with_context.unwrap_or(base)),
@@ -206,6 +211,7 @@ fn upstream(id: &str, config: &Config) -> Source {
         threshold: 0.0,
         context: Words::default(),
         excluded: Words::default(),
+        certain: true,
         priority: 90,
         // `mask` set by the user also replaces upstream's stars, but never a hash.
         mask: config.mask.as_ref().filter(|_| stars).map(|_| mask_text(config, &id.to_ascii_uppercase())),

@@ -31,7 +31,7 @@ struct Shared {
     engine: Engine,
     telemetry: Telemetry,
     /// Workers that are not in use: as many as batches have run side by side.
-    idle: Mutex<Vec<Box<Worker>>>,
+    idle: Mutex<Vec<Worker>>,
 }
 
 /// What one batch needs to be walked, reused from batch to batch.
@@ -46,7 +46,7 @@ struct Worker {
 
 /// A worker while it is in use.
 struct Gathered {
-    worker: Option<Box<Worker>>,
+    worker: Option<Worker>,
     shared: Arc<Shared>,
     signal: Signal,
 }
@@ -87,23 +87,21 @@ impl Redaction {
         &self.shared.engine
     }
 
-    fn worker(&self) -> Box<Worker> {
+    fn worker(&self) -> Worker {
         let idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.unwrap_or_else(|| {
-            Box::new(Worker {
-                scratch: self.shared.engine.scratch(),
-                batch: Candidates::default(),
-                message: Candidates::default(),
-                buffers: Buffers::default(),
-                canonical: Vec::new(),
-            })
+        idle.unwrap_or_else(|| Worker {
+            scratch: self.shared.engine.scratch(),
+            batch: Candidates::default(),
+            message: Candidates::default(),
+            buffers: Buffers::default(),
+            canonical: Vec::new(),
         })
     }
 
     /// Redacts a message of type `root`.
     #[inline]
     fn redact<C: ?Sized>(&self, cx: &mut Cx<'_, C>, root: Root, message: &mut Message<'_>) -> Result<Verdict, Error> {
-        let Some(worker) = cx.state::<Gathered>().and_then(|gathered| gathered.worker.as_deref_mut()) else {
+        let Some(worker) = cx.state::<Gathered>().and_then(|gathered| gathered.worker.as_mut()) else {
             return Ok(Verdict::Drop(FAILED)); // nothing passes unseen
         };
         let engine = &self.shared.engine;
@@ -167,7 +165,7 @@ fn visit<'a>(
         root,
         dropped: None,
         summarize: summarizes(engine),
-        every_value: engine.needs_every_value() || engine.decides_by_key(),
+        every_value: engine.needs_every_value(),
         max_len: engine.max_value_bytes(),
     }
 }

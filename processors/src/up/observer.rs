@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::config::Signal;
@@ -24,7 +25,11 @@ pub struct Observer {
     shards: [Mutex<Shard>; SHARDS],
     /// Resources that a shard remembers.
     limit: usize,
+    /// When the first push since the last drain was refused, in ns of the monotonic clock; [`NEVER`] if none was.
+    refused_since: AtomicU64,
 }
+
+const NEVER: u64 = u64::MAX;
 
 /// A resource that has been looked up; valid for ever.
 #[derive(Clone, Debug)]
@@ -56,7 +61,12 @@ struct Waiting {
 impl Observer {
     /// `limit` is the number of resources that are remembered, of all shards together.
     pub fn new(seed: ahash::RandomState, limit: usize) -> Self {
-        Observer { seed, shards: Default::default(), limit: (limit / SHARDS).max(2) }
+        Observer {
+            seed,
+            shards: Default::default(),
+            limit: (limit / SHARDS).max(2),
+            refused_since: AtomicU64::new(NEVER),
+        }
     }
 
     /// Looks a resource up: its bytes on the wire, tenant and peer; `attributes` is asked only for a new one.
@@ -96,10 +106,20 @@ impl Observer {
         }
     }
 
+    /// The collector refused a push though it was good: for lack of memory, or because a queue or quota is full.
+    ///
+    /// Targets that are not heard of again are then not judged for a deadline (`up`, Own faults). Refusals that are the
+    /// sender's fault must not be told: anybody could then hide an outage.
+    pub fn refused(&self, now: Now) {
+        let at = u64::try_from(now.mono.as_nanos()).unwrap_or(NEVER - 1);
+        self.refused_since.fetch_min(at, Ordering::Relaxed);
+    }
+
     /// Hands everything that has arrived to the engine. To be called before each [`Engine::tick`].
     pub fn drain(&self, engine: &mut Engine, now: Now) {
         let mut arrived: Vec<(Now, SharedIdentity, Arrival)> = Vec::new();
-        let mut lost: Option<Mono> = None;
+        let refused = self.refused_since.swap(NEVER, Ordering::Relaxed);
+        let mut lost: Option<Mono> = (refused != NEVER).then(|| Mono::from_nanos(refused));
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             for (_, waiting) in shard.waiting.drain() {
@@ -112,12 +132,12 @@ impl Observer {
             }
             lost = [lost, shard.lost_since.take()].into_iter().flatten().min();
         }
+        if let Some(from) = lost {
+            engine.arrivals_lost(from, now);
+        }
         arrived.sort_by_key(|(at, ..)| at.mono);
         for (at, identity, arrival) in arrived {
             engine.observe(at, &identity, &arrival);
-        }
-        if let Some(from) = lost {
-            engine.arrivals_lost(from, now);
         }
     }
 

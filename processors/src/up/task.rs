@@ -16,7 +16,7 @@ use super::config::{Config, JobConfig};
 use super::discovery::file::FileDiscovery;
 use super::discovery::{TargetGroup, static_};
 use super::emit::encode;
-use super::engine::{Engine, JobId, Now, Surroundings};
+use super::engine::{Engine, JobId, Now, Surroundings, SyncOutcome};
 use super::observer::Observer;
 use super::target::TargetBuilder;
 
@@ -126,6 +126,8 @@ struct Discovery {
     builder: TargetBuilder,
     fixed: Vec<TargetGroup>,
     files: Vec<FileDiscovery>,
+    /// Whether the engine has the present set: nothing is built again before it changes.
+    applied: bool,
 }
 
 impl Discovery {
@@ -137,35 +139,41 @@ impl Discovery {
             builder: TargetBuilder::new(job).map_err(|error| invalid(error.to_string()))?,
             fixed: static_::groups(&job.static_configs),
             files: job.file_sd_configs.iter().cloned().map(FileDiscovery::new).collect(),
+            applied: false,
         })
     }
 
     /// Looks for targets and tells the engine. Blocking file I/O of small files.
     fn poll(&mut self, engine: &mut Engine, now: Now) {
-        let mut groups = self.fixed.clone();
         let mut failed = false;
         let mut synced = true;
         for files in &mut self.files {
             let poll = files.poll(now.mono);
             synced &= poll.synced;
+            self.applied &= !poll.changed;
             for error in &poll.errors {
                 tracing::warn!(job = %self.name, %error, "discovery: the last good content stays in force");
                 failed = true;
             }
-            groups.extend(poll.groups);
+        }
+        if failed || !synced {
+            engine.sync_failed(self.job, now);
         }
         if !synced {
-            engine.sync_failed(self.job, now);
             return;
         }
-        let set = self.builder.build(&groups);
+        if self.applied {
+            if !failed {
+                engine.sync_unchanged(self.job, now);
+            }
+            return;
+        }
+        let set = self.builder.build(self.fixed.iter().chain(self.files.iter().flat_map(FileDiscovery::groups)));
         for (labels, problem) in &set.invalid {
             tracing::warn!(job = %self.name, ?labels, %problem, "discovered target is not usable");
         }
-        if failed {
-            engine.sync_failed(self.job, now);
-        }
-        engine.sync(self.job, &set.targets, now);
+        // A doubted set is handed in again at the next poll: that is its confirmation.
+        self.applied = engine.sync(self.job, &set.targets, now) == SyncOutcome::Applied;
     }
 }
 
@@ -190,11 +198,12 @@ impl Driver {
         self.engine.receiver_ready(started);
         loop {
             let now = self.now();
+            // First what has arrived: what is due is judged by it.
+            self.observer.drain(&mut self.engine, now);
             if now.mono >= next_poll {
                 self.poll(now);
                 next_poll = now.mono + POLL;
             }
-            self.observer.drain(&mut self.engine, now);
             let emissions = self.engine.tick(now);
             if !emissions.is_empty() {
                 let mut request = Vec::new();

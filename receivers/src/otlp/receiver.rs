@@ -214,7 +214,7 @@ fn tls(block: Option<&TlsServer>, versions: Versions) -> Result<Option<ServerTls
             reload_interval: given(material.reload_interval.0),
         },
         client_ca_file: file(&block.client_ca_file),
-        client_auth: None,
+        ..ServerTlsSettings::default()
     };
     let invalid = |error: sluice_net::Error| Error::config(error.to_string());
     settings.validate().map_err(invalid)?;

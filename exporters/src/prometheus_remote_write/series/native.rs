@@ -127,13 +127,12 @@ impl Side {
         self.spans.clear();
         self.deltas.clear();
         self.last = 0;
-        let mut index = i64::from(buckets.offset().map_err(|_| drops::INVALID)?);
+        let first = i64::from(buckets.offset().map_err(|_| drops::INVALID)?);
         // The bucket that is being merged, and where the last written one ended.
         let (mut merged, mut end) = (None::<(i64, i64)>, 0i64);
-        for count in buckets.counts() {
+        for (index, count) in (first..).zip(buckets.counts()) {
             let count = i64::try_from(count.map_err(|_| drops::INVALID)?).map_err(|_| drops::INVALID)?;
             let target = (index >> down) + 1;
-            index += 1;
             if count == 0 {
                 continue;
             }

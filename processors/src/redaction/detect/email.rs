@@ -17,6 +17,7 @@ static SPEC: Spec = Spec {
     pack: Pack::Contact,
     in_default: true,
     anchor: Anchor::At,
+    base: 0.95,
     context: &["email", "e-mail", "mail", "user"],
     excludable: false,
     priority: 20,
@@ -24,6 +25,11 @@ static SPEC: Spec = Spec {
 
 const LOCAL: u8 = 1;
 const DOMAIN: u8 = 2;
+/// A byte of a domain that is neither digit nor hyphen.
+const ALPHA: u8 = 4;
+const DIGIT: u8 = 8;
+/// A byte of a local part that needs no closer look.
+const PLAIN: u8 = 16;
 
 /// Which bytes may stand in a local part and in a domain. Two-byte UTF-8 sequences (Latin, Greek, Cyrillic, Hebrew, Arabic)
 /// count as letters; longer ones do not, because scripts without spaces put an address right behind a word.
@@ -38,6 +44,15 @@ static CLASS: [u8; 256] = {
         }
         if letter || matches!(b, b'.' | b'-') {
             table[byte] |= DOMAIN;
+        }
+        if letter && !b.is_ascii_digit() {
+            table[byte] |= ALPHA;
+        }
+        if b.is_ascii_digit() {
+            table[byte] |= DIGIT;
+        }
+        if b.is_ascii_alphanumeric() {
+            table[byte] |= PLAIN;
         }
         byte += 1;
     }
@@ -63,7 +78,7 @@ impl Detector for Email {
             && end - start <= MAX_ADDRESS
             && !is_remote_shell(text, start, at, end)
         {
-            hits.push(Hit { start, end, base: 0.95, with_context: 0.95 });
+            hits.push(Hit { start, end, base: SPEC.base, with_context: 0.95 });
             return end;
         }
         at + sign
@@ -112,15 +127,19 @@ fn split(found: &[u8]) -> Option<(usize, usize)> {
 fn local_start(text: &[u8], at: usize) -> Option<usize> {
     let floor = at.saturating_sub(MAX_ADDRESS);
     let mut start = at;
-    let mut odd = 0; // whether a byte that needs a closer look was passed
-    while start > floor && CLASS[text[start - 1] as usize] & LOCAL != 0 {
+    let mut all = PLAIN;
+    while start > floor {
+        let class = CLASS[text[start - 1] as usize];
+        if class & LOCAL == 0 {
+            break;
+        }
+        all &= class;
         start -= 1;
-        odd |= u8::from(!text[start].is_ascii_alphanumeric());
     }
     if start == floor && start > 0 && CLASS[text[start - 1] as usize] & LOCAL != 0 {
         return None; // longer than any address
     }
-    if odd != 0 {
+    if all == 0 {
         start = trim_local(text, start, at);
     }
     start = skip_escape(text, start, at);
@@ -194,18 +213,22 @@ fn domain_end(text: &[u8], from: usize) -> Option<usize> {
     let mut end = None; // end of the longest valid name so far
     loop {
         let mut i = label_start;
-        let mut alphabetic = true;
-        let mut digits = true;
+        let mut all = ALPHA | DIGIT;
         while i < limit {
             let byte = text[i];
-            if byte == b'.' || CLASS[byte as usize] & DOMAIN == 0 {
+            let class = CLASS[byte as usize];
+            if byte == b'.' || class & DOMAIN == 0 {
                 break;
             }
-            alphabetic &= byte.is_ascii_alphabetic() || byte >= 0x80;
-            digits &= byte.is_ascii_digit();
+            all &= class;
             i += 1;
         }
-        let hyphens = text[label_start..i].iter().rev().take_while(|&&byte| byte == b'-').count();
+        let (alphabetic, digits) = (all & ALPHA != 0, all & DIGIT != 0);
+        // Only a label with a hyphen is neither.
+        let hyphens = match all {
+            0 => text[label_start..i].iter().rev().take_while(|&&byte| byte == b'-').count(),
+            _ => 0,
+        };
         let label = &text[label_start..i - hyphens];
         if label.is_empty() || label.len() > MAX_LABEL || label[0] == b'-' {
             break;

@@ -32,6 +32,8 @@ pub struct Spec {
     /// Member of the `default` pack.
     pub in_default: bool,
     pub anchor: Anchor,
+    /// The lowest score without context that it ever gives.
+    pub base: f32,
     /// Words near a finding, or in its key, that raise the score.
     pub context: &'static [&'static str],
     /// Whether words such as `trace_id` or `offset` near a finding lower its score. Off where the shape alone is proof.

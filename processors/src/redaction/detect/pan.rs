@@ -16,6 +16,7 @@ static SPEC: Spec = Spec {
     pack: Pack::Financial,
     in_default: true,
     anchor: Anchor::Digits,
+    base: 0.80,
     context: &["card", "cc", "pan", "visa", "payment"],
     excludable: true,
     priority: 60,
@@ -86,26 +87,30 @@ impl Detector for Pan {
     }
 
     fn verify(&self, text: &[u8], at: usize, hits: &mut Vec<Hit>) -> usize {
-        let (start, end) = digits::cluster(text, at);
-        let Some(run) = Run::new(text, start, end) else { return end.max(at + 1) };
-        let mut from = start;
+        let cluster = digits::cluster(text, at);
+        let past = cluster.end.max(at + 1);
+        if cluster.digits < MIN_DIGITS {
+            return past;
+        }
+        let Some(run) = Run::new(text, cluster) else { return past };
+        let mut from = cluster.start;
         while let Some(group) = run.next_group(from) {
             from = group.end;
             if !may_start(text, group.start) {
                 continue;
             }
             if let Some(found) = longest_from(&run, group.start) {
-                hits.push(Hit { start: group.start, end: found, base: 0.80, with_context: 0.95 });
+                hits.push(Hit { start: group.start, end: found, base: SPEC.base, with_context: 0.95 });
                 from = found;
             }
         }
-        end.max(at + 1)
+        past
     }
 
     fn verify_number(&self, decimal: &[u8]) -> Option<Hit> {
         let mut number = Number::default();
         decimal.iter().try_for_each(|byte| number.push(byte.checked_sub(b'0').filter(|digit| *digit < 10)?))?;
-        number.is_card().then_some(Hit { start: 0, end: decimal.len(), base: 0.80, with_context: 0.95 })
+        number.is_card().then_some(Hit { start: 0, end: decimal.len(), base: SPEC.base, with_context: 0.95 })
     }
 
     fn normalize(&self, found: &[u8], out: &mut Vec<u8>) {

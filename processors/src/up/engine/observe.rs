@@ -75,6 +75,13 @@ impl Engine {
         self.advance(now);
         let peer_epoch = self.note_peer(identity, now.mono);
         let key = identity.key();
+        let version = self.version;
+        let unchanged = |known: &&mut KnownIdentity| known.version == version && known.peer_epoch == peer_epoch;
+        if let Some(known) = self.expected.touch(key).filter(unchanged) {
+            known.last_seen = now.mono;
+            let targets = known.targets.clone();
+            return self.contact_all(&targets, identity, arrival, now);
+        }
         let mut known = match self.expected.remove(key).or_else(|| self.unexpected.remove(key)) {
             Some(known) => known,
             None => KnownIdentity {
@@ -98,11 +105,7 @@ impl Engine {
                 known.targets.extend(self.learn(identity, now));
             }
         }
-        for &(slot, generation, rung) in &known.targets {
-            if self.entry(slot).is_some_and(|entry| entry.generation == generation) {
-                self.contact(slot, rung, identity, arrival, now);
-            }
-        }
+        self.contact_all(&known.targets, identity, arrival, now);
         if known.targets.is_empty() {
             let limit = self.config.max_unexpected_identities;
             self.counters.evicted_identities += u64::from(self.unexpected.insert(key, known, limit).is_some());
@@ -133,6 +136,14 @@ impl Engine {
         };
         let generation = self.entry(slot)?.generation;
         Some((slot, generation, Rung::JobInstance))
+    }
+
+    fn contact_all(&mut self, targets: &[Match], identity: &SharedIdentity, arrival: &Arrival, now: Now) {
+        for &(slot, generation, rung) in targets {
+            if self.entry(slot).is_some_and(|entry| entry.generation == generation) {
+                self.contact(slot, rung, identity, arrival, now);
+            }
+        }
     }
 
     /// A push concerns a target.

@@ -69,6 +69,14 @@ impl Engine {
         SyncOutcome::Applied
     }
 
+    /// Discovery of a job succeeded with the same set as the last time, which was [`SyncOutcome::Applied`].
+    pub fn sync_unchanged(&mut self, job: JobId, now: Now) {
+        self.advance(now);
+        if let Some(job) = self.jobs.get_mut(job.0 as usize) {
+            job.last_success = Some(now.unix);
+        }
+    }
+
     /// Discovery of a job failed: its last good set stays.
     pub fn sync_failed(&mut self, job: JobId, now: Now) {
         self.advance(now);

@@ -101,7 +101,7 @@ fn write(path: &Path, targets: &[&str]) {
 
 fn addresses(discovery: &mut FileDiscovery, now: Duration) -> (Vec<String>, usize, bool) {
     let poll = discovery.poll(now);
-    let found = poll.groups.iter().flat_map(|group| &group.targets).map(|target| target["__address__"].clone());
+    let found = discovery.groups().flat_map(|group| &group.targets).map(|target| target["__address__"].clone());
     (found.collect(), poll.errors.len(), poll.synced)
 }
 
@@ -133,6 +133,24 @@ fn files_are_followed_and_a_bad_one_keeps_its_last_good_content() {
     assert_eq!(addresses(&mut discovery, secs(25)), (strings(&["a:3", "b:1", "b:2"]), 0, true));
     std::fs::remove_file(path("sd_b.json")).expect("remove");
     assert_eq!(addresses(&mut discovery, secs(30)), (strings(&["a:3"]), 0, true));
+}
+
+#[test]
+fn a_poll_tells_whether_anything_changed() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("x.json");
+    let files = vec![path.to_str().expect("path").to_owned()];
+    let mut discovery = FileDiscovery::new(FileSdConfig { files, refresh_interval: secs(300) });
+    assert!(!discovery.poll(secs(0)).changed);
+    write(&path, &["a:1"]);
+    assert!(discovery.poll(secs(5)).changed);
+    assert!(!discovery.poll(secs(10)).changed);
+    // Read again, and found to be the same.
+    assert!(!discovery.poll(secs(400)).changed);
+    write(&path, &["a:1", "b:1"]);
+    assert!(discovery.poll(secs(405)).changed);
+    std::fs::remove_file(&path).expect("remove");
+    assert!(discovery.poll(secs(410)).changed);
 }
 
 #[test]

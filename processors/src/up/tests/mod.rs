@@ -1,4 +1,5 @@
 mod configuring;
+mod cost;
 mod discovering;
 mod emitting;
 mod laws;

@@ -71,3 +71,22 @@ fn what_is_beyond_the_bound_is_lost_but_makes_no_0() {
     world.run_until(secs(300));
     assert_eq!(world.samples(Series::Up).last().map(|sample| sample.2), Some(Some(0.0)));
 }
+
+#[test]
+fn a_refusal_for_lack_of_room_stops_judgement_for_a_deadline() {
+    let mut world = World::new(APP);
+    world.sync(&["a:1"]);
+    let observer = Observer::new(seed(), 100);
+    let contact = observer.resource(b"r", None, None, attributes);
+    observer.arrived(&contact, world.now(), Arrival::new(Signal::Metrics));
+    drain(&observer, &mut world);
+    // Every push from now on is refused, until 240 s.
+    while world.mono < secs(240) {
+        world.run_until(world.mono + secs(60));
+        observer.refused(world.now());
+        drain(&observer, &mut world);
+    }
+    world.run_until(secs(500));
+    let zeros: Vec<_> = world.samples(Series::Up).into_iter().filter(|s| s.2 == Some(0.0)).map(|s| s.0).collect();
+    assert_eq!(zeros, world.points("a:1", secs(240 + 135), secs(500)));
+}

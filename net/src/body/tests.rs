@@ -1,0 +1,200 @@
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::pin;
+
+use http_body::Frame;
+use proptest::prelude::*;
+use tokio::time::advance;
+
+use super::*;
+use crate::reserve::Unlimited;
+
+/// Hands out frames; `None` stands for "not yet", after which it asks to be polled again.
+struct Script(VecDeque<Option<Bytes>>, bool);
+
+impl HttpBody for Script {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.0.pop_front() {
+            Some(Some(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Some(None) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            None if self.1 => Poll::Pending,
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+const TIMES: BodyTimes = BodyTimes {
+    total: Duration::from_secs(30),
+    rate_after: Duration::from_secs(10),
+    min_rate: 1 << 10,
+    deadline: None,
+};
+
+fn frames(script: Script, times: BodyTimes) -> Frames<'static, Script> {
+    Frames::new(script, times, None)
+}
+
+fn memory(pool: &BufferPool, max_bytes: usize) -> Memory<'_> {
+    Memory { reserve: &Unlimited, pool, max_bytes }
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+/// Cuts `bytes` at the given places (modulo its length), with pauses and empty frames in between.
+fn cut(bytes: &[u8], cuts: &[usize]) -> Script {
+    let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
+    places.sort_unstable();
+    let mut script = VecDeque::new();
+    let mut from = 0;
+    for place in places.into_iter().chain([bytes.len()]) {
+        if place % 3 == 0 {
+            script.push_back(None);
+        }
+        script.push_back(Some(Bytes::copy_from_slice(&bytes[from..place])));
+        from = place;
+    }
+    Script(script, false)
+}
+
+/// What the framing of gRPC says about a whole body, written plainly.
+fn model(body: &[u8], limit: usize) -> Result<(Vec<u8>, bool), ReadError> {
+    let Some((prefix, rest)) = body.split_first_chunk::<PREFIX>() else {
+        let what = if body.is_empty() { "no message" } else { "truncated message prefix" };
+        return Err(ReadError::NotOneMessage(what));
+    };
+    let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]) as usize;
+    if prefix[0] > 1 {
+        Err(ReadError::Framing("invalid compression flag"))
+    } else if length > limit {
+        Err(ReadError::TooLarge { limit })
+    } else if rest.len() < length {
+        Err(ReadError::NotOneMessage("truncated message"))
+    } else if rest.len() > length {
+        Err(ReadError::NotOneMessage("more than one message"))
+    } else {
+        Ok((rest.to_vec(), prefix[0] == 1))
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_framing_cut_anyhow_reads_as_its_whole(
+        flag in 0_u8..3,
+        claimed_off_by in -2_i64..3,
+        payload in proptest::collection::vec(any::<u8>(), 0..3_000),
+        truncate in proptest::option::of(0_usize..3_000),
+        cuts in proptest::collection::vec(any::<usize>(), 0..12),
+        limit in prop_oneof![Just(10_usize), Just(1_000), Just(1 << 20)],
+    ) {
+        let claimed = u32::try_from((payload.len() as i64 + claimed_off_by).max(0)).unwrap();
+        let mut body = vec![flag];
+        body.extend(claimed.to_be_bytes());
+        body.extend(&payload);
+        if let Some(length) = truncate {
+            body.truncate(length);
+        }
+        let pool = BufferPool::default();
+        let read = run(read_message(frames(cut(&body, &cuts), TIMES), &memory(&pool, limit)));
+        let read = read.map(|message| (message.bytes.to_vec(), message.compressed));
+        prop_assert_eq!(read, model(&body, limit));
+    }
+
+    #[test]
+    fn plain_bodies_cut_anyhow_read_as_their_whole(
+        payload in proptest::collection::vec(any::<u8>(), 0..200_000),
+        cuts in proptest::collection::vec(any::<usize>(), 0..12),
+        announced in any::<bool>(),
+        limit in prop_oneof![Just(1_000_usize), Just(100_000), Just(1 << 20)],
+    ) {
+        let pool = BufferPool::default();
+        let announced = announced.then_some(payload.len() as u64);
+        let read = run(read_plain(frames(cut(&payload, &cuts), TIMES), announced, &memory(&pool, limit)));
+        match read {
+            Ok((bytes, reservation)) => {
+                prop_assert!(payload.len() <= limit);
+                prop_assert_eq!(&bytes, &payload);
+                prop_assert!(reservation.bytes() >= payload.len());
+            }
+            Err(error) => {
+                prop_assert_eq!(error, ReadError::TooLarge { limit });
+                prop_assert!(payload.len() > limit);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_large_message_in_one_frame_is_not_copied_and_a_small_one_is() {
+    let pool = BufferPool::default();
+    for (length, copied) in [(100_000_u32, false), (1_000, true)] {
+        let mut body = vec![0];
+        body.extend(length.to_be_bytes());
+        body.resize(PREFIX + length as usize, 7);
+        let body = Bytes::from(body);
+        let address = body[PREFIX..].as_ptr();
+        let whole = Script(VecDeque::from([Some(body.clone())]), false);
+        let apart = Script(VecDeque::from([Some(body.slice(..PREFIX)), Some(body.slice(PREFIX..))]), false);
+        for script in [whole, apart] {
+            let message =
+                run(read_message(frames(script, TIMES), &memory(&pool, 1 << 20))).unwrap_or_else(|_| panic!());
+            assert_eq!(message.bytes.as_ptr() != address, copied, "{length}");
+        }
+    }
+}
+
+/// Polls a read against a body that never ends while time passes; returns the error and when it came.
+async fn starved(bytes: usize, times: BodyTimes) -> (ReadError, Duration) {
+    let start = Instant::now();
+    let pool = BufferPool::default();
+    let script = Script(VecDeque::from([Some(Bytes::from(vec![0; bytes]))]), true);
+    let memory = memory(&pool, 1 << 20);
+    let mut read = pin!(read_plain(frames(script, times), None, &memory));
+    loop {
+        let polled = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await;
+        if let Poll::Ready(outcome) = polled {
+            return (outcome.map(drop).unwrap_err(), start.elapsed());
+        }
+        advance(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_race_the_clock() {
+    let about = |seconds: f64, (error, took): (ReadError, Duration)| {
+        assert!((took.as_secs_f64() - seconds).abs() < 1.2, "{took:?} instead of {seconds}");
+        error
+    };
+    assert_eq!(about(10.0, starved(0, TIMES).await), ReadError::Slow);
+    assert_eq!(about(10.0, starved(10_000, TIMES).await), ReadError::Slow);
+    assert_eq!(about(20.0, starved(20_480, TIMES).await), ReadError::Slow);
+    assert_eq!(about(30.0, starved(500_000, TIMES).await), ReadError::Slow);
+    let deadline = BodyTimes { deadline: Some(Instant::now() + Duration::from_secs(3)), ..TIMES };
+    assert_eq!(about(3.0, starved(10_000, deadline).await), ReadError::Deadline);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_frame_on_its_way_counts_as_progress() {
+    let traffic = Traffic::new();
+    let pool = BufferPool::default();
+    let script = Script(VecDeque::new(), true);
+    let start = Instant::now();
+    let memory = memory(&pool, 1 << 20);
+    let mut read = pin!(read_message(Frames::new(script, TIMES, Some(&traffic)), &memory));
+    loop {
+        if let Poll::Ready(outcome) = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await {
+            assert_eq!(outcome.map(drop).unwrap_err(), ReadError::Slow);
+            break;
+        }
+        advance(Duration::from_millis(100)).await;
+        traffic.add_read(1_000); // ten times the least rate, though no frame is complete
+    }
+    assert!(start.elapsed() >= Duration::from_secs(30), "{:?}", start.elapsed());
+}

@@ -1,0 +1,224 @@
+"""Processes around the test: collectors, backends, clients. Everything listens on loopback, on ports nobody else has."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+HERE = pathlib.Path(__file__).parent
+PEERS = pathlib.Path(
+    os.environ.get("SLUICE_PEERS")
+    or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "sluice-peers"
+)
+PYTHON = PEERS / "venv/bin/python"
+PROMETHEUS = PEERS / "bin/prometheus"
+OTELCOL = PEERS / "bin/otelcol"
+TELEMETRYGEN = PEERS / "bin/telemetrygen"
+NODE_MODULES = PEERS / "node/node_modules"
+
+
+def missing():
+    """The peers that are not installed."""
+    parts = {
+        "python": PYTHON, "node": NODE_MODULES, "node (the program)": pathlib.Path(shutil.which("node") or "/nowhere"),
+        "telemetrygen": TELEMETRYGEN, "prometheus": PROMETHEUS, "otelcol": OTELCOL,
+    }
+    return sorted(name for name, path in parts.items() if not path.exists())
+
+
+def until(what, probe, timeout=30.0):
+    """Calls `probe` until it returns something true. What it returned last is in the error."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            found = probe()
+        except OSError as error:
+            found = None
+            last = error
+        else:
+            last = found
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {timeout:g} s for {what}; last: {last!r:.300}")
+        time.sleep(0.1)
+
+
+_given = set()
+
+
+def port():
+    """A free port that this run has not given out yet."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            number = probe.getsockname()[1]
+        if number not in _given:
+            _given.add(number)
+            return number
+
+
+def get(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read()
+
+
+class Process:
+    """One child with its output in a file. Leaving the context stops it: SIGTERM, then SIGKILL after 15 s."""
+
+    def __init__(self, work, name, command, env=None):
+        self.name = name
+        self.log = work / f"{name}.log"
+        with open(self.log, "ab") as out:
+            self.child = subprocess.Popen(
+                [str(part) for part in command], stdout=out, stderr=subprocess.STDOUT,
+                env={**os.environ, **{key: str(value) for key, value in (env or {}).items()}},
+            )
+
+    def said(self, text):
+        """Whether `text` is in its output. An error if it has ended meanwhile without saying so."""
+        found = text in self.log.read_text(errors="replace")
+        if not found and self.child.poll() is not None:
+            raise RuntimeError(f"{self.name} ended with {self.child.returncode}:\n{self.tail()}")
+        return found
+
+    def tail(self):
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+
+    def stop(self, how=signal.SIGTERM):
+        """Ends it and returns its exit code."""
+        if self.child.poll() is None:
+            self.child.send_signal(how)
+            try:
+                self.child.wait(15)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
+        return self.child.returncode
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Prometheus(Process):
+    """A Prometheus that takes both remote write messages."""
+
+    def __init__(self, work, name):
+        self.port = port()
+        accepted = "--web.remote-write-receiver.accepted-protobuf-messages"
+        super().__init__(work, name, [
+            PROMETHEUS, f"--config.file={HERE}/configs/prometheus.yaml", f"--storage.tsdb.path={work}/{name}.tsdb",
+            f"--web.listen-address=127.0.0.1:{self.port}", "--web.enable-remote-write-receiver",
+            f"{accepted}=prometheus.WriteRequest", f"{accepted}=io.prometheus.write.v2.Request",
+            "--enable-feature=exemplar-storage",
+        ])
+        self.write = f"http://127.0.0.1:{self.port}/api/v1/write"
+        until(f"{name} to be ready", lambda: self.child.poll() is None and get(f"http://127.0.0.1:{self.port}/-/ready"))
+
+    def api(self, path, **parameters):
+        query = urllib.parse.urlencode(parameters, doseq=True)
+        return json.loads(get(f"http://127.0.0.1:{self.port}/api/v1/{path}?{query}"))["data"]
+
+    def query(self, promql):
+        """[(labels, value)] of an instant query."""
+        return [(item["metric"], float(item["value"][1])) for item in self.api("query", query=promql)["result"]]
+
+    def series(self):
+        return self.api("series", **{"match[]": '{__name__=~".+"}'}, start=time.time() - 3600)
+
+    def samples(self):
+        """All series with their last value, stale or not."""
+        return self.query('last_over_time({__name__=~".+"}[1h])')
+
+    def exemplars(self, selector='{__name__=~".+"}'):
+        return self.api("query_exemplars", query=selector, start=time.time() - 3600, end=time.time() + 60)
+
+
+class Backend(Process):
+    """A Go Collector that writes what it gets to a file."""
+
+    def __init__(self, work, name):
+        self.endpoint = f"127.0.0.1:{port()}"
+        self.file = work / f"{name}.jsonl"
+        env = {"OTLP_GRPC": self.endpoint, "BACKEND_FILE": self.file}
+        super().__init__(work, name, [OTELCOL, "--config", HERE / "configs/backend.yaml"], env)
+        until(f"{name} to be ready", lambda: self.said("Everything is ready"))
+
+    def text(self):
+        return self.file.read_text() if self.file.exists() else ""
+
+    def requests(self):
+        """What it got, as OTLP/JSON. A line that is still being written is left for the next call."""
+        return [json.loads(line) for line in self.text().splitlines(True) if line.endswith("\n")]
+
+
+class Collector(Process):
+    """The collector under test, Sluice or the Go Collector: the same command line and the same files."""
+
+    def __init__(self, work, name, binary, configs, backend, prometheus, more=None):
+        self.grpc, self.http = f"127.0.0.1:{port()}", f"127.0.0.1:{port()}"
+        self.metrics = port()
+        env = {
+            "OTLP_GRPC": self.grpc, "OTLP_HTTP": self.http, "METRICS_PORT": self.metrics,
+            "OTLP_BACKEND": backend.endpoint, "REMOTE_WRITE": prometheus.write, **(more or {}),
+        }
+        command = [binary]
+        for config in configs:
+            command += ["--config", HERE / "configs" / config]
+        super().__init__(work, name, command, env)
+        until(f"{name} to be ready", lambda: self.said("Everything is ready"))
+
+
+class FirstRun(Process):
+    """`sluice run` without a configuration, moved off the well-known ports."""
+
+    def __init__(self, work, name, binary):
+        self.grpc, self.http = f"127.0.0.1:{port()}", f"127.0.0.1:{port()}"
+        sets = {
+            "receivers.otlp.protocols.grpc.endpoint": self.grpc, "receivers.otlp.protocols.http.endpoint": self.http,
+            "service.telemetry.metrics.level": "none",
+        }
+        command = [binary, "run"]
+        for key, value in sets.items():
+            command += ["--set", f"{key}={value}"]
+        super().__init__(work, name, command)
+        until(f"{name} to be ready", lambda: self.said("Everything is ready"))
+
+
+def send_all(work, collector):
+    """Every client once, each to its end."""
+    python = [PYTHON, HERE / "clients/client.py"]
+    generate = [TELEMETRYGEN]
+    common = ["--otlp-endpoint", collector.grpc, "--otlp-insecure", "--rate", "0"]
+    mail = 'mail="jane.roe@acme-mail.org"'
+    clients = {
+        "python-grpc": (python + ["grpc", collector.grpc, "python-grpc", "p1"], {}),
+        "python-http": (python + ["http", collector.http, "python-http", "p2"], {}),
+        "node-json": (["node", HERE / "clients/client.js", collector.http, "node-json", "n1"], {"NODE_PATH": NODE_MODULES}),
+    }
+    for signal_, amount, extra in (
+        ("traces", ["--traces", "3"], []),
+        ("logs", ["--logs", "3"], ["--body", "card 4111 1111 1111 1111"]),
+        ("metrics", ["--metrics", "1", "--metric-type", "Sum"], ["--otlp-metric-name", "gen.sum", "--aggregation-temporality", "cumulative"]),
+    ):
+        telemetry = ["--telemetry-attributes", mail, "--service", "telemetrygen"]
+        clients[f"telemetrygen-{signal_}"] = (generate + [signal_, *common, *amount, *telemetry, *extra], {})
+    for name, (command, env) in clients.items():
+        client = Process(work, f"{collector.name}-{name}", command, env)
+        try:
+            code = client.child.wait(60)
+        except subprocess.TimeoutExpired:
+            code = "no end after 60 s"
+            client.stop(signal.SIGKILL)
+        if code != 0:
+            raise RuntimeError(f"client {name} ended with {code}:\n{client.tail()}")

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Real clients and real backends around the collector, then the Go Collector in its place. Prints `N passed, M failed`.
+# SLUICE_BIN names the binary; without it the development build is made and used. Peers come from tests/peers/install.sh; one that
+# is missing skips what needs it, or fails the run where CI=true.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+if [ -z "${SLUICE_BIN:-}" ]; then
+  (cd "$root" && cargo build -p sluice)
+  SLUICE_BIN=${CARGO_TARGET_DIR:-$root/target}/debug/sluice
+fi
+export SLUICE_BIN
+exec python3 "$here/interop.py"

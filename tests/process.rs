@@ -1,0 +1,15 @@
+//! The binary from outside, without peers: how it starts, what it answers, how it ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "process/answers.rs"]
+mod answers;
+#[path = "process/command.rs"]
+mod command;
+#[path = "process/examples.rs"]
+mod examples;
+#[path = "process/life.rs"]
+mod life;
+#[path = "process/sluice.rs"]
+mod sluice;
+#[path = "process/wire.rs"]
+mod wire;
