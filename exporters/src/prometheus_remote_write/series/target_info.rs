@@ -89,11 +89,11 @@ impl<E: Encoder> Converter<E> {
         };
         let Some(info) = info else { return };
         if self.options.stale_on_change
-            && let Some((former, ended)) = self.targets.note(&info, latest)
+            && let Some(former) = self.targets.note(&info, latest)
         {
-            let hash = self.hasher.hash_one(&*former);
+            let hash = self.hasher.hash_one(&*former.labels);
             // Behind its last sample, even where the new data reaches further back.
-            self.info_sample(&former, hash, earliest.max(ended + 1), f64::from_bits(STALE));
+            self.info_sample(&former.labels, hash, earliest.max(former.latest + 1), f64::from_bits(STALE));
         }
         let hash = self.hasher.hash_one(&info.labels);
         for time in times(earliest, latest) {
@@ -129,7 +129,7 @@ impl<E: Encoder> Converter<E> {
 #[derive(Clone, Default)]
 pub struct Targets(Arc<Mutex<Generations>>);
 
-/// A target's last labels.
+/// A target's last labels, and the time of its last data.
 struct Last {
     labels: Box<[(String, String)]>,
     latest: i64,
@@ -143,9 +143,8 @@ struct Generations {
 }
 
 impl Targets {
-    /// Notes the labels of a target for data up to `latest`. Returns its former labels if these are newer and differ, and
-    /// when they were seen last.
-    fn note(&self, info: &InfoLabels, latest: i64) -> Option<(Box<[(String, String)]>, i64)> {
+    /// Notes the labels of a target for data up to `latest`. Returns its former ones if these are newer and differ.
+    fn note(&self, info: &InfoLabels, latest: i64) -> Option<Last> {
         let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Generations { young, old } = &mut *generations;
         if let Some(last) = young.get_mut(info.target.as_str()) {
@@ -165,7 +164,7 @@ impl Targets {
 }
 
 impl Last {
-    fn change(&mut self, info: &InfoLabels, latest: i64) -> Option<(Box<[(String, String)]>, i64)> {
+    fn change(&mut self, info: &InfoLabels, latest: i64) -> Option<Last> {
         if latest <= self.latest {
             return None;
         }
@@ -173,6 +172,7 @@ impl Last {
         if *self.labels == *info.labels {
             return None;
         }
-        Some((std::mem::replace(&mut self.labels, info.labels.as_slice().into()), ended))
+        let labels = std::mem::replace(&mut self.labels, info.labels.as_slice().into());
+        Some(Last { labels, latest: ended })
     }
 }
