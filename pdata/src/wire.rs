@@ -54,7 +54,8 @@ pub struct Field<'a> {
     pub end: usize,
 }
 
-/// A field whose tag, and length or varint, take one byte each: nearly all fields. The walks look for these first.
+/// A field whose tag takes one byte and whose length or varint takes one or two: nearly all fields. The walks look for these
+/// first.
 #[derive(Clone, Copy)]
 pub(crate) struct Short {
     pub(crate) tag: u8,
@@ -67,18 +68,20 @@ impl Short {
     /// The field at `pos`, if it is whole and short.
     #[inline(always)]
     pub(crate) fn at(buf: &[u8], pos: usize) -> Option<Self> {
-        let Some(&[tag, next, ..]) = buf.get(pos..) else { return None };
+        let rest = buf.get(pos..)?;
+        let &[tag, next, ..] = rest else { return None };
         if !(8..0x80).contains(&tag) {
             return None;
         }
-        let (payload, end) = match tag & 7 {
-            2 if next < 0x80 => (pos + 2, pos + 2 + next as usize),
-            0 if next < 0x80 => (pos + 1, pos + 2),
-            1 => (pos + 1, pos + 9),
-            5 => (pos + 1, pos + 5),
+        let (head, len) = match tag & 7 {
+            2 => short_len(rest)?,
+            0 if next < 0x80 => (1, 1),
+            0 if rest.get(2).is_some_and(|&last| last < 0x80) => (1, 2),
+            1 => (1, 8),
+            5 => (1, 4),
             _ => return None,
         };
-        (end <= buf.len()).then_some(Short { tag, payload, end })
+        (head + len <= rest.len()).then_some(Short { tag, payload: pos + head, end: pos + head + len })
     }
 
     #[inline(always)]
@@ -91,10 +94,23 @@ impl Short {
         let payload = buf.get(self.payload..self.end)?;
         Some(match self.tag & 7 {
             2 => Value::Len(payload),
-            0 => Value::Varint(u64::from(*payload.first()?)),
+            0 => Value::Varint(match *payload {
+                [low, high] => u64::from(low & 0x7f) | u64::from(high) << 7,
+                _ => u64::from(*payload.first()?),
+            }),
             1 => Value::Fixed64(u64::from_le_bytes(payload.try_into().ok()?)),
             _ => Value::Fixed32(u32::from_le_bytes(payload.try_into().ok()?)),
         })
+    }
+}
+
+/// Where the payload of a length-delimited record starts in the record, and its length, if tag and length are short.
+#[inline(always)]
+pub(crate) fn short_len(record: &[u8]) -> Option<(usize, usize)> {
+    match *record {
+        [_, len @ 0..0x80, ..] => Some((2, usize::from(len))),
+        [_, low, high @ 0..0x80, ..] => Some((3, usize::from(low & 0x7f) | usize::from(high) << 7)),
+        _ => None,
     }
 }
 
@@ -277,7 +293,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next field, or `None` at the end of the message.
-    #[inline]
+    #[inline(always)]
     pub fn field(&mut self) -> Result<Option<Field<'a>>, Error> {
         if let Some(short) = Short::at(self.buf, self.pos)
             && let Some(value) = short.value(self.buf)
@@ -288,6 +304,8 @@ impl<'a> Reader<'a> {
         self.any_field()
     }
 
+    #[cold]
+    #[inline(never)]
     fn any_field(&mut self) -> Result<Option<Field<'a>>, Error> {
         let start = self.pos;
         let Some((number, wire_type)) = self.tag()? else { return Ok(None) };

@@ -99,11 +99,20 @@ pub enum PairAction {
     Remove,
 }
 
+/// Texts of this length and more are always asked for: [`Visitor::quiet_until`] does not speak of them.
+pub const QUIET_LEN: usize = 1 << 14;
+
 /// Decides about leaves.
 pub trait Visitor {
     /// Whether anything in `len` bytes of text at `at` may need a look: the prefilter. Called for texts in ascending order of
     /// `at` within a message.
     fn may_match(&mut self, at: usize, len: usize) -> bool;
+
+    /// No text that ends at or before this offset and is shorter than [`QUIET_LEN`] needs a look: spares the walk the question.
+    /// Changes only with [`Visitor::may_match`] and [`Visitor::leaf`].
+    fn quiet_until(&self) -> usize {
+        0
+    }
 
     /// Whether [`Visitor::pair`] is to be called for attributes and map entries.
     fn wants_pairs(&self) -> bool {

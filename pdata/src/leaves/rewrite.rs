@@ -1,13 +1,13 @@
 //! The walk itself.
 
 use super::table::{Action, Op, Root, Step, TABLES, Table, root_table};
-use super::{Content, Leaf, LeafAction, PairAction, Place, Visitor};
+use super::{Content, Leaf, LeafAction, PairAction, Place, QUIET_LEN, Visitor};
 use crate::canonical;
 use crate::error::Error;
 use crate::pass::Out;
 use crate::schema;
 use crate::tags::{any_value, key_value};
-use crate::wire::{Reader, Short, Value, WireType, patch_len, put_len, put_message, put_varint, varint_len};
+use crate::wire::{Reader, Value, WireType, patch_len, put_len, put_message, put_varint, short_len, varint_len};
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub fn rewrite<V: Visitor>(
         scalars: visitor.wants_scalars(),
         plain_only: !visitor.wants_pairs() && !visitor.wants_scalars(),
         max_depth: visitor.max_depth(),
+        quiet: visitor.quiet_until().saturating_sub(base),
         visitor,
     };
     let result = walk.message(&tables[root_table(root)], 0, message.len());
@@ -89,6 +90,8 @@ struct Walk<'a, V> {
     /// A plain pair without candidates needs no closer look.
     plain_only: bool,
     max_depth: usize,
+    /// Short texts of the source that end here or before need no look.
+    quiet: usize,
     visitor: &'a mut V,
 }
 
@@ -120,49 +123,54 @@ const TWELVE_DIGITS: u64 = 100_000_000_000;
 impl<V: Visitor> Walk<'_, V> {
     /// Walks the message at `start..end`. Returns by how much it grew.
     fn message(&mut self, table: &'static Table, start: usize, end: usize) -> Result<isize, Stop> {
-        let buf = &self.source[start..end];
-        let mut reader = Reader::new(buf);
+        let buf = &self.source[..end];
+        let mut pos = start;
         let mut grown = 0isize;
         let mut seen = 0u32;
         if table.attributes != 0 {
             self.visitor.enter(table.place);
         }
-        while let Some(&tag) = buf.get(reader.pos()) {
-            let at = reader.pos();
-            let step = table.by_tag.get(tag as usize).copied().unwrap_or(Step::OTHER);
+        while let Some(record) = buf.get(pos..)
+            && let Some(&tag) = record.first()
+        {
+            let at = pos;
+            let step = table.by_tag[usize::from(tag)];
             if seen & step.bit != 0 {
                 return Err(Stop::Odd);
             }
-            seen |= step.bit;
             let short = match step.op {
+                Op::Skip | Op::Text | Op::KeyValue | Op::AnyValue | Op::Child => short_len(record),
+                Op::Eight => Some((1, 8)),
+                Op::Four => Some((1, 4)),
+                Op::Varint => matches!(record, [_, 0..0x80, ..]).then_some((1, 1)),
                 Op::Other => None,
-                _ => Short::at(buf, at),
             };
-            let Some(Short { payload, end, .. }) = short else {
-                seen ^= step.bit;
+            let Some((head, len)) = short.filter(|&(head, len)| head + len <= record.len()) else {
+                let mut reader = Reader::new(&buf[start..]);
+                reader.seek(at - start);
                 grown += self.other(table, &mut reader, start, &mut seen)?;
+                pos = start + reader.pos();
                 continue;
             };
-            reader.seek(end);
+            seen |= step.bit;
+            let payload = at + head;
+            pos = payload + len;
             match step.op {
                 Op::KeyValue => {
-                    if self.plain_only && is_plain(&buf[payload..end]) {
-                        let from = self.base + start + payload;
-                        if !self.visitor.may_match(from, end - payload) {
+                    if self.plain_only && is_plain(&buf[payload..pos]) {
+                        if pos <= self.quiet || !self.may_match(payload, len) {
                             continue;
                         }
-                        if let Some(by) = self.plain_pair(table.place, start + at, start + payload, start + end)? {
+                        if let Some(by) = self.plain_pair(table.place, at, payload, pos)? {
                             grown += by;
                             continue;
                         }
                     }
-                    grown += self.pair(table.place, 0, start + at, start + at + 1, start + payload, start + end)?;
+                    grown += self.pair(table.place, 0, at, at + 1, payload, pos)?;
                 }
-                Op::Text => {
-                    let text = &buf[payload..end];
-                    grown += self.field_text(table.place, u32::from(tag >> 3), start + at, start + end, text)?;
-                }
-                Op::AnyValue | Op::Child => grown += self.nested(step, start + at, start + payload, start + end)?,
+                Op::Text if pos <= self.quiet && len < QUIET_LEN => {}
+                Op::Text => grown += self.field_text(table.place, u32::from(tag >> 3), at, pos, &buf[payload..pos])?,
+                Op::AnyValue | Op::Child => grown += self.nested(step, at, payload, pos)?,
                 _ => {}
             }
         }
@@ -175,6 +183,24 @@ impl<V: Visitor> Walk<'_, V> {
             }
         }
         Ok(grown)
+    }
+
+    /// Whether anything in `len` bytes of text at `at` in the source may need a look.
+    fn may_match(&mut self, at: usize, len: usize) -> bool {
+        let may = self.visitor.may_match(self.base + at, len);
+        self.ask_quiet();
+        may
+    }
+
+    /// Shows the visitor a leaf.
+    fn leaf(&mut self, leaf: Leaf<'_>) -> LeafAction {
+        let action = self.visitor.leaf(leaf);
+        self.ask_quiet();
+        action
+    }
+
+    fn ask_quiet(&mut self) {
+        self.quiet = self.visitor.quiet_until().saturating_sub(self.base);
     }
 
     /// An embedded message other than a pair; its length stands behind its one-byte tag.
@@ -260,11 +286,11 @@ impl<V: Visitor> Walk<'_, V> {
     /// A string field of the message.
     #[inline]
     fn field_text(&mut self, place: Place, number: u32, start: usize, end: usize, text: &[u8]) -> Result<isize, Stop> {
-        let at = self.base + end - text.len();
-        if !self.visitor.may_match(at, text.len()) {
+        if !self.may_match(end - text.len(), text.len()) {
             return Ok(0);
         }
-        match self.visitor.leaf(Leaf { place, key: &[], content: Content::Field(number, text), at, depth: 0 }) {
+        let at = self.base + end - text.len();
+        match self.leaf(Leaf { place, key: &[], content: Content::Field(number, text), at, depth: 0 }) {
             LeafAction::Keep => Ok(0),
             LeafAction::DropItem => Err(Stop::Dropped),
             LeafAction::Replace | LeafAction::RemoveAttribute => Ok(self.write(start, end, number)),
@@ -293,7 +319,7 @@ impl<V: Visitor> Walk<'_, V> {
     ) -> Result<isize, Stop> {
         if self.plain_only
             && is_plain(&self.source[payload..end])
-            && !self.visitor.may_match(self.base + payload, end - payload)
+            && (end <= self.quiet || !self.may_match(payload, end - payload))
         {
             return Ok(0);
         }
@@ -308,14 +334,14 @@ impl<V: Visitor> Walk<'_, V> {
         let Some((key, [_, _, STRING_TAG, _, text @ ..])) = rest.split_at_checked(*key_len as usize) else {
             return Ok(None);
         };
-        if self.visitor.may_match(self.base + payload + 2, key.len()) {
+        if self.may_match(payload + 2, key.len()) {
             return Ok(None);
         }
-        let text_at = self.base + end - text.len();
-        if !self.visitor.may_match(text_at, text.len()) {
+        if !self.may_match(end - text.len(), text.len()) {
             return Ok(Some(0));
         }
-        match self.visitor.leaf(Leaf { place, key, content: Content::Text(text), at: text_at, depth: 0 }) {
+        let text_at = self.base + end - text.len();
+        match self.leaf(Leaf { place, key, content: Content::Text(text), at: text_at, depth: 0 }) {
             LeafAction::Keep => Ok(Some(0)),
             LeafAction::DropItem => Err(Stop::Dropped),
             LeafAction::RemoveAttribute => {
@@ -456,11 +482,11 @@ impl<V: Visitor> Walk<'_, V> {
     }
 
     fn key(&mut self, key: &[u8], depth: usize, start: usize, end: usize) -> Result<isize, Stop> {
-        let at = self.base + end - key.len();
-        if !self.visitor.may_match(at, key.len()) {
+        if !self.may_match(end - key.len(), key.len()) {
             return Ok(0);
         }
-        match self.visitor.leaf(Leaf { place: Place::Key, key: &[], content: Content::Key(key), at, depth }) {
+        let at = self.base + end - key.len();
+        match self.leaf(Leaf { place: Place::Key, key: &[], content: Content::Key(key), at, depth }) {
             LeafAction::Keep => Ok(0),
             LeafAction::Replace => Ok(self.write(start, end, key_value::KEY)),
             LeafAction::RemoveAttribute => Err(Stop::RemoveAttribute),
@@ -500,20 +526,21 @@ impl<V: Visitor> Walk<'_, V> {
             let (content, text_at) = match (number, value) {
                 (any_value::STRING_VALUE, Value::Len(text)) => {
                     members += 1;
-                    let text_at = self.base + record_end - text.len();
-                    if !self.visitor.may_match(text_at, text.len()) {
+                    let text_at = record_end - text.len();
+                    let quiet = record_end <= self.quiet && text.len() < QUIET_LEN;
+                    if quiet || !self.may_match(text_at, text.len()) {
                         (None, 0)
                     } else {
-                        (Some(Content::Text(text)), text_at)
+                        (Some(Content::Text(text)), self.base + text_at)
                     }
                 }
                 (any_value::BYTES_VALUE, Value::Len(bytes)) => {
                     members += 1;
-                    let text_at = self.base + record_end - bytes.len();
-                    if !self.visitor.may_match(text_at, bytes.len()) {
+                    let text_at = record_end - bytes.len();
+                    if !self.may_match(text_at, bytes.len()) {
                         (None, 0)
                     } else {
-                        (Some(Content::Bytes(bytes)), text_at)
+                        (Some(Content::Bytes(bytes)), self.base + text_at)
                     }
                 }
                 (any_value::INT_VALUE, Value::Varint(value)) => {
@@ -557,7 +584,7 @@ impl<V: Visitor> Walk<'_, V> {
                 return Err(Stop::Odd);
             }
             if let Some(content) = content {
-                match self.visitor.leaf(Leaf { place, key: key.unwrap_or_default(), content, at: text_at, depth }) {
+                match self.leaf(Leaf { place, key: key.unwrap_or_default(), content, at: text_at, depth }) {
                     LeafAction::Keep => {}
                     LeafAction::Replace => {
                         let bytes = matches!(content, Content::Bytes(_));

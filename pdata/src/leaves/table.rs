@@ -58,8 +58,8 @@ impl Step {
 pub(super) struct Table {
     pub(super) place: Place,
     pub(super) entries: [Entry; 17],
-    /// By one-byte tag: the entry of a field with the layout that the schema gives it.
-    pub(super) by_tag: [Step; 128],
+    /// By the first byte of the tag: the entry of a field with a one-byte tag and the layout that the schema gives it.
+    pub(super) by_tag: [Step; 256],
     /// Number of the field that holds attributes; 0 if there is none.
     pub(super) attributes: u32,
 }
@@ -158,7 +158,7 @@ fn table(message: &'static schema::Message, place: Place) -> Table {
             *entry = Entry { action, bit };
         }
     }
-    let mut by_tag = [Step::OTHER; 128];
+    let mut by_tag = [Step::OTHER; 256];
     for (number, entry) in entries.iter().enumerate().take(16) {
         let (op, wire_type) = match entry.action {
             Action::Varint => (Op::Varint, WireType::Varint),

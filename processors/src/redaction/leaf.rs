@@ -423,11 +423,17 @@ impl Engine {
                 source => self.scans(place) && self.in_scope(plan, source, place),
             };
             if applies {
-                let cache = caches[usize::from(id)].get_or_insert_with(|| pattern.regex().create_cache());
-                each_match(pattern.regex(), cache, text, |start, end| {
+                let found = |start, end| {
                     judge.admit_match(*source, start, end, normalized, counts, findings);
                     findings.len() <= MAX_FINDINGS
-                });
+                };
+                if let Some(split) = pattern.split() {
+                    let places = taken.literals.iter().filter(|entry| entry.1 == id);
+                    split.each_match(text, places.map(|entry| entry.0 as usize - leaf.at), found);
+                } else {
+                    let cache = caches[usize::from(id)].get_or_insert_with(|| pattern.regex().create_cache());
+                    each_match(pattern.regex(), cache, text, found);
+                }
             }
         }
         self.apply_allowed(allowed, text, findings, counts);

@@ -6,7 +6,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`config`] | the block as written |
-//! | `re2`, `pattern` | the user's patterns |
+//! | `re2`, `pattern`, `split` | the user's patterns |
 //! | `scan`, `digits` | candidates in the raw bytes of a request |
 //! | [`detect`] | the built-in detectors, one file each |
 //! | `source`, `engine` | the compiled block |
@@ -34,6 +34,7 @@ mod re2;
 mod replace;
 mod scan;
 mod source;
+mod split;
 mod step;
 mod summary;
 mod telemetry;

@@ -8,6 +8,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use super::digits;
 use super::error::RedactionError;
 use super::re2;
+use super::split::Split;
 
 /// Largest compiled rule, in bytes.
 const RULE_BYTES: usize = 1 << 20;
@@ -22,6 +23,7 @@ pub(crate) struct Pattern {
     regex: meta::Regex,
     hir: Hir,
     gate: Gate,
+    split: Option<Split>,
 }
 
 /// What every match of a pattern contains, so that a value without it need not be searched.
@@ -62,7 +64,14 @@ impl Pattern {
             None if longest_run(hir) >= digits::MIN_RUN => Gate::Digits,
             None => Gate::Open,
         };
-        Ok(Pattern { regex, hir: hir.clone(), gate })
+        let split = match &gate {
+            Gate::Literals(literals) => match literals.as_slice() {
+                [literal] => Split::new(hir, literal),
+                _ => None,
+            },
+            _ => None,
+        };
+        Ok(Pattern { regex, hir: hir.clone(), gate, split })
     }
 
     pub(crate) fn regex(&self) -> &meta::Regex {
@@ -73,8 +82,13 @@ impl Pattern {
         &self.gate
     }
 
+    /// The pattern as it is matched around its literal, if it can be.
+    pub(crate) fn split(&self) -> Option<&Split> {
+        self.split.as_ref()
+    }
+
     pub(crate) fn memory_usage(&self) -> usize {
-        self.regex.memory_usage()
+        self.regex.memory_usage() + self.split.as_ref().map_or(0, Split::memory_usage)
     }
 
     /// Whether the pattern matches anywhere. For cold paths: borrows scratch from the pattern's own pool.

@@ -242,6 +242,12 @@ impl Candidates {
         (self.next as usize) < end
     }
 
+    /// Position of the first candidate that was not taken yet, or an offset behind every text.
+    #[inline]
+    pub fn next(&self) -> usize {
+        self.next as usize
+    }
+
     /// Whether a candidate lies in `start..end`; moves to `start`. Ranges must come in ascending order.
     #[inline]
     pub fn any_in(&mut self, start: usize, end: usize) -> bool {

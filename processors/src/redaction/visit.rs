@@ -1,6 +1,6 @@
 //! The walk over one message: shows each leaf and each attribute to the engine.
 
-use sluice_pdata::leaves::{Content, Leaf, LeafAction, PairAction, Place as LeafPlace, Root, Visitor};
+use sluice_pdata::leaves::{Content, Leaf, LeafAction, PairAction, Place as LeafPlace, QUIET_LEN, Root, Visitor};
 use sluice_pdata::tags::{entity_ref, log_record, metric, scope, span, span_event, span_link, status};
 use sluice_pdata::view::AnyValueView;
 
@@ -215,6 +215,11 @@ impl Visitor for Visit<'_> {
     #[inline]
     fn may_match(&mut self, at: usize, len: usize) -> bool {
         self.every_value || len > self.max_len || self.candidates.any_in(at, at + len)
+    }
+
+    #[inline]
+    fn quiet_until(&self) -> usize {
+        if self.every_value || self.max_len < QUIET_LEN { 0 } else { self.candidates.next() }
     }
 
     fn wants_pairs(&self) -> bool {
