@@ -106,12 +106,20 @@ impl Short {
 
 /// Where the payload of a length-delimited record starts in the record, and its length, if tag and length are short.
 #[inline(always)]
-pub(crate) fn short_len(record: &[u8]) -> Option<(usize, usize)> {
+fn short_len(record: &[u8]) -> Option<(usize, usize)> {
     match *record {
         [_, len @ 0..0x80, ..] => Some((2, usize::from(len))),
         [_, low, high @ 0..0x80, ..] => Some((3, usize::from(low & 0x7f) | usize::from(high) << 7)),
         _ => None,
     }
+}
+
+/// The payload of a length-delimited record at `pos` that has a short tag and length, and where in the message it ends.
+#[inline(always)]
+pub(crate) fn short_payload(record: &[u8], pos: usize) -> Option<(&[u8], usize)> {
+    let (head, len) = short_len(record)?;
+    let payload = record.get(head..head + len)?;
+    Some((payload, pos + head + len))
 }
 
 /// A forward reader over one message.

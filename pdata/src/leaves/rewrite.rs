@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::pass::Out;
 use crate::schema;
 use crate::tags::{any_value, key_value};
-use crate::wire::{Reader, Value, WireType, patch_len, put_len, put_message, put_varint, short_len, varint_len};
+use crate::wire::{Reader, Value, WireType, patch_len, put_len, put_message, put_varint, short_payload, varint_len};
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,9 @@ const KEY_TAG: u8 = (key_value::KEY << 3 | WireType::Len as u32) as u8;
 const VALUE_TAG: u8 = (key_value::VALUE << 3 | WireType::Len as u32) as u8;
 /// The tag of a string in an `AnyValue`.
 const STRING_TAG: u8 = (any_value::STRING_VALUE << 3 | WireType::Len as u32) as u8;
+/// The tags of an integer and of a boolean.
+const INT_TAG: u8 = (any_value::INT_VALUE << 3) as u8;
+const BOOL_TAG: u8 = (any_value::BOOL_VALUE << 3) as u8;
 
 /// The key of a pair that starts with something else.
 #[cold]
@@ -138,41 +141,61 @@ impl<V: Visitor> Walk<'_, V> {
             if seen & step.bit != 0 {
                 return Err(Stop::Odd);
             }
-            let short = match step.op {
-                Op::Skip | Op::Text | Op::KeyValue | Op::AnyValue | Op::Child => short_len(record),
-                Op::Eight => Some((1, 8)),
-                Op::Four => Some((1, 4)),
-                Op::Varint => matches!(record, [_, 0..0x80, ..]).then_some((1, 1)),
-                Op::Other => None,
-            };
-            let Some((head, len)) = short.filter(|&(head, len)| head + len <= record.len()) else {
-                let mut reader = Reader::new(&buf[start..]);
-                reader.seek(at - start);
-                grown += self.other(table, &mut reader, start, &mut seen)?;
-                pos = start + reader.pos();
-                continue;
-            };
-            seen |= step.bit;
-            let payload = at + head;
-            pos = payload + len;
+            // Each arm reads the field if it is short and takes the loop on; what falls out of the match is looked at closely.
             match step.op {
                 Op::KeyValue => {
-                    if self.plain_only && is_plain(&buf[payload..pos]) {
-                        if pos <= self.quiet || !self.may_match(payload, len) {
-                            continue;
+                    if let Some((pair, end)) = short_payload(record, pos) {
+                        let payload = end - pair.len();
+                        if self.plain_only && is_plain(pair) {
+                            if end > self.quiet && self.may_match(payload, pair.len()) {
+                                grown += self.plain_pair(table.place, at, payload, end)?;
+                            }
+                        } else {
+                            grown += self.any_pair(table.place, 0, at, at + 1, payload, end)?;
                         }
-                        if let Some(by) = self.plain_pair(table.place, at, payload, pos)? {
-                            grown += by;
-                            continue;
-                        }
+                        pos = end;
+                        continue;
                     }
-                    grown += self.pair(table.place, 0, at, at + 1, payload, pos)?;
                 }
-                Op::Text if pos <= self.quiet && len < QUIET_LEN => {}
-                Op::Text => grown += self.field_text(table.place, u32::from(tag >> 3), at, pos, &buf[payload..pos])?,
-                Op::AnyValue | Op::Child => grown += self.nested(step, at, payload, pos)?,
+                Op::Skip | Op::Text | Op::AnyValue | Op::Child => {
+                    if let Some((inner, end)) = short_payload(record, pos) {
+                        seen |= step.bit;
+                        pos = end;
+                        match step.op {
+                            Op::Skip => {}
+                            Op::Text if end <= self.quiet => {} // `inner` is shorter than `QUIET_LEN`
+                            Op::Text => grown += self.field_text(table.place, u32::from(tag >> 3), at, end, inner)?,
+                            _ => grown += self.nested(step, at, end - inner.len(), end)?,
+                        }
+                        continue;
+                    }
+                }
+                Op::Eight if record.len() >= 9 => {
+                    seen |= step.bit;
+                    pos += 9;
+                    continue;
+                }
+                Op::Four if record.len() >= 5 => {
+                    seen |= step.bit;
+                    pos += 5;
+                    continue;
+                }
+                Op::Varint if matches!(record, [_, 0..0x80, ..]) => {
+                    seen |= step.bit;
+                    pos += 2;
+                    continue;
+                }
+                Op::FourBehindTwo if matches!(record, [_, 1, _, _, _, _, ..]) => {
+                    seen |= step.bit;
+                    pos += 6;
+                    continue;
+                }
                 _ => {}
             }
+            let mut reader = Reader::new(&buf[start..]);
+            reader.seek(at - start);
+            grown += self.other(table, &mut reader, start, &mut seen)?;
+            pos = start + reader.pos();
         }
         if table.attributes != 0 {
             let added = self.visitor.leave(table.place, table.attributes);
@@ -307,7 +330,6 @@ impl<V: Visitor> Walk<'_, V> {
     }
 
     /// A `KeyValue` record; its length stands at `len_at`, its payload at `payload..end`.
-    #[inline]
     fn pair(
         &mut self,
         place: Place,
@@ -326,27 +348,26 @@ impl<V: Visitor> Walk<'_, V> {
         self.any_pair(place, depth, start, len_at, payload, end)
     }
 
-    /// A plain pair with a string that holds a candidate: the pair is written anew in one go. `None` if it needs the way of
-    /// all other pairs.
-    fn plain_pair(&mut self, place: Place, at: usize, payload: usize, end: usize) -> Result<Option<isize>, Stop> {
+    /// A plain pair that holds a candidate. A string is written anew in one go, with everything around it.
+    fn plain_pair(&mut self, place: Place, at: usize, payload: usize, end: usize) -> Result<isize, Stop> {
         let source = self.source;
-        let [_, key_len, rest @ ..] = &source[payload..end] else { return Ok(None) };
-        let Some((key, [_, _, STRING_TAG, _, text @ ..])) = rest.split_at_checked(*key_len as usize) else {
-            return Ok(None);
+        let (key, text) = match &source[payload..end] {
+            [_, key_len, rest @ ..] => match rest.split_at_checked(*key_len as usize) {
+                Some((key, [_, _, STRING_TAG, _, text @ ..])) if !self.may_match(payload + 2, key.len()) => (key, text),
+                _ => return self.any_pair(place, 0, at, at + 1, payload, end),
+            },
+            _ => return self.any_pair(place, 0, at, at + 1, payload, end),
         };
-        if self.may_match(payload + 2, key.len()) {
-            return Ok(None);
-        }
         if !self.may_match(end - text.len(), text.len()) {
-            return Ok(Some(0));
+            return Ok(0);
         }
         let text_at = self.base + end - text.len();
         match self.leaf(Leaf { place, key, content: Content::Text(text), at: text_at, depth: 0 }) {
-            LeafAction::Keep => Ok(Some(0)),
+            LeafAction::Keep => Ok(0),
             LeafAction::DropItem => Err(Stop::Dropped),
             LeafAction::RemoveAttribute => {
                 self.out.cut(source, at, end);
-                Ok(Some(at as isize - end as isize))
+                Ok(at as isize - end as isize)
             }
             LeafAction::Replace => {
                 self.out.cut(source, at, end);
@@ -364,7 +385,7 @@ impl<V: Visitor> Walk<'_, V> {
                 out.push(STRING_TAG);
                 put_varint(out, text.len() as u64);
                 out.extend_from_slice(text);
-                Ok(Some((out.len() - before) as isize - (end - at) as isize))
+                Ok((out.len() - before) as isize - (end - at) as isize)
             }
         }
     }
@@ -651,20 +672,21 @@ impl<V: Visitor> Walk<'_, V> {
 /// common attributes by far.
 #[inline(always)]
 fn is_plain(pair: &[u8]) -> bool {
-    if let [0x0a, key_len, rest @ ..] = pair
-        && *key_len < 0x80
-        && let Some([0x12, value_len, tag, value @ ..]) = rest.get(*key_len as usize..)
-        && value.len() + 1 == *value_len as usize
-        && value.len() < 0x80
+    let [KEY_TAG, key_len @ 0..0x80, rest @ ..] = pair else { return false };
+    let Some(value) = rest.get(usize::from(*key_len)..).filter(|value| value.len() < 0x80) else { return false };
+    // Two headers of a tag and a length each: of the value, and of the string in it.
+    if let Some(heads) = value.first_chunk::<4>()
+        && *heads == [VALUE_TAG, value.len() as u8 - 2, STRING_TAG, value.len() as u8 - 4]
     {
-        match (tag, value) {
-            (0x0a, [len, text @ ..]) => text.len() == *len as usize,
+        return true;
+    }
+    match value {
+        [VALUE_TAG, len, scalar @ ..] if scalar.len() == usize::from(*len) => match scalar {
             // A varint of at most five bytes has fewer than twelve digits.
-            (0x18, [head @ .., last]) => head.len() < 5 && *last < 0x80 && head.iter().all(|&byte| byte >= 0x80),
-            (0x10, [0..=1]) => true,
+            [INT_TAG, head @ .., last] => head.len() < 5 && *last < 0x80 && head.iter().all(|&byte| byte >= 0x80),
+            [BOOL_TAG, 0..=1] => true,
             _ => false,
-        }
-    } else {
-        false
+        },
+        _ => false,
     }
 }

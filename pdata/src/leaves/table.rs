@@ -58,13 +58,13 @@ impl Step {
 pub(super) struct Table {
     pub(super) place: Place,
     pub(super) entries: [Entry; 17],
-    /// By the first byte of the tag: the entry of a field with a one-byte tag and the layout that the schema gives it.
+    /// By the first byte of the tag: what to do with a field in the layout that the schema gives it.
     pub(super) by_tag: [Step; 256],
     /// Number of the field that holds attributes; 0 if there is none.
     pub(super) attributes: u32,
 }
 
-/// What to do behind a one-byte tag, in one small value.
+/// What to do behind a tag, in one small value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Op {
@@ -73,6 +73,8 @@ pub(super) enum Op {
     Varint,
     Eight,
     Four,
+    /// Four bytes behind a tag of two: field 16.
+    FourBehindTwo,
     /// Length-delimited and never looked at.
     Skip,
     Text,
@@ -173,6 +175,10 @@ fn table(message: &'static schema::Message, place: Place) -> Table {
         };
         let child = if let Action::Child(child) = entry.action { child } else { 0 };
         by_tag[number << 3 | wire_type as usize] = Step { op, child, bit: entry.bit };
+    }
+    if let Some(Entry { action: Action::Fixed32, bit }) = entries.get(16) {
+        // The first byte of the tag; the second is 1.
+        by_tag[0x80 | WireType::Fixed32 as usize] = Step { op: Op::FourBehindTwo, child: 0, bit: *bit };
     }
     let attributes =
         (0..).zip(&entries).find(|(_, entry)| entry.action == Action::KeyValue).map_or(0, |(number, _)| number);

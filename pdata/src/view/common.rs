@@ -117,6 +117,12 @@ impl<'a> AttributesView<'a> {
 /// The value of the first attribute called `key` among the `KeyValue`s that `message` holds in field `number`.
 #[inline]
 pub fn attribute<'a>(message: &'a [u8], number: u32, key: &[u8]) -> Result<Option<AnyValueView<'a>>, Error> {
+    pair(message, number, key)?.map(|pair| pair.value()).transpose()
+}
+
+/// The first pair with this key among the `KeyValue`s that `message` holds in field `number`.
+#[inline]
+pub(crate) fn pair<'a>(message: &'a [u8], number: u32, key: &[u8]) -> Result<Option<KeyValueView<'a>>, Error> {
     let mut reader = Reader::new(message);
     loop {
         // Short pairs with another key are passed over without being taken apart.
@@ -131,7 +137,7 @@ pub fn attribute<'a>(message: &'a [u8], number: u32, key: &[u8]) -> Result<Optio
         if let (true, Value::Len(payload)) = (field.number == number, field.value) {
             let pair = KeyValueView::parse(payload)?;
             if pair.key() == key {
-                return pair.value().map(Some);
+                return Ok(Some(pair));
             }
         }
     }

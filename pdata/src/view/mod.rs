@@ -17,6 +17,7 @@ mod metrics;
 mod trace;
 
 pub use any_value::{AnyValueView, Elements, ElementsIter, KeyValueView, KvListIter};
+pub(crate) use common::pair;
 pub use common::{AttributesView, Messages, ResourceView, Scalars, ScopeView, attribute};
 pub use logs::{LogRecordView, LogsView, ResourceLogsView, ScopeLogsView};
 pub use metrics::{

@@ -240,9 +240,9 @@ fn owned(groups: Vec<(&str, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
     groups.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn keys_matching(attributes: &Attributes<'_, '_>, pattern: &Pattern) -> Result<Vec<Vec<u8>>, Error> {
+fn keys_matching(attributes: &mut Attributes<'_, '_>, pattern: &Pattern) -> Result<Vec<Vec<u8>>, Error> {
     let mut keys = Vec::new();
-    for (_, pair) in attributes.iter() {
+    for (_, pair) in attributes.iter()? {
         let key = pair?.key();
         if pattern.is_match(key) {
             keys.push(key.to_vec());

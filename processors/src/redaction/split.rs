@@ -99,39 +99,40 @@ fn without_capture(hir: &Hir) -> &Hir {
 #[derive(Clone, Debug)]
 struct Automaton {
     classes: Box<[u8; 256]>,
-    /// Where the row of the following state starts, with [`ACCEPTS`] if a match may end there; [`DEAD`] if none can any more.
-    next: Vec<u32>,
-    start: u32,
+    /// At the row of a state plus a class: the row of the following state, with [`ACCEPTS`] if a match may end there; [`DEAD`]
+    /// if none can any more. Of a fixed size, so that no index needs a check.
+    next: Box<[u16; ENTRIES]>,
+    start: u16,
 }
 
+/// Most entries of an automaton.
+const ENTRIES: usize = 1 << 12;
 /// Row of the state that no match leads out of.
-const DEAD: u32 = 0;
+const DEAD: u16 = 0;
 /// Mark of a state in which a match ends.
-const ACCEPTS: u32 = 1 << 31;
+const ACCEPTS: u16 = 1 << 15;
 
 impl Automaton {
     fn memory_usage(&self) -> usize {
-        self.next.len() * size_of::<u32>() + self.classes.len()
+        size_of_val(&*self.next) + size_of_val(&*self.classes)
     }
 
     /// Length of the preferred match that starts with the first byte: the longest backwards, and forwards the last that the
     /// pattern's order of preference lets the automaton reach.
     #[inline]
     fn longest<'t>(&self, bytes: impl Iterator<Item = &'t u8>) -> Option<usize> {
-        let mut row = self.start & !ACCEPTS;
-        let mut found = (self.start & ACCEPTS != 0).then_some(0);
+        let mut state = usize::from(self.start);
+        let mut found = if self.start & ACCEPTS != 0 { 0 } else { usize::MAX };
         for (index, &byte) in bytes.enumerate() {
             let class = usize::from(self.classes[usize::from(byte)]);
-            let next = *self.next.get(row as usize + class)?;
+            let next = self.next[(state + class) % ENTRIES];
             if next == DEAD {
                 break;
             }
-            if next & ACCEPTS != 0 {
-                found = Some(index + 1);
-            }
-            row = next & !ACCEPTS;
+            found = if next & ACCEPTS != 0 { index + 1 } else { found };
+            state = usize::from(next);
         }
-        found
+        (found != usize::MAX).then_some(found)
     }
 }
 
@@ -158,10 +159,10 @@ fn automaton(hir: &Hir, backwards: bool) -> Option<Automaton> {
             samples.push(byte);
         }
     }
+    // A row's number is not spoiled by the mark: `ACCEPTS` is a multiple of `ENTRIES`.
     let width = samples.len();
     let mut states = vec![start];
-    let mut next = vec![DEAD; width]; // the row of the dead state
-    let row_of = |states: &mut Vec<StateID>, state: StateID| -> Option<u32> {
+    let row_of = |states: &mut Vec<StateID>, state: StateID| -> Option<u16> {
         if dfa.is_dead_state(state) {
             return Some(DEAD);
         }
@@ -169,24 +170,26 @@ fn automaton(hir: &Hir, backwards: bool) -> Option<Automaton> {
             states.push(state);
             states.len() - 1
         });
+        let row = (index + 1) * width; // behind the row of the dead state
         let accepts = dfa.is_match_state(dfa.next_eoi_state(state));
-        let row = u32::try_from((index + 1) * width).ok().filter(|row| row & ACCEPTS == 0)?;
-        Some(row | if accepts { ACCEPTS } else { 0 })
+        (row + width <= ENTRIES).then_some(row as u16 | if accepts { ACCEPTS } else { 0 })
     };
     let start = row_of(&mut states, start)?;
+    let mut next = Box::new([DEAD; ENTRIES]);
     let mut done = 0;
     while let Some(&state) = states.get(done) {
         if dfa.is_quit_state(state) {
             return None;
         }
-        for &byte in &samples {
-            let row = row_of(&mut states, dfa.next_state(state, byte))?;
-            next.push(row);
-        }
         done += 1;
+        for (class, &byte) in samples.iter().enumerate() {
+            next[done * width + class] = row_of(&mut states, dfa.next_state(state, byte))?;
+        }
     }
     Some(Automaton { classes, next, start })
 }
+
+const _: () = assert!(ACCEPTS as usize % ENTRIES == 0);
 
 /// Whether some match of `hir` may contain `byte`.
 fn can_hold(hir: &Hir, byte: u8) -> bool {
