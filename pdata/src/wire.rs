@@ -64,21 +64,55 @@ pub(crate) struct Short {
     pub(crate) end: usize,
 }
 
+/// How a record is measured by the byte behind its tag, for each wire type.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Bytes in front of the payload.
+    head: u8,
+    /// Length of the record, to which the bits of the next byte in `mask` are added.
+    fixed: u8,
+    mask: u8,
+    /// With one of these bits set in the next byte, more has to be read.
+    more: u8,
+}
+
+/// A table in place of a branch, which would be hard to predict.
+const LAYOUTS: [Layout; 8] = {
+    let odd = Layout { head: 0, fixed: 0, mask: 0, more: 0 };
+    [
+        Layout { head: 1, fixed: 2, mask: 0, more: 0x80 },
+        Layout { head: 1, fixed: 9, mask: 0, more: 0 },
+        Layout { head: 2, fixed: 2, mask: 0x7f, more: 0x80 },
+        odd,
+        odd,
+        Layout { head: 1, fixed: 5, mask: 0, more: 0 },
+        odd,
+        odd,
+    ]
+};
+
 impl Short {
     /// The field at `pos`, if it is whole and short.
     #[inline(always)]
     pub(crate) fn at(buf: &[u8], pos: usize) -> Option<Self> {
         let rest = buf.get(pos..)?;
         let &[tag, next, ..] = rest else { return None };
-        if !(8..0x80).contains(&tag) {
-            return None;
+        let layout = LAYOUTS[usize::from(tag & 7)];
+        if tag.wrapping_sub(8) >= 0x78 || next & layout.more != 0 {
+            return Self::longer(rest, pos);
         }
+        let len = usize::from(layout.fixed + (next & layout.mask)); // 0 for what is no short field
+        let payload = pos + usize::from(layout.head);
+        (len.wrapping_sub(1) < rest.len()).then_some(Short { tag, payload, end: pos + len })
+    }
+
+    /// A length or varint of two bytes.
+    #[inline]
+    fn longer(rest: &[u8], pos: usize) -> Option<Self> {
+        let &[tag @ 8..0x80, _, 0..0x80, ..] = rest else { return None };
         let (head, len) = match tag & 7 {
             2 => short_len(rest)?,
-            0 if next < 0x80 => (1, 1),
-            0 if rest.get(2).is_some_and(|&last| last < 0x80) => (1, 2),
-            1 => (1, 8),
-            5 => (1, 4),
+            0 => (1, 2),
             _ => return None,
         };
         (head + len <= rest.len()).then_some(Short { tag, payload: pos + head, end: pos + head + len })

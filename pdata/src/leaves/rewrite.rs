@@ -144,10 +144,16 @@ impl<V: Visitor> Walk<'_, V> {
             // Each arm reads the field if it is short and takes the loop on; what falls out of the match is looked at closely.
             match step.op {
                 Op::KeyValue => {
+                    if self.plain_only {
+                        pos += plain_run(buf.get(pos..self.quiet.min(buf.len())).unwrap_or_default(), tag);
+                        if pos > at {
+                            continue;
+                        }
+                    }
                     if let Some((pair, end)) = short_payload(record, pos) {
                         let payload = end - pair.len();
                         if self.plain_only && is_plain(pair) {
-                            if end > self.quiet && self.may_match(payload, pair.len()) {
+                            if self.may_match(payload, pair.len()) {
                                 grown += self.plain_pair(table.place, at, payload, end)?;
                             }
                         } else {
@@ -668,17 +674,33 @@ impl<V: Visitor> Walk<'_, V> {
     }
 }
 
+/// Length of the plain pairs that `records` begins with, one behind another, all with the same tag.
+#[inline(never)]
+fn plain_run(records: &[u8], tag: u8) -> usize {
+    let mut rest = records;
+    while let [first, len @ 0..0x80, behind @ ..] = rest
+        && *first == tag
+        && let Some((pair, next)) = behind.split_at_checked(usize::from(*len))
+        && is_plain(pair)
+    {
+        rest = next;
+    }
+    records.len() - rest.len()
+}
+
 /// Whether a pair is written canonically with a short key and a scalar that only a match in its bytes makes interesting: the most
 /// common attributes by far.
 #[inline(always)]
 fn is_plain(pair: &[u8]) -> bool {
     let [KEY_TAG, key_len @ 0..0x80, rest @ ..] = pair else { return false };
     let Some(value) = rest.get(usize::from(*key_len)..).filter(|value| value.len() < 0x80) else { return false };
-    // Two headers of a tag and a length each: of the value, and of the string in it.
-    if let Some(heads) = value.first_chunk::<4>()
-        && *heads == [VALUE_TAG, value.len() as u8 - 2, STRING_TAG, value.len() as u8 - 4]
-    {
-        return true;
+    // Two headers of a tag and a length each, of the value and of the string in it, in one compare.
+    if let Some(heads) = value.first_chunk::<4>() {
+        let len = value.len() as u32;
+        let tags = u32::from_le_bytes([VALUE_TAG, 0, STRING_TAG, 0]);
+        if u32::from_le_bytes(*heads) == tags + ((len - 2) << 8) + ((len - 4) << 24) {
+            return true;
+        }
     }
     match value {
         [VALUE_TAG, len, scalar @ ..] if scalar.len() == usize::from(*len) => match scalar {

@@ -122,6 +122,15 @@ impl Attributes<'_, '_> {
         self.message.push(self.number, |out| value.write_pair(key, out)).map(|()| true)
     }
 
+    /// Adds an attribute that is encoded already ([`NewValue::write_pair`]) unless its key is there. Returns whether it was
+    /// added.
+    pub fn insert_pair(&mut self, key: &[u8], pair: &[u8]) -> Result<bool, Error> {
+        if self.contains(key)? {
+            return Ok(false);
+        }
+        self.message.push(self.number, |out| out.extend_from_slice(pair)).map(|()| true)
+    }
+
     /// Sets the value of an attribute that is there. Returns whether it was.
     pub fn update(&mut self, key: &[u8], value: NewValue<'_>) -> Result<bool, Error> {
         let Some(id) = self.find(key)? else { return Ok(false) };

@@ -25,11 +25,32 @@ pub(super) enum Source {
 /// One action, ready to be applied.
 #[derive(Debug)]
 pub(super) enum Compiled {
-    Set { key: Box<[u8]>, kind: ActionKind, source: Source },
-    Delete { key: Option<Box<[u8]>>, pattern: Option<Pattern> },
-    Hash { key: Option<Box<[u8]>>, pattern: Option<Pattern> },
-    Extract { key: Box<[u8]>, pattern: Pattern },
-    Convert { key: Box<[u8]>, to: ConvertedType },
+    /// `insert` of a constant: the payload of its `KeyValue`, encoded once.
+    InsertConstant {
+        key: Box<[u8]>,
+        pair: Box<[u8]>,
+    },
+    Set {
+        key: Box<[u8]>,
+        kind: ActionKind,
+        source: Source,
+    },
+    Delete {
+        key: Option<Box<[u8]>>,
+        pattern: Option<Pattern>,
+    },
+    Hash {
+        key: Option<Box<[u8]>>,
+        pattern: Option<Pattern>,
+    },
+    Extract {
+        key: Box<[u8]>,
+        pattern: Pattern,
+    },
+    Convert {
+        key: Box<[u8]>,
+        to: ConvertedType,
+    },
 }
 
 /// Checks the actions that stand at `path` of the config; what is wrong goes to `problems`, in upstream's words.
@@ -102,7 +123,14 @@ fn compile_one(action: &Action, at: usize) -> Result<Compiled, String> {
                     "error creating AttrProc due to multiple value sources being set at the {at}-th actions"
                 ));
             }
-            Ok(Compiled::Set { key, kind: action.action, source: source(action)? })
+            Ok(match source(action)? {
+                Source::Value(value) if action.action == ActionKind::Insert => {
+                    let mut pair = Vec::new();
+                    value.as_new().write_pair(&key, &mut pair);
+                    Compiled::InsertConstant { key, pair: pair.into() }
+                }
+                source => Compiled::Set { key, kind: action.action, source },
+            })
         }
         ActionKind::Delete | ActionKind::Hash => {
             if optional_key.is_none() && action.pattern.is_empty() {
@@ -195,6 +223,7 @@ impl Compiled {
     /// Applies the action to one attribute list.
     pub(super) fn apply(&self, attributes: &mut Attributes<'_, '_>, context: &Context) -> Result<(), Error> {
         match self {
+            Compiled::InsertConstant { key, pair } => attributes.insert_pair(key, pair).map(|_| ()),
             Compiled::Set { key, kind, source } => set(attributes, key, *kind, source, context),
             Compiled::Delete { key, pattern } => {
                 if let Some(key) = key {

@@ -216,6 +216,11 @@ pub(crate) struct Taken<'a> {
 }
 
 impl Taken<'_> {
+    /// Nothing but places of `@`.
+    pub(crate) fn only_at(&self) -> bool {
+        self.digits.is_empty() && self.literals.is_empty()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.at.is_empty() && self.digits.is_empty() && self.literals.is_empty()
     }

@@ -119,7 +119,7 @@ impl Automaton {
 
     /// Length of the preferred match that starts with the first byte: the longest backwards, and forwards the last that the
     /// pattern's order of preference lets the automaton reach.
-    #[inline]
+    #[inline(never)] // in a function of its own it keeps all it needs in registers
     fn longest<'t>(&self, bytes: impl Iterator<Item = &'t u8>) -> Option<usize> {
         let mut state = usize::from(self.start);
         let mut found = if self.start & ACCEPTS != 0 { 0 } else { usize::MAX };
