@@ -189,7 +189,7 @@ fn automaton(hir: &Hir, backwards: bool) -> Option<Automaton> {
     Some(Automaton { classes, next, start })
 }
 
-const _: () = assert!(ACCEPTS as usize % ENTRIES == 0);
+const _: () = assert!((ACCEPTS as usize).is_multiple_of(ENTRIES));
 
 /// Whether some match of `hir` may contain `byte`.
 fn can_hold(hir: &Hir, byte: u8) -> bool {
@@ -204,5 +204,86 @@ fn can_hold(hir: &Hir, byte: u8) -> bool {
         HirKind::Repetition(repetition) => can_hold(&repetition.sub, byte),
         HirKind::Capture(capture) => can_hold(&capture.sub, byte),
         HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(|part| can_hold(part, byte)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pattern::{Gate, Pattern, each_match};
+
+    fn pattern(text: &str) -> Pattern {
+        Pattern::compile(text, "blocked_values", 0).unwrap()
+    }
+
+    /// Texts that are full of near misses: drawn from the bytes that the patterns tell apart.
+    fn texts() -> impl Iterator<Item = Vec<u8>> {
+        let mut state = 0x2545_f491_4f6c_dd1du64;
+        let mut next = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as usize
+        };
+        (0..4_000).map(move |_| {
+            let words: [&[u8]; 12] =
+                [b"@", b"@", b"a", b"b.co", b".", b"x", b"tok=", b"tok=ab", b" ", b"\xff", "é".as_bytes(), b"aa"];
+            (0..next() % 9).flat_map(|_| words[next() % words.len()].to_vec()).collect()
+        })
+    }
+
+    #[test]
+    fn a_split_pattern_finds_what_the_general_search_finds() {
+        for source in [
+            r"[a-z0-9._%+-]+@[a-z0-9.-]+\.[a-z]{2,}",
+            r"([a-z]+)@([a-z]+)",
+            r"[a-z]*@[a-z@]*",
+            r"tok=\w+",
+            r"tok=(?:a|ab|[b.])*?",
+            r"(?:a|aa|x+?)tok=[a.]??b?",
+            r"[a-z]+?@b??",
+            r"[a-z.]@x?",
+            r"[à-ÿ]+@",
+        ] {
+            let pattern = pattern(source);
+            let split = pattern.split().unwrap_or_else(|| panic!("{source} cannot be split"));
+            let Gate::Literals(literals) = pattern.gate() else { panic!("{source} has no literal") };
+            let mut cache = pattern.regex().create_cache();
+            for text in texts() {
+                let (mut general, mut outwards) = (Vec::new(), Vec::new());
+                each_match(pattern.regex(), &mut cache, &text, |start, end| {
+                    general.push((start, end));
+                    true
+                });
+                let places = (0..text.len()).filter(|at| text[*at..].starts_with(&literals[0]));
+                split.each_match(&text, places, |start, end| {
+                    outwards.push((start, end));
+                    true
+                });
+                assert_eq!(outwards, general, "{source} in {:?}", String::from_utf8_lossy(&text));
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_split_is_left_to_the_general_search() {
+        for (source, why) in [
+            (r"\btok=\w+", "looks around"),
+            (r"[^ ]+@x", "the part in front may hold the literal"),
+            (r"(?:x@|y@z)", "no literal of the whole"),
+            (r"@[ab]*a[ab]{14}", "too large"),
+        ] {
+            assert!(pattern(source).split().is_none(), "{source}: {why}");
+        }
+    }
+
+    #[test]
+    fn the_search_can_be_stopped() {
+        let pattern = pattern("[a-z]@");
+        let mut found = Vec::new();
+        pattern.split().unwrap().each_match(b"a@b@c@", [1, 3, 5].into_iter(), |start, end| {
+            found.push((start, end));
+            found.len() < 2
+        });
+        assert_eq!(found, [(0, 2), (2, 4)]);
     }
 }
