@@ -212,8 +212,10 @@ fn spine(exporters: &BTreeMap<ComponentId, BuiltExporter>, around: &Surroundings
     let written: u64 = specs.iter().filter_map(|spec| spec.max_bytes).sum();
     let capacity = (around.memory.limit() / 4).max(written);
     let memory = around.memory.clone();
-    MemorySpine::new(capacity, false, CursorRule::Absorbed, memory, &around.ledger, &specs)
-        .map_err(|error| anyhow!("{error}"))
+    let spine = MemorySpine::new(capacity, false, CursorRule::Absorbed, memory, &around.ledger, &specs)
+        .map_err(|error| anyhow!("{error}"))?;
+    spine.publish(&around.telemetry, Arc::clone(&around.clock));
+    Ok(spine)
 }
 
 async fn connect(
