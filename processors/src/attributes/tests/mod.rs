@@ -1,0 +1,3 @@
+//! Tests of both processors.
+
+mod laws;

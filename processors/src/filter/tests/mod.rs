@@ -1,0 +1,3 @@
+//! Tests of the processor.
+
+mod laws;
