@@ -4,7 +4,7 @@ mod model;
 
 use model::chain::{Made, agrees};
 use sluice_pdata::testing::{Rng, laws};
-use sluice_processors::register;
+use sluice_processors::{redaction, register};
 
 #[test]
 fn chain_law() {

@@ -14,6 +14,8 @@ pub mod filter;
 pub mod matcher;
 pub mod operand;
 pub mod pairs;
+pub mod redaction;
+pub mod text;
 pub mod tree;
 pub mod value;
 pub mod walk;

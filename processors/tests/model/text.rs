@@ -1,0 +1,435 @@
+//! One text under `redaction`: findings by asking at every byte, and their replacement, written plainly.
+//!
+//! What an address or a card number is, the detectors' own tables say; here they are asked without any search for anchors.
+
+use aws_lc_rs::{digest, hmac};
+use regex::bytes::Regex;
+use sluice_pdata::testing::Rng;
+
+use super::value::hex;
+use crate::redaction::detect::{self, Detector};
+
+/// The kinds of places that make a difference.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Place {
+    /// An attribute; its group by name.
+    Attribute(&'static str),
+    /// Any other text.
+    Text(&'static str),
+    /// Names that `blocked_values` leave alone.
+    Identity(&'static str),
+    Key,
+    TraceState(&'static str),
+    SchemaUrl(&'static str),
+}
+
+impl Place {
+    fn group(self) -> &'static str {
+        match self {
+            Place::Key => "key",
+            Place::Attribute(group)
+            | Place::Text(group)
+            | Place::Identity(group)
+            | Place::TraceState(group)
+            | Place::SchemaUrl(group) => group,
+        }
+    }
+}
+
+/// What becomes of a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    Keep,
+    Replace(Vec<u8>),
+    Empty,
+    RemoveAttribute,
+    DropItem,
+}
+
+/// A detector that is on, with its action.
+#[derive(Debug)]
+pub struct Detecting {
+    pub detector: &'static dyn Detector,
+    /// As configured.
+    pub action: Option<&'static str>,
+}
+
+/// What the config says about texts.
+#[derive(Debug, Default)]
+pub struct Texts {
+    pub detectors: Vec<Detecting>,
+    pub blocked: Vec<Regex>,
+    pub allowed: Vec<Regex>,
+    /// A match of `allowed` exempts the whole value.
+    pub allowed_whole: bool,
+    pub mask: Option<&'static str>,
+    pub hash: Option<&'static str>,
+    /// The name and the key of the join tokens.
+    pub tokens: Option<(&'static str, &'static str)>,
+    pub metrics: bool,
+    pub all_types: bool,
+    pub keys_drop: bool,
+    pub drops_on_limit: bool,
+    pub max_value_bytes: usize,
+    /// Groups that detectors leave alone.
+    pub excluded: Vec<&'static str>,
+}
+
+/// A key of 32 bytes for hashes and tokens.
+pub const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// A pattern without characters beyond ASCII, on bytes.
+pub fn pattern(text: &str) -> Regex {
+    Regex::new(&format!("(?-u){text}")).unwrap()
+}
+
+/// One finding.
+#[derive(Clone, Debug)]
+struct Finding {
+    start: usize,
+    end: usize,
+    /// The range of the strongest of those that overlap.
+    own: (usize, usize),
+    score: f32,
+    priority: u8,
+    /// `None` for `blocked_values`.
+    detector: Option<&'static dyn Detector>,
+    action: &'static str,
+}
+
+impl Texts {
+    /// Judges a text.
+    pub fn judge(&self, place: Place, text: &[u8]) -> Verdict {
+        if text.len() > self.max_value_bytes {
+            return self.over_limit(place);
+        }
+        let mut verdict = self.once(place, text);
+        // Beside a letter that is not ASCII a finding can hide another one.
+        if !text.is_ascii() && self.blocked.is_empty() {
+            while let Verdict::Replace(left) = &verdict {
+                match self.judge_replaced(place, left) {
+                    Verdict::Keep => break,
+                    again => verdict = again,
+                }
+            }
+        }
+        verdict
+    }
+
+    fn judge_replaced(&self, place: Place, left: &[u8]) -> Verdict {
+        match self.once(place, left) {
+            Verdict::Replace(text) if text == left => Verdict::Keep,
+            verdict => verdict,
+        }
+    }
+
+    /// What happens to a value that is too large.
+    pub fn over_limit(&self, place: Place) -> Verdict {
+        match place {
+            _ if self.drops_on_limit => Verdict::DropItem,
+            Place::TraceState(_) | Place::SchemaUrl(_) => Verdict::Empty,
+            _ => Verdict::Replace(b"****".to_vec()),
+        }
+    }
+
+    fn scans(&self, place: Place) -> bool {
+        !self.excluded.contains(&place.group())
+    }
+
+    /// A whole number that no one asked to be read as text.
+    pub fn number(&self, place: Place, number: i64) -> Verdict {
+        let text = number.to_string();
+        let mut findings = Vec::new();
+        for detecting in self.detectors.iter().filter(|_| number >= 100_000_000_000 && self.scans(place)) {
+            if detecting.detector.verify_number(text.as_bytes()).is_some() {
+                findings.push(self.finding((0, text.len()), place, detecting));
+            }
+        }
+        self.conclude(place, text.as_bytes(), findings)
+    }
+
+    fn finding(&self, own: (usize, usize), place: Place, detecting: &Detecting) -> Finding {
+        let spec = detecting.detector.spec();
+        let identity = place == Place::Attribute("datapoint") || self.metrics && place == Place::Attribute("resource");
+        let action = match (detecting.action, place) {
+            (None, _) if identity && self.tokens.is_some() => "hmac",
+            (None, _) => "mask",
+            // What is no attribute cannot be removed, and a key cannot be empty.
+            (Some("drop_attribute"), Place::Attribute(_)) => "drop_attribute",
+            (Some("drop_attribute"), _) | (Some("drop_value"), Place::Key) => "mask",
+            (Some(action), _) => action,
+        };
+        Finding {
+            start: own.0,
+            end: own.1,
+            own,
+            score: spec.base,
+            priority: spec.priority,
+            detector: Some(detecting.detector),
+            action,
+        }
+    }
+
+    fn once(&self, place: Place, text: &[u8]) -> Verdict {
+        let has_at = |text: &[u8]| {
+            ["@", "%40", "%2540", "＠"].iter().any(|at| text.windows(at.len()).any(|window| window == at.as_bytes()))
+        };
+        let detects_at = self.detectors.iter().any(|detecting| detecting.detector.spec().id == "email");
+        if let (Place::SchemaUrl(_), true) = (place, detects_at && has_at(text)) {
+            let bare = without_userinfo(text);
+            let findings = self.findings(place, &bare);
+            return match self.conclude(place, &bare, findings) {
+                Verdict::Keep if bare != text => Verdict::Replace(bare),
+                verdict => verdict,
+            };
+        }
+        self.conclude(place, text, self.findings(place, text))
+    }
+
+    /// Whether `allowed_values` exempt the whole text.
+    pub fn exempts(&self, text: &[u8]) -> bool {
+        self.allowed_whole && self.allowed.iter().any(|allowed| allowed.is_match(text))
+    }
+
+    fn findings(&self, place: Place, text: &[u8]) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for detecting in self.detectors.iter().filter(|_| self.scans(place)) {
+            let (mut hits, mut from) = (Vec::new(), 0);
+            while from < text.len() {
+                from = detecting.detector.verify(text, from, &mut hits).max(from + 1);
+            }
+            findings.extend(hits.iter().map(|hit| self.finding((hit.start, hit.end), place, detecting)));
+        }
+        let blockable = !matches!(place, Place::Key | Place::Identity(_)) && !self.exempts(text);
+        for blocked in self.blocked.iter().filter(|_| blockable) {
+            for found in blocked.find_iter(text).filter(|found| !self.is_own_text(text, found.range())) {
+                let own = (found.start(), found.end());
+                let (start, end) = own;
+                findings.push(Finding { start, end, own, score: 1.0, priority: 90, detector: None, action: "mask" });
+            }
+        }
+        findings.retain(|finding| {
+            !self
+                .allowed
+                .iter()
+                .flat_map(|allowed| allowed.find_iter(text))
+                .any(|allowed| allowed.start() <= finding.start && finding.end <= allowed.end())
+        });
+        findings
+    }
+
+    /// The texts that masks write.
+    fn masks(&self) -> Vec<Vec<u8>> {
+        let mut masks = vec![b"****".to_vec()];
+        masks.extend(self.detectors.iter().map(|detecting| self.mask_of(detecting.detector.spec().label)));
+        if self.mask.is_some() && self.hash.is_none() {
+            masks.extend(["BLOCKED_VALUES", "BLOCKED_KEY", "SCHEMA_USERINFO"].map(|label| self.mask_of(label)));
+        }
+        masks
+    }
+
+    fn mask_of(&self, label: &str) -> Vec<u8> {
+        self.mask.unwrap_or("[{type}]").replace("{type}", label).into_bytes()
+    }
+
+    /// Whether a range lies inside what a mask has written.
+    fn is_own_text(&self, text: &[u8], range: std::ops::Range<usize>) -> bool {
+        self.masks().iter().any(|mask| {
+            let starts = 0..(text.len() + 1).saturating_sub(mask.len());
+            starts
+                .into_iter()
+                .any(|at| text[at..at + mask.len()] == mask[..] && at <= range.start && range.end <= at + mask.len())
+        })
+    }
+
+    fn conclude(&self, place: Place, text: &[u8], mut findings: Vec<Finding>) -> Verdict {
+        let has = |findings: &[Finding], action: &str| findings.iter().any(|finding| finding.action == action);
+        if has(&findings, "drop_record") {
+            return Verdict::DropItem;
+        }
+        match findings.iter().find(|finding| matches!(finding.action, "drop_value" | "drop_attribute")) {
+            Some(finding) if finding.action == "drop_value" => return Verdict::Empty,
+            Some(_) => return Verdict::RemoveAttribute,
+            None => {}
+        }
+        findings.retain(|finding| finding.action != "tag_only");
+        if findings.is_empty() {
+            return Verdict::Keep;
+        }
+        if place == Place::Key && self.keys_drop {
+            return Verdict::RemoveAttribute;
+        }
+        if let Place::TraceState(_) = place {
+            return Verdict::Replace(members_without(text, &findings));
+        }
+        let mut out = Vec::new();
+        let mut copied = 0;
+        for finding in united(findings) {
+            out.extend_from_slice(&text[copied..finding.start]);
+            out.extend(self.replacement(text, &finding));
+            copied = finding.end;
+        }
+        out.extend_from_slice(&text[copied..]);
+        Verdict::Replace(out)
+    }
+
+    fn replacement(&self, text: &[u8], finding: &Finding) -> Vec<u8> {
+        let found = &text[finding.own.0..finding.own.1];
+        let whole = finding.own == (finding.start, finding.end);
+        let mut out = Vec::new();
+        match (finding.action, finding.detector, self.tokens) {
+            ("mask_len", ..) => return vec![b'*'; finding.end - finding.start],
+            ("partial", Some(detector), _) if whole => {
+                detector.partial(found, &mut out);
+                return out;
+            }
+            ("hmac", Some(detector), Some((kid, key))) => {
+                let mut normal = format!("{}\0", detector.spec().label).into_bytes();
+                detector.normalize(found, &mut normal);
+                let sign = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), &normal);
+                let token = format!("{}_{kid}_{}", detector.spec().label, base32(sign.as_ref()));
+                return quoted(text, finding, token.as_bytes());
+            }
+            _ => {}
+        }
+        let mask = match finding.detector {
+            Some(detector) => self.mask_of(detector.spec().label),
+            None => match self.blocked_mask("BLOCKED_VALUES") {
+                Some(mask) => mask,
+                None => return self.upstream_mask(&text[finding.start..finding.end]),
+            },
+        };
+        quoted(text, finding, if is_in_url(text, finding.start) { b"REDACTED" } else { &mask })
+    }
+
+    fn blocked_mask(&self, label: &str) -> Option<Vec<u8>> {
+        (self.mask.is_some() && self.hash.is_none()).then(|| self.mask_of(label))
+    }
+
+    /// What upstream's fields write in place of a text.
+    fn upstream_mask(&self, text: &[u8]) -> Vec<u8> {
+        let sum = |algorithm| hex(digest::digest(algorithm, text).as_ref());
+        match self.hash {
+            None => "****".to_owned(),
+            Some("md5") => hex(&md5::compute(text).0),
+            Some("sha1") => sum(&digest::SHA1_FOR_LEGACY_USE_ONLY),
+            Some("sha3") => sum(&digest::SHA3_256),
+            Some(_) => hex(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, KEY.as_bytes()), text).as_ref()),
+        }
+        .into_bytes()
+    }
+
+    /// The mask of a whole value because of its key; `None` if it stays.
+    pub fn masked_by_key(&self, text: &[u8]) -> Option<Vec<u8>> {
+        if self.exempts(text) || !text.is_empty() && self.is_own_text(text, 0..text.len()) {
+            return None;
+        }
+        Some(self.blocked_mask("BLOCKED_KEY").unwrap_or_else(|| self.upstream_mask(text)))
+    }
+}
+
+/// Findings that overlap become one; the longest names it, then the surest, then the most important.
+fn united(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by_key(|finding| (finding.start, finding.end, finding.detector.is_some()));
+    let mut united: Vec<Finding> = Vec::new();
+    for next in findings {
+        match united.last_mut() {
+            Some(last) if next.start < last.end => {
+                let rank = |finding: &Finding| (finding.own.1 - finding.own.0, finding.score, finding.priority);
+                let (start, end) = (last.start, last.end.max(next.end));
+                if rank(&next) > rank(last) {
+                    *last = next;
+                }
+                (last.start, last.end) = (start, end);
+            }
+            _ => united.push(next),
+        }
+    }
+    united
+}
+
+/// The members of a trace state that no finding touches.
+fn members_without(text: &[u8], findings: &[Finding]) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut start = 0;
+    for member in text.split(|byte| *byte == b',') {
+        let end = start + member.len();
+        if !findings.iter().any(|finding| finding.start < end.max(start + 1) && start < finding.end) {
+            kept.push(member);
+        }
+        start = end + 1;
+    }
+    kept.join(&b","[..])
+}
+
+fn is_in_url(text: &[u8], start: usize) -> bool {
+    let stops = |byte: &u8| byte.is_ascii_whitespace() || b"\"'<>`".contains(byte);
+    let token = text[..start].rsplit(stops).next().unwrap_or_default();
+    token.windows(3).any(|window| window == b"://")
+}
+
+/// In quotes where a bare number of a JSON document stood.
+fn quoted(text: &[u8], finding: &Finding, with: &[u8]) -> Vec<u8> {
+    let (before, after) = (&text[..finding.start], &text[finding.end..]);
+    let digits = text[finding.start..finding.end].iter().all(u8::is_ascii_digit);
+    let opens = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
+    let follows = matches!(before.trim_ascii_end().last(), Some(b':' | b',' | b'['));
+    let ends = matches!(after.trim_ascii_start().first(), None | Some(b',' | b'}' | b']'));
+    let quote: &[u8] = match before.iter().rposition(|byte| *byte == b'"') {
+        _ if !(digits && opens && follows && ends) => b"",
+        Some(at) if at > 0 && before[at - 1] == b'\\' => b"\\\"",
+        _ => b"\"",
+    };
+    [quote, with, quote].concat()
+}
+
+fn without_userinfo(url: &[u8]) -> Vec<u8> {
+    let Some(scheme) = url.windows(3).position(|window| window == b"://") else { return url.to_vec() };
+    let (scheme, rest) = url.split_at(scheme + 3);
+    let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
+    match rest[..end].iter().rposition(|byte| *byte == b'@') {
+        Some(at) => [scheme, &rest[at + 1..]].concat(),
+        None => url.to_vec(),
+    }
+}
+
+/// The first twenty characters of base32.
+fn base32(bytes: &[u8]) -> String {
+    let bits: Vec<u8> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();
+    let digits = bits.chunks(5).map(|five| five.iter().fold(0usize, |value, bit| value << 1 | usize::from(*bit)));
+    digits.take(20).map(|digit| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[digit])).collect()
+}
+
+/// Some of the built-in detectors, with actions.
+pub fn random_detectors(rng: &mut Rng, config: &mut serde_json::Value, drops: bool) -> Vec<Detecting> {
+    let actions: &[Option<&'static str>] = if drops {
+        &[None, Some("mask"), Some("drop_record")]
+    } else {
+        &[
+            None,
+            None,
+            Some("mask"),
+            Some("mask_len"),
+            Some("partial"),
+            Some("drop_value"),
+            Some("drop_attribute"),
+            Some("tag_only"),
+        ]
+    };
+    let mut detectors = Vec::new();
+    let mut written = serde_json::json!({});
+    for detector in detect::all() {
+        if rng.chance(25) {
+            continue;
+        }
+        let action = rng.pick(actions);
+        let id = detector.spec().id;
+        written[id] = match action {
+            Some(action) => serde_json::json!({"action": action}),
+            None => serde_json::json!({}),
+        };
+        detectors.push(Detecting { detector, action });
+    }
+    config["detectors"] = written;
+    detectors
+}
