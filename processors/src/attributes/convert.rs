@@ -14,6 +14,8 @@ pub(super) enum OwnedValue {
     Bool(bool),
     Int(i64),
     Double(f64),
+    /// A list or map: the payload of its `AnyValue`.
+    Encoded(Vec<u8>),
 }
 
 impl OwnedValue {
@@ -23,6 +25,7 @@ impl OwnedValue {
             OwnedValue::Bool(value) => NewValue::Bool(*value),
             OwnedValue::Int(value) => NewValue::Int(*value),
             OwnedValue::Double(value) => NewValue::Double(*value),
+            OwnedValue::Encoded(payload) => NewValue::Encoded(payload),
         }
     }
 }

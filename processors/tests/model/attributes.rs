@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 use regex::Regex;
 use serde_json::{Value as Json, json};
 use sluice_pdata::testing::{Meaning, Rng};
@@ -25,9 +26,9 @@ enum Source {
 /// One action.
 #[derive(Clone, Debug)]
 enum Action {
-    Insert(&'static str, Source),
-    Update(&'static str, Source),
-    Upsert(&'static str, Source),
+    Insert(&'static str, Source, Option<Value>),
+    Update(&'static str, Source, Option<Value>),
+    Upsert(&'static str, Source, Option<Value>),
     Delete(Option<&'static str>, Option<&'static str>),
     Hash(Option<&'static str>, Option<&'static str>),
     Extract(&'static str, &'static str),
@@ -56,25 +57,54 @@ const CONTEXTS: [&str; 7] = [
     "client.address",
 ];
 
+/// A list or a map, as a config may have it.
+fn container(rng: &mut Rng) -> Value {
+    let leaf = |value| AnyValue { value: Some(value) };
+    let text = leaf(Value::StringValue(rng.pick(&TEXTS).to_owned()));
+    let values = vec![text.clone(), leaf(Value::IntValue(7)), AnyValue::default()];
+    if rng.chance(50) {
+        return Value::ArrayValue(ArrayValue { values });
+    }
+    let list = leaf(Value::ArrayValue(ArrayValue { values }));
+    // serde_json sorts keys.
+    let pairs = [("a", list), ("b", leaf(Value::DoubleValue(0.5))), ("c", text)];
+    let pair = |(key, value): (&str, AnyValue)| KeyValue { key: key.into(), value: Some(value), key_strindex: 0 };
+    Value::KvlistValue(KeyValueList { values: pairs.map(pair).to_vec() })
+}
+
+/// A value as a config has it.
+fn written(value: &Value) -> Json {
+    let member = |value: &AnyValue| value.value.as_ref().map_or(Json::Null, written);
+    match value {
+        Value::StringValue(text) => json!(text),
+        Value::IntValue(number) => json!(number),
+        Value::DoubleValue(number) => json!(number),
+        Value::BoolValue(flag) => json!(flag),
+        Value::ArrayValue(list) => list.values.iter().map(member).collect(),
+        Value::KvlistValue(map) => {
+            let pair = |pair: &KeyValue| (pair.key.clone(), pair.value.as_ref().map_or(Json::Null, member));
+            Json::Object(map.values.iter().map(pair).collect())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 impl Source {
     fn random(rng: &mut Rng) -> Self {
-        match rng.below(10) {
+        match rng.below(11) {
             0..3 => Source::Attribute(rng.pick(&KEYS)),
             3..5 => Source::Context(rng.pick(&CONTEXTS)),
             5 => Source::Value(Value::IntValue(rng.below(1000) as i64 - 500)),
             6 => Source::Value(Value::DoubleValue(rng.pick(&[0.5, -2.25, 1e30, 3.0]))),
             7 => Source::Value(Value::BoolValue(rng.chance(50))),
+            8 => Source::Value(container(rng)),
             _ => Source::Value(Value::StringValue(rng.pick(&TEXTS).to_owned())),
         }
     }
 
     fn write(&self, into: &mut Json) {
         match self {
-            Source::Value(Value::StringValue(text)) => into["value"] = json!(text),
-            Source::Value(Value::IntValue(number)) => into["value"] = json!(number),
-            Source::Value(Value::DoubleValue(number)) => into["value"] = json!(number),
-            Source::Value(Value::BoolValue(flag)) => into["value"] = json!(flag),
-            Source::Value(other) => panic!("{other:?}"),
+            Source::Value(value) => into["value"] = written(value),
             Source::Attribute(key) => into["from_attribute"] = json!(key),
             Source::Context(name) => into["from_context"] = json!(name),
         }
@@ -82,7 +112,7 @@ impl Source {
 
     fn read(&self, pairs: &Pairs<'_>, context: &Context) -> Option<New> {
         match self {
-            Source::Value(value) => Some(New::scalar(value.clone())),
+            Source::Value(value) => Some(New::of(value.clone())),
             Source::Attribute(key) => pairs.copy(key),
             Source::Context("client.address") => context.peer.map(|peer| New::text(peer.ip().to_string())),
             Source::Context(name) => match name.strip_prefix("auth.") {
@@ -111,10 +141,11 @@ impl Action {
             1 => (None, Some(rng.pick(&KEY_PATTERNS))),
             _ => (Some(key), Some(rng.pick(&KEY_PATTERNS))),
         };
+        let default = rng.chance(20).then(|| Value::StringValue(rng.pick(&TEXTS).to_owned()));
         match rng.below(8) {
-            0 | 1 => Action::Insert(key, Source::random(rng)),
-            2 => Action::Update(key, Source::random(rng)),
-            3 => Action::Upsert(key, Source::random(rng)),
+            0 | 1 => Action::Insert(key, Source::random(rng), default),
+            2 => Action::Update(key, Source::random(rng), default),
+            3 => Action::Upsert(key, Source::random(rng), default),
             4 => Action::Delete(by_key, by_pattern),
             5 => Action::Hash(by_key, by_pattern),
             6 => Action::Extract(key, rng.pick(&EXTRACTIONS)),
@@ -123,8 +154,9 @@ impl Action {
     }
 
     fn config(&self) -> Json {
-        let with = |action: &str, key: &str, source: &Source| {
+        let with = |action: &str, key: &str, source: &Source, default: &Option<Value>| {
             let mut config = json!({"action": action, "key": key});
+            default.iter().for_each(|value| config["default_value"] = written(value));
             source.write(&mut config);
             config
         };
@@ -135,9 +167,9 @@ impl Action {
             config
         };
         match self {
-            Action::Insert(key, source) => with("insert", key, source),
-            Action::Update(key, source) => with("update", key, source),
-            Action::Upsert(key, source) => with("upsert", key, source),
+            Action::Insert(key, source, default) => with("insert", key, source, default),
+            Action::Update(key, source, default) => with("update", key, source, default),
+            Action::Upsert(key, source, default) => with("upsert", key, source, default),
             Action::Delete(key, pattern) => by("delete", key, pattern),
             Action::Hash(key, pattern) => by("hash", key, pattern),
             Action::Extract(key, pattern) => json!({"action": "extract", "key": key, "pattern": pattern}),
@@ -147,13 +179,16 @@ impl Action {
 
     fn apply(&self, pairs: &mut Pairs<'_>, context: &Context) {
         match self {
-            Action::Insert(key, source) | Action::Update(key, source) | Action::Upsert(key, source) => {
+            Action::Insert(key, source, default)
+            | Action::Update(key, source, default)
+            | Action::Upsert(key, source, default) => {
                 let wanted = match self {
                     Action::Insert(..) => !pairs.has(key),
                     Action::Update(..) => pairs.has(key),
                     _ => true,
                 };
-                if let (true, Some(value)) = (wanted, source.read(pairs, context)) {
+                let value = source.read(pairs, context).or_else(|| default.clone().map(New::of));
+                if let (true, Some(value)) = (wanted, value) {
                     pairs.set(key, value);
                 }
             }
@@ -189,7 +224,7 @@ impl Action {
             Action::Convert(key, to) => {
                 let Some(value) = pairs.get(key) else { return };
                 if let Some(converted) = converted(value, to) {
-                    pairs.set(key, New::scalar(converted));
+                    pairs.set(key, New::of(converted));
                 }
             }
         }

@@ -15,6 +15,8 @@ pub mod matcher;
 pub mod operand;
 pub mod pairs;
 pub mod redaction;
+pub mod redaction_settings;
+pub mod replace;
 pub mod text;
 pub mod tree;
 pub mod value;

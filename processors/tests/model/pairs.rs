@@ -22,22 +22,43 @@ pub struct Pairs<'a> {
 pub struct New(pub AnyValue, pub Meaning);
 
 impl New {
-    /// A scalar.
-    pub fn scalar(value: Value) -> Self {
-        let (number, node) = match &value {
-            Value::StringValue(text) => (1, Node::Bytes(real(text))),
-            Value::BoolValue(flag) => (2, Node::Scalar(u64::from(*flag))),
-            Value::IntValue(number) => (3, Node::Scalar(*number as u64)),
-            Value::DoubleValue(number) => (4, Node::Scalar(number.to_bits())),
-            other => panic!("{other:?} is no scalar"),
-        };
-        New(AnyValue { value: Some(value) }, Meaning([(number, vec![node])].into()))
+    /// Any value.
+    pub fn of(value: Value) -> Self {
+        let value = AnyValue { value: Some(value) };
+        let tree = tree_of(&value);
+        New(value, tree)
     }
 
     /// A text.
     pub fn text(text: impl Into<String>) -> Self {
-        New::scalar(Value::StringValue(text.into()))
+        New::of(Value::StringValue(text.into()))
     }
+}
+
+/// A value as a tag tree.
+fn tree_of(value: &AnyValue) -> Meaning {
+    let list = |nodes: Vec<Node>| Node::Message(Meaning([(1, nodes)].into()));
+    let (number, node) = match &value.value {
+        None => return Meaning::default(),
+        Some(Value::StringValue(text)) => (1, Node::Bytes(real(text))),
+        Some(Value::BoolValue(flag)) => (2, Node::Scalar(u64::from(*flag))),
+        Some(Value::IntValue(number)) => (3, Node::Scalar(*number as u64)),
+        Some(Value::DoubleValue(number)) => (4, Node::Scalar(number.to_bits())),
+        Some(Value::ArrayValue(array)) => {
+            (5, list(array.values.iter().map(|value| Node::Message(tree_of(value))).collect()))
+        }
+        Some(Value::KvlistValue(map)) => {
+            let pair = |pair: &KeyValue| {
+                let value = tree_of(&pair.value.clone().unwrap_or_default());
+                Node::Message(Meaning(
+                    [(1, vec![Node::Bytes(real(&pair.key))]), (2, vec![Node::Message(value)])].into(),
+                ))
+            };
+            (6, list(map.values.iter().map(pair).collect()))
+        }
+        Some(other) => panic!("{other:?} is never written"),
+    };
+    Meaning([(number, vec![node])].into())
 }
 
 impl Pairs<'_> {
