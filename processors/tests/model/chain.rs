@@ -115,7 +115,8 @@ pub fn steps(signal: Signal, chain: &[Made]) -> (Vec<Arc<Step>>, Vec<String>) {
     (steps, headers)
 }
 
-fn environment(signal: Signal, name: &str, at: usize) -> Environment {
+/// What a component is built with.
+pub fn environment(signal: Signal, name: &str, at: usize) -> Environment {
     let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new(WallTime(1_760_000_000_000_000_000)));
     Environment {
         id: ComponentId::new(name, &at.to_string()),
