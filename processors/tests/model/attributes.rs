@@ -3,7 +3,6 @@
 use aws_lc_rs::digest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
-use regex::Regex;
 use serde_json::{Value as Json, json};
 use sluice_pdata::testing::{Meaning, Rng};
 use sluice_pipeline::Context;
@@ -11,7 +10,7 @@ use sluice_pipeline::Context;
 use super::matcher::Matcher;
 use super::pairs::{New, Pairs};
 use super::tree::{Refused, nodes, readable, real};
-use super::value::{base64, double, hex, json as json_text, matches, scalar_text};
+use super::value::{base64, double, hex, json as json_text, matches, re2, scalar_text};
 use super::walk::{Around, Item, Plain};
 use super::{KEYS, TEXTS};
 
@@ -215,7 +214,7 @@ impl Action {
             Action::Extract(key, pattern) => {
                 let Some(Some(Value::StringValue(text))) = pairs.get(key) else { return };
                 let text = readable(text);
-                let pattern = Regex::new(pattern).unwrap();
+                let pattern = re2(pattern);
                 let Some(found) = pattern.captures(&text) else { return };
                 for name in pattern.capture_names().flatten() {
                     pairs.set(name, New::text(found.name(name).map_or("", |group| group.as_str())));

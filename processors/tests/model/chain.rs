@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use sluice_config::parse;
 use sluice_pdata::pass::{Passed, Progress, Scratch};
 use sluice_pdata::schema::{self, Kind};
-use sluice_pdata::testing::{Decoded, Meaning, Node, Oddities, Rng, Shape, meaning, odd_request_of, request_of};
+use sluice_pdata::testing::{Decoded, Meaning, Node, Oddities, Rng, Shape, meaning, odd, request_of};
 use sluice_pdata::{Error, Signal, canonical, split};
 use sluice_pipeline::admission::MemBudget;
 use sluice_pipeline::clock::{Clock, Monotonic, VirtualClock, WallTime};
@@ -22,6 +22,7 @@ use sluice_pipeline::{Chain, ComponentId, PipelineId, Step};
 
 use super::attributes::{Attributes, Resource};
 use super::filter::Filter;
+use super::plant::planted;
 use super::redaction::Redaction;
 use super::tree::{Refused, Request, difference, tidy};
 use super::walk::{self, Plain};
@@ -150,13 +151,21 @@ pub fn context(rng: &mut Rng, headers: &[String]) -> Context {
 /// fields may stand in any order.
 pub fn random_request(signal: Signal, seed: u64, rng: &mut Rng) -> (Bytes, bool) {
     let shape = Shape { broken_utf8: rng.chance(40), ..Shape::default() };
+    let mut request = request_of(signal, seed, &shape);
+    if rng.chance(50) {
+        let percent = rng.pick(&[3, 10, 30]);
+        request = planted(signal.request(), &request, rng, percent, shape.broken_utf8);
+    }
     let kind = rng.below(4);
-    let request = match kind {
-        0 => request_of(signal, seed, &shape),
-        1 => odd_request_of(signal, seed, &shape, &Oddities::UNKNOWN),
-        2 => odd_request_of(signal, seed, &shape, &Oddities { shuffle: false, ..Oddities::ALL }),
-        _ => odd_request_of(signal, seed, &shape, &Oddities::ALL),
+    let oddities = match kind {
+        0 => None,
+        1 => Some(Oddities::UNKNOWN),
+        2 => Some(Oddities { shuffle: false, ..Oddities::ALL }),
+        _ => Some(Oddities::ALL),
     };
+    if let Some(oddities) = oddities {
+        request = odd(signal.request(), &request, rng, &oddities);
+    }
     (canonical::envelopes(signal, &request).unwrap().into(), kind == 3)
 }
 

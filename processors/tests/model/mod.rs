@@ -15,6 +15,7 @@ pub mod filter;
 pub mod matcher;
 pub mod operand;
 pub mod pairs;
+pub mod plant;
 pub mod redaction;
 pub mod redaction_settings;
 pub mod replace;

@@ -29,7 +29,7 @@ impl Request {
             Ok(decoded) => decoded,
             Err(_) => {
                 let mut hidden = Vec::new();
-                write(signal.request(), &tree, &mut hidden);
+                write(signal.request(), &tree, true, &mut hidden);
                 Decoded::new(signal, &hidden).unwrap()
             }
         };
@@ -37,18 +37,18 @@ impl Request {
     }
 }
 
-/// Writes the known fields of a tree, strings as [`hide`] has them.
-fn write(schema: &'static schema::Message, tree: &Meaning, out: &mut Vec<u8>) {
+/// Writes the known fields of a tree, on demand with strings as [`hide`] has them.
+pub fn write(schema: &'static schema::Message, tree: &Meaning, hides: bool, out: &mut Vec<u8>) {
     for (&number, nodes) in &tree.0 {
         let Some(field) = schema.field(number) else { continue };
         for node in nodes {
             match (field.kind, node) {
                 (Kind::Message(inner), Node::Message(content)) => {
                     let mut message = Vec::new();
-                    write(inner, content, &mut message);
+                    write(inner, content, hides, &mut message);
                     put_len(out, number, &message);
                 }
-                (Kind::String, Node::Bytes(text)) => put_len(out, number, hide(text).as_bytes()),
+                (Kind::String, Node::Bytes(text)) if hides => put_len(out, number, hide(text).as_bytes()),
                 (_, Node::Bytes(bytes)) => put_len(out, number, bytes),
                 (Kind::Double | Kind::Fixed64 | Kind::Sfixed64, Node::Scalar(bits)) => put_fixed64(out, number, *bits),
                 (Kind::Fixed32, Node::Scalar(bits)) => put_fixed32(out, number, *bits as u32),

@@ -119,11 +119,16 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A pattern with RE2's meaning: its digits are those of ASCII.
+pub fn re2(pattern: &str) -> Regex {
+    Regex::new(&pattern.replace("\\d", "[0-9]")).unwrap()
+}
+
 /// Whether a pattern occurs in a text; what is not UTF-8 counts as U+FFFD.
 pub fn matches(pattern: &str, text: &str) -> bool {
     thread_local!(static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::default());
     COMPILED.with_borrow_mut(|compiled| {
-        let regex = compiled.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).unwrap());
+        let regex = compiled.entry(pattern.to_owned()).or_insert_with(|| re2(pattern));
         regex.is_match(&readable(text))
     })
 }
