@@ -19,6 +19,7 @@ pub mod plant;
 pub mod redaction;
 pub mod redaction_settings;
 pub mod replace;
+pub mod rules;
 pub mod small;
 pub mod text;
 pub mod tree;

@@ -271,9 +271,14 @@ impl Redaction {
         if !allowed && (depth == 0 || body) {
             return Err(Stop::Attribute);
         }
-        let whole = match &pair.value {
-            Some(value) if any(&self.blocked_keys) => self.texts.masked_by_key(&string_form(value)),
-            _ => None,
+        // An attribute without a value has nothing to mask, but goes if its key says so.
+        let form = pair.value.as_ref().map(string_form).unwrap_or_default();
+        let whole = match self.texts.by_key(place, &key, any(&self.blocked_keys), &form) {
+            Verdict::Keep => None,
+            Verdict::Replace(text) => Some(text),
+            Verdict::Empty => Some(Vec::new()),
+            Verdict::RemoveAttribute => return Err(Stop::Attribute),
+            Verdict::DropItem => return Err(Stop::Item),
         };
         match self.texts.judge(Place::Key, &key) {
             Verdict::Keep => {}

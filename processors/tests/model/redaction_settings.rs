@@ -6,7 +6,8 @@ use sluice_pdata::Signal;
 use sluice_pdata::testing::Rng;
 
 use super::KEYS;
-use super::text::{KEY, Texts, pattern, random_detectors};
+use super::rules::{Allow, pattern, random_sources};
+use super::text::{KEY, Texts};
 
 /// `redaction`.
 #[derive(Debug)]
@@ -24,15 +25,32 @@ pub struct Redaction {
 }
 
 const KEY_PATTERNS: [&str; 4] = ["^http", "card|token", "^k8s\\.", "id$"];
-const BLOCKED: [&str; 8] =
-    ["user", "[0-9]{4}", "[aeiou]{2}", "(?i)MAIL", "^null$", "secret|token", "a[a-z]*@", "1111 1111"];
+const BLOCKED: [&str; 16] = [
+    "user",
+    "[0-9]{4}",
+    "[aeiou]{2}",
+    "(?i)MAIL",
+    "^null$",
+    "secret|token",
+    "a[a-z]*@",
+    "1111 1111",
+    "x{10,}",
+    "(bob|carol)[a-z%0-9]*",
+    "4[0-9]{15}",
+    "[0-9]$",
+    "^a=",
+    "\\bGET\\b",
+    "card\": [0-9]+",
+    "[@%]",
+];
 const ALLOWED: [&str; 3] = ["example\\.(com|org)", "^GET$", "@example\\.com"];
 impl Redaction {
     pub fn random(rng: &mut Rng, signal: Signal) -> Self {
         let mut config = json!({});
         let drops = rng.chance(12);
         let mut texts = Texts { max_value_bytes: 1 << 20, metrics: signal == Signal::Metrics, ..Texts::default() };
-        texts.detectors = random_detectors(rng, &mut config, drops);
+        texts.sources = random_sources(rng, &mut config, drops);
+        texts.allow = Allow::random(rng, &mut config);
         let mut patterns = |rng: &mut Rng, name: &str, pool: &[&str], percent: usize| -> Vec<Regex> {
             let count = if rng.chance(percent) { 1 + rng.below(2) } else { 0 };
             let chosen: Vec<_> = (0..count).map(|_| rng.pick(pool)).collect();

@@ -12,13 +12,16 @@ pub struct Finding {
     pub score: f32,
     pub priority: u8,
     /// `None` for `blocked_values`.
+    pub label: Option<&'static str>,
+    /// Its source's place in the config.
+    pub order: usize,
     pub detector: Option<&'static dyn Detector>,
     pub action: &'static str,
 }
 
 /// Findings that overlap become one; the longest names it, then the surest, then the most important.
 pub fn united(mut findings: Vec<Finding>) -> Vec<Finding> {
-    findings.sort_by_key(|finding| (finding.start, finding.end, finding.detector.is_some()));
+    findings.sort_by_key(|finding| (finding.start, finding.end, finding.order));
     let mut united: Vec<Finding> = Vec::new();
     for next in findings {
         match united.last_mut() {

@@ -4,11 +4,10 @@
 
 use aws_lc_rs::{digest, hmac};
 use regex::bytes::Regex;
-use sluice_pdata::testing::Rng;
 
 use super::replace::{Finding, base32, is_in_url, members_without, quoted, united, without_userinfo};
+use super::rules::{Allow, Finder, Source};
 use super::value::hex;
-use crate::redaction::detect::{self, Detector};
 
 /// The kinds of places that make a difference.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,18 +46,11 @@ pub enum Verdict {
     DropItem,
 }
 
-/// A detector that is on, with its action.
-#[derive(Debug)]
-pub struct Detecting {
-    pub detector: &'static dyn Detector,
-    /// As configured.
-    pub action: Option<&'static str>,
-}
-
 /// What the config says about texts.
 #[derive(Debug, Default)]
 pub struct Texts {
-    pub detectors: Vec<Detecting>,
+    pub sources: Vec<Source>,
+    pub allow: Allow,
     pub blocked: Vec<Regex>,
     pub allowed: Vec<Regex>,
     /// A match of `allowed` exempts the whole value.
@@ -79,11 +71,6 @@ pub struct Texts {
 /// A key of 32 bytes for hashes and tokens.
 pub const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// A pattern without characters beyond ASCII, on bytes.
-pub fn pattern(text: &str) -> Regex {
-    Regex::new(&format!("(?-u){text}")).unwrap()
-}
-
 impl Texts {
     /// Judges a text.
     pub fn judge(&self, place: Place, text: &[u8]) -> Verdict {
@@ -92,7 +79,8 @@ impl Texts {
         }
         let mut verdict = self.once(place, text);
         // Beside a letter that is not ASCII a finding can hide another one.
-        if !text.is_ascii() && self.blocked.is_empty() {
+        let patterns = self.sources.iter().any(|source| matches!(source.finder, Finder::Pattern(_)));
+        if !text.is_ascii() && self.blocked.is_empty() && !patterns {
             while let Verdict::Replace(left) = &verdict {
                 match self.judge_replaced(place, left) {
                     Verdict::Keep => break,
@@ -127,41 +115,53 @@ impl Texts {
     pub fn number(&self, place: Place, number: i64) -> Verdict {
         let text = number.to_string();
         let mut findings = Vec::new();
-        for detecting in self.detectors.iter().filter(|_| number >= 100_000_000_000 && self.scans(place)) {
-            if detecting.detector.verify_number(text.as_bytes()).is_some() {
-                findings.push(self.finding((0, text.len()), place, detecting));
+        for (order, source) in self.sources.iter().enumerate() {
+            let is = |detector: &dyn crate::redaction::detect::Detector| {
+                number >= 100_000_000_000 && self.scans(place) && detector.verify_number(text.as_bytes()).is_some()
+            };
+            if source.detector().is_some_and(is) {
+                findings.extend(self.finding((0, text.len()), place, text.as_bytes(), order));
             }
         }
         self.conclude(place, text.as_bytes(), findings)
     }
 
-    fn finding(&self, own: (usize, usize), place: Place, detecting: &Detecting) -> Finding {
-        let spec = detecting.detector.spec();
+    /// The action of a source at a place.
+    fn action(&self, source: &Source, place: Place) -> &'static str {
         let identity = place == Place::Attribute("datapoint") || self.metrics && place == Place::Attribute("resource");
-        let action = match (detecting.action, place) {
+        match (source.action, place) {
             (None, _) if identity && self.tokens.is_some() => "hmac",
             (None, _) => "mask",
             // What is no attribute cannot be removed, and a key cannot be empty.
             (Some("drop_attribute"), Place::Attribute(_)) => "drop_attribute",
             (Some("drop_attribute"), _) | (Some("drop_value"), Place::Key) => "mask",
             (Some(action), _) => action,
-        };
-        Finding {
-            start: own.0,
-            end: own.1,
-            own,
-            score: spec.base,
-            priority: spec.priority,
-            detector: Some(detecting.detector),
-            action,
         }
+    }
+
+    /// A finding, unless it is allowed.
+    fn finding(&self, own: (usize, usize), place: Place, text: &[u8], order: usize) -> Option<Finding> {
+        let source = &self.sources[order];
+        let (start, end) = own;
+        let finding = Finding {
+            start,
+            end,
+            own,
+            score: source.score,
+            priority: source.priority,
+            label: Some(source.label),
+            detector: source.detector(),
+            order: order + 1,
+            action: self.action(source, place),
+        };
+        (!self.allow.allows(source, &text[start..end])).then_some(finding)
     }
 
     fn once(&self, place: Place, text: &[u8]) -> Verdict {
         let has_at = |text: &[u8]| {
             ["@", "%40", "%2540", "＠"].iter().any(|at| text.windows(at.len()).any(|window| window == at.as_bytes()))
         };
-        let detects_at = self.detectors.iter().any(|detecting| detecting.detector.spec().id == "email");
+        let detects_at = self.sources.iter().any(|source| source.label == "EMAIL");
         if let (Place::SchemaUrl(_), true) = (place, detects_at && has_at(text)) {
             let bare = without_userinfo(text);
             let findings = self.findings(place, &bare);
@@ -180,19 +180,32 @@ impl Texts {
 
     fn findings(&self, place: Place, text: &[u8]) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for detecting in self.detectors.iter().filter(|_| self.scans(place)) {
-            let (mut hits, mut from) = (Vec::new(), 0);
-            while from < text.len() {
-                from = detecting.detector.verify(text, from, &mut hits).max(from + 1);
+        for (order, source) in self.sources.iter().enumerate().filter(|_| self.scans(place)) {
+            let mut ranges = Vec::new();
+            match &source.finder {
+                Finder::Detector(detector) => {
+                    let (mut hits, mut from) = (Vec::new(), 0);
+                    while from < text.len() {
+                        from = detector.verify(text, from, &mut hits).max(from + 1);
+                    }
+                    ranges.extend(hits.iter().map(|hit| (hit.start, hit.end)));
+                }
+                Finder::Pattern(pattern) => {
+                    let found = pattern.find_iter(text).filter(|found| !self.is_own_text(text, found.range()));
+                    ranges.extend(found.map(|found| (found.start(), found.end())));
+                }
+                Finder::Keys(_) => {}
             }
-            findings.extend(hits.iter().map(|hit| self.finding((hit.start, hit.end), place, detecting)));
+            findings.extend(ranges.into_iter().filter_map(|range| self.finding(range, place, text, order)));
         }
         let blockable = !matches!(place, Place::Key | Place::Identity(_)) && !self.exempts(text);
         for blocked in self.blocked.iter().filter(|_| blockable) {
             for found in blocked.find_iter(text).filter(|found| !self.is_own_text(text, found.range())) {
                 let own = (found.start(), found.end());
                 let (start, end) = own;
-                findings.push(Finding { start, end, own, score: 1.0, priority: 90, detector: None, action: "mask" });
+                let (label, detector) = (None, None);
+                let action = "mask";
+                findings.push(Finding { start, end, own, score: 1.0, priority: 90, label, detector, order: 0, action });
             }
         }
         findings.retain(|finding| {
@@ -208,7 +221,7 @@ impl Texts {
     /// The texts that masks write.
     fn masks(&self) -> Vec<Vec<u8>> {
         let mut masks = vec![b"****".to_vec()];
-        masks.extend(self.detectors.iter().map(|detecting| self.mask_of(detecting.detector.spec().label)));
+        masks.extend(self.sources.iter().map(|source| self.mask_of(source.label)));
         if self.mask.is_some() && self.hash.is_none() {
             masks.extend(["BLOCKED_VALUES", "BLOCKED_KEY", "SCHEMA_USERINFO"].map(|label| self.mask_of(label)));
         }
@@ -270,17 +283,21 @@ impl Texts {
                 detector.partial(found, &mut out);
                 return out;
             }
-            ("hmac", Some(detector), Some((kid, key))) => {
-                let mut normal = format!("{}\0", detector.spec().label).into_bytes();
-                detector.normalize(found, &mut normal);
+            ("hmac", detector, Some((kid, key))) => {
+                let label = finding.label.unwrap_or_default();
+                let mut normal = format!("{label}\0").into_bytes();
+                match detector {
+                    Some(detector) => detector.normalize(found, &mut normal),
+                    None => normal.extend_from_slice(found),
+                }
                 let sign = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), &normal);
-                let token = format!("{}_{kid}_{}", detector.spec().label, base32(sign.as_ref()));
+                let token = format!("{label}_{kid}_{}", base32(sign.as_ref()));
                 return quoted(text, finding, token.as_bytes());
             }
             _ => {}
         }
-        let mask = match finding.detector {
-            Some(detector) => self.mask_of(detector.spec().label),
+        let mask = match finding.label {
+            Some(label) => self.mask_of(label),
             None => match self.blocked_mask("BLOCKED_VALUES") {
                 Some(mask) => mask,
                 None => return self.upstream_mask(&text[finding.start..finding.end]),
@@ -306,45 +323,35 @@ impl Texts {
         .into_bytes()
     }
 
-    /// The mask of a whole value because of its key; `None` if it stays.
-    pub fn masked_by_key(&self, text: &[u8]) -> Option<Vec<u8>> {
-        if self.exempts(text) || !text.is_empty() && self.is_own_text(text, 0..text.len()) {
-            return None;
+    /// What becomes of a whole value because of its key. `blocked`: one of upstream's patterns knows the key.
+    pub fn by_key(&self, place: Place, key: &[u8], blocked: bool, text: &[u8]) -> Verdict {
+        let own = !text.is_empty() && self.is_own_text(text, 0..text.len());
+        if blocked {
+            if own || self.exempts(text) {
+                return Verdict::Keep;
+            }
+            let mask = self.blocked_mask("BLOCKED_KEY").unwrap_or_else(|| self.upstream_mask(text));
+            return Verdict::Replace(mask);
         }
-        Some(self.blocked_mask("BLOCKED_KEY").unwrap_or_else(|| self.upstream_mask(text)))
-    }
-}
-
-/// Some of the built-in detectors, with actions.
-pub fn random_detectors(rng: &mut Rng, config: &mut serde_json::Value, drops: bool) -> Vec<Detecting> {
-    let actions: &[Option<&'static str>] = if drops {
-        &[None, Some("mask"), Some("drop_record")]
-    } else {
-        &[
-            None,
-            None,
-            Some("mask"),
-            Some("mask_len"),
-            Some("partial"),
-            Some("drop_value"),
-            Some("drop_attribute"),
-            Some("tag_only"),
-        ]
-    };
-    let mut detectors = Vec::new();
-    let mut written = serde_json::json!({});
-    for detector in detect::all() {
-        if rng.chance(25) {
-            continue;
-        }
-        let action = rng.pick(actions);
-        let id = detector.spec().id;
-        written[id] = match action {
-            Some(action) => serde_json::json!({"action": action}),
-            None => serde_json::json!({}),
+        let known = |source: &&Source| match &source.finder {
+            Finder::Keys(keys) => keys.iter().any(|pattern| pattern.is_match(key)),
+            _ => false,
         };
-        detectors.push(Detecting { detector, action });
+        let Some((order, source)) = self.sources.iter().enumerate().find(|(_, source)| known(source)) else {
+            return Verdict::Keep;
+        };
+        match self.action(source, place) {
+            "tag_only" => Verdict::Keep,
+            _ if own => Verdict::Keep,
+            "drop_value" => Verdict::Empty,
+            "drop_attribute" => Verdict::RemoveAttribute,
+            "drop_record" => Verdict::DropItem,
+            action => {
+                let (end, label) = (text.len(), Some(source.label));
+                let (own, score, priority) = ((0, end), source.score, source.priority);
+                let whole = Finding { start: 0, end, own, score, priority, label, detector: None, order, action };
+                Verdict::Replace(self.replacement(text, &whole))
+            }
+        }
     }
-    config["detectors"] = written;
-    detectors
 }
