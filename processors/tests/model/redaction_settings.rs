@@ -25,7 +25,7 @@ pub struct Redaction {
 }
 
 const KEY_PATTERNS: [&str; 4] = ["^http", "card|token", "^k8s\\.", "id$"];
-const BLOCKED: [&str; 16] = [
+const BLOCKED: [&str; 19] = [
     "user",
     "[0-9]{4}",
     "[aeiou]{2}",
@@ -42,6 +42,10 @@ const BLOCKED: [&str; 16] = [
     "\\bGET\\b",
     "card\": [0-9]+",
     "[@%]",
+    // What masks write.
+    "hidden",
+    "[*]{2}",
+    "[A-Z]{3}",
 ];
 const ALLOWED: [&str; 3] = ["example\\.(com|org)", "^GET$", "@example\\.com"];
 impl Redaction {
