@@ -70,6 +70,16 @@ impl Pattern {
         Some(named.collect())
     }
 
+    /// How many groups there are.
+    pub fn groups(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether any group has no name.
+    pub fn has_unnamed_groups(&self) -> bool {
+        self.names.iter().any(Option::is_none)
+    }
+
     /// Whether any group has a name.
     pub fn has_named_groups(&self) -> bool {
         self.names.iter().any(Option::is_some)

@@ -141,6 +141,15 @@ impl Observer {
         }
     }
 
+    /// What has arrived since the last drain, for tests.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Vec<(SharedIdentity, Arrival)> {
+        let shards = self.shards.iter().map(|shard| shard.lock().unwrap());
+        shards
+            .flat_map(|shard| shard.waiting.values().map(|one| (one.identity.clone(), one.arrival)).collect::<Vec<_>>())
+            .collect()
+    }
+
     fn lock(&self, hash: u64) -> std::sync::MutexGuard<'_, Shard> {
         // The top bits: the map inside uses the low ones. A poisoned shard is whole: nothing in it panics half-way.
         self.shards[(hash >> 60) as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)

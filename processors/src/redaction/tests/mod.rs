@@ -5,6 +5,7 @@ mod laws;
 mod model;
 mod pass;
 mod settings;
+mod settings_law;
 mod summary;
 mod upstream;
 mod walk;

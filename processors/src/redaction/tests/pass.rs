@@ -170,7 +170,7 @@ fn assert_same(found: &Decoded, expected: &Decoded) {
 }
 
 #[test]
-fn the_pass_does_what_the_plain_model_does() {
+fn law_the_pass_does_what_the_plain_model_does() {
     let engines = engines();
     laws(|signal, seed| {
         let step = &engines[seed as usize % engines.len()];
@@ -186,7 +186,7 @@ fn the_pass_does_what_the_plain_model_does() {
 }
 
 #[test]
-fn a_second_pass_changes_nothing() {
+fn law_a_second_pass_changes_nothing() {
     let engines =
         [step(json!({})), step(json!({"packs": ["default"], "summary": "debug", "summary_on_identity": true}))];
     laws(|signal, seed| {
@@ -204,7 +204,7 @@ fn a_second_pass_changes_nothing() {
 }
 
 #[test]
-fn a_request_without_findings_leaves_as_the_same_bytes() {
+fn law_a_request_without_findings_leaves_as_the_same_bytes() {
     let step = step(json!({"detectors": {"email": {}}}));
     laws(|signal, seed| {
         let request = request_of(signal, seed, &Shape { invalid: false, ..Shape::default() });
@@ -242,7 +242,7 @@ fn assert_clean(bytes: &[u8], name: &str) {
 }
 
 #[test]
-fn no_planted_secret_leaves_in_any_field() {
+fn law_no_planted_secret_leaves_in_any_field() {
     let engines = [
         step(json!({})),
         step(json!({"packs": ["default"], "summary": "debug", "summary_on_identity": true})),
@@ -262,7 +262,7 @@ fn no_planted_secret_leaves_in_any_field() {
 }
 
 #[test]
-fn unknown_fields_may_be_kept() {
+fn law_unknown_fields_may_be_kept() {
     let step = step(json!({"packs": ["default"], "unknown_fields": "keep"}));
     laws(|signal, seed| {
         let request = with_unknown(signal.request(), &request_of(signal, seed, &Shape::default()), &mut Rng::new(seed));

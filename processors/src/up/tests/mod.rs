@@ -1,4 +1,5 @@
 mod configuring;
+mod contacts;
 mod cost;
 mod discovering;
 mod emitting;
