@@ -16,7 +16,7 @@ use sluice_pipeline::extension::Extensions;
 use sluice_pipeline::intake::{Branch, InlineDestination, Intake, Outputs};
 use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::processor::{Batching, Emitter, MemoryLimit, Processor};
-use sluice_pipeline::receiver::{Consumer, Ingress, Receiver};
+use sluice_pipeline::receiver::{Consumer, Ingress, Pushback, Receiver};
 use sluice_pipeline::rng::Rng;
 use sluice_pipeline::segment::{Redaction, Segment, SegmentStep};
 use sluice_pipeline::spine::memory::MemorySpine;
@@ -297,6 +297,9 @@ async fn connect(
         );
         for signal in signals {
             let of_signal = users.iter().filter(|pipeline| pipeline.plan.id.signal() == signal);
+            for (.., emitter) in of_signal.clone().flat_map(|pipeline| &pipeline.emitters) {
+                ingress = ingress.with_pushback(signal, Arc::clone(emitter) as Arc<dyn Pushback>);
+            }
             let behind = of_signal.filter_map(|pipeline| branches.get(&pipeline.plan.id).cloned()).collect();
             let consumer = intake(behind);
             ingress = ingress.with_consumer(signal, Arc::new(consumer) as Arc<dyn Consumer>);

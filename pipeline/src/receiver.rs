@@ -6,7 +6,7 @@ use crate::admission::MemBudget;
 use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::component::Component;
-use crate::context::MetadataKeys;
+use crate::context::{Arrival, MetadataKeys};
 use crate::error::Error;
 use crate::outcome::{Accepted, Refusal};
 use crate::rng::Rng;
@@ -31,6 +31,15 @@ pub struct Ingress {
     /// Request headers to keep in the batch context.
     pub metadata_keys: MetadataKeys,
     consumers: [Option<Arc<dyn Consumer>>; 3],
+    /// By signal.
+    pushback: [Vec<Arc<dyn Pushback>>; 3],
+}
+
+/// Learns that the collector turned away a request for a reason of its own. Its sender is not to blame, and must not be
+/// taken for silent (`up.md` section 6, Own faults).
+pub trait Pushback: Send + Sync {
+    /// A request was refused at this instant. Called for every one of them: must be cheap.
+    fn pushed_back(&self, at: Arrival);
 }
 
 /// Takes batches of one signal through all pipelines behind a receiver.
@@ -43,13 +52,20 @@ pub trait Consumer: Send + Sync {
 impl Ingress {
     /// An ingress without pipelines.
     pub fn new(memory: MemBudget, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>, metadata_keys: MetadataKeys) -> Self {
-        Ingress { memory, clock, rng, metadata_keys, consumers: [None, None, None] }
+        Ingress { memory, clock, rng, metadata_keys, consumers: [None, None, None], pushback: Default::default() }
     }
 
     /// The same ingress, with pipelines for a signal.
     #[must_use]
     pub fn with_consumer(mut self, signal: Signal, consumer: Arc<dyn Consumer>) -> Self {
         self.consumers[signal as usize] = Some(consumer);
+        self
+    }
+
+    /// The same ingress, with somebody who is told of refusals of a signal that are the collector's own.
+    #[must_use]
+    pub fn with_pushback(mut self, signal: Signal, listener: Arc<dyn Pushback>) -> Self {
+        self.pushback[signal as usize].push(listener);
         self
     }
 
@@ -63,7 +79,28 @@ impl Ingress {
         match &self.consumers[batch.signal() as usize] {
             None => Err(Refusal::NoPipeline(batch.signal())),
             Some(_) if batch.items() == 0 => Ok(Accepted::default()),
-            Some(consumer) => consumer.consume(batch).await,
+            Some(consumer) => {
+                let signal = batch.signal();
+                let outcome = consumer.consume(batch).await;
+                if let Err(refusal) = &outcome {
+                    self.refused(signal, refusal);
+                }
+                outcome
+            }
+        }
+    }
+
+    /// Tells who must know that the collector pushed a request back. [`Ingress::consume`] does so itself; a receiver calls
+    /// this for what it refuses before: for want of memory, say.
+    pub fn refused(&self, signal: Signal, refusal: &Refusal) {
+        let listeners = &self.pushback[signal as usize];
+        // What may succeed later failed for our reasons; what never will is the sender's own doing.
+        if refusal.is_retryable() && !listeners.is_empty() {
+            let at = self.clock.arrival();
+            listeners.iter().for_each(|listener| listener.pushed_back(at));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,9 @@
 //! | [`engine`] | the join; pure, time comes in as an argument |
 //! | [`observer`] | the handle by which receivers' tasks report pushes |
 //! | [`emit`] | what the engine writes, as OTLP |
+//! | [`outbox`], [`sender`] | what the pipeline has not accepted yet, and who tries again |
 //! | [`step`], [`task`], [`factory`] | the processor: its step in the pass, its task, how it is made |
+//! | [`telemetry`] | what it tells about itself |
 //! | [`snapshot`] | what survives a restart |
 
 pub mod absence;
@@ -32,14 +34,17 @@ pub mod labels;
 pub mod ladder;
 pub mod lru;
 pub mod observer;
+pub mod outbox;
 pub mod re2;
 pub mod relabel;
+pub mod sender;
 pub mod series;
 pub mod snapshot;
 pub mod state;
 pub mod step;
 pub mod target;
 pub mod task;
+pub mod telemetry;
 
 #[cfg(test)]
 mod tests;

@@ -179,6 +179,13 @@ pub struct Emission {
     pub samples: Vec<Sample>,
 }
 
+impl Emission {
+    /// Whether it ends series instead of writing values. An emission never does both.
+    pub fn is_marker(&self) -> bool {
+        self.samples.first().is_some_and(|sample| sample.value.is_none())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,24 +1,27 @@
 //! The task behind an `up` processor: polls discovery, drives the engine, and sends what it writes down the pipeline.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use sluice_pipeline::clock::Clock;
+use sluice_pipeline::clock::{Clock, Monotonic};
 use sluice_pipeline::component::{Component, Environment};
+use sluice_pipeline::context::Arrival;
 use sluice_pipeline::processor::Emitter;
-use sluice_pipeline::receiver::Consumer;
-use sluice_pipeline::{Batch, BoxFuture, ComponentId, Context, Error, PipelineId, Signal};
-use tokio::sync::Notify;
+use sluice_pipeline::receiver::{Consumer, Pushback};
+use sluice_pipeline::telemetry::Telemetry;
+use sluice_pipeline::{BoxFuture, ComponentId, Error, PipelineId, Signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::config::{Config, JobConfig};
 use super::discovery::file::FileDiscovery;
 use super::discovery::{TargetGroup, static_};
-use super::emit::encode;
 use super::engine::{Engine, JobId, Now, Surroundings, SyncOutcome};
 use super::observer::Observer;
+use super::sender::{Lane, Sender};
+use super::state::Mono;
 use super::target::TargetBuilder;
+use super::telemetry::{LivenessMetrics, Outgoing};
 
 /// How often files are looked at: a change is seen within this.
 const POLL: Duration = Duration::from_secs(5);
@@ -33,9 +36,11 @@ pub struct Up {
     collector: String,
     pub(super) observer: Arc<Observer>,
     seed: ahash::RandomState,
-    lanes: Mutex<Vec<(PipelineId, Arc<dyn Consumer>)>>,
-    task: Mutex<Option<JoinHandle<()>>>,
-    stop: Arc<Notify>,
+    telemetry: Telemetry,
+    pipelines: Mutex<Vec<(PipelineId, Arc<dyn Consumer>)>>,
+    /// The engine's task, then the senders'.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    stop: watch::Sender<bool>,
 }
 
 impl Up {
@@ -49,22 +54,54 @@ impl Up {
             collector: hostname(),
             observer: Arc::new(Observer::new(seed.clone(), RESOURCES)),
             seed,
-            lanes: Mutex::new(Vec::new()),
-            task: Mutex::new(None),
-            stop: Arc::new(Notify::new()),
+            telemetry: environment.telemetry.clone(),
+            pipelines: Mutex::new(Vec::new()),
+            tasks: Mutex::new(Vec::new()),
+            stop: watch::Sender::new(false),
         }
     }
 
     /// Where the series go: the first metrics pipeline, or those that `emit_to` names.
     fn targets(&self) -> Vec<Arc<dyn Consumer>> {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let metrics = lanes.iter().filter(|(pipeline, _)| pipeline.signal() == Signal::Metrics);
+        let pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        let metrics = pipelines.iter().filter(|(pipeline, _)| pipeline.signal() == Signal::Metrics);
         if self.config.emit_to.is_empty() {
             return metrics.take(1).map(|(_, consumer)| Arc::clone(consumer)).collect();
         }
         let named = metrics.filter(|(pipeline, _)| self.config.emit_to.iter().any(|name| name == pipeline.as_str()));
         named.map(|(_, consumer)| Arc::clone(consumer)).collect()
     }
+}
+
+impl Up {
+    /// Shows at each scrape how it is; nothing any more once the tasks are gone.
+    fn publish(&self, engine: &Arc<Mutex<Engine>>, lanes: &[Arc<Lane>]) {
+        let metrics = LivenessMetrics::new(&self.telemetry, &self.id);
+        let (engine, clock, lanes) = (Arc::downgrade(engine), Arc::clone(&self.clock), lanes.to_vec());
+        self.telemetry.on_scrape(move || {
+            let Some(engine) = engine.upgrade() else { return };
+            let statistics = lock(&engine).statistics(now(&*clock));
+            let mut outgoing = Outgoing::default();
+            for lane in &lanes {
+                let outbox = lane.outbox();
+                let counts = outbox.counts();
+                outgoing.waiting += outbox.points();
+                outgoing.counts.superseded += counts.superseded;
+                outgoing.counts.evicted += counts.evicted;
+            }
+            metrics.publish(&statistics, &outgoing);
+        });
+    }
+}
+
+/// The engine is whole even if a task panicked: it is changed by pure functions of values.
+fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
+    engine.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now(clock: &dyn Clock) -> Now {
+    let arrival = clock.arrival();
+    Now { mono: arrival.monotonic.0, unix: Duration::from_nanos(arrival.wall.0) }
 }
 
 /// The name that tells this collector from others.
@@ -85,28 +122,40 @@ impl Component for Up {
             let engine = Engine::new(self.config.clone(), surroundings).map_err(|e| Error::config(e.to_string()))?;
             let jobs = self.config.jobs.iter().map(|job| Discovery::new(job, &engine));
             let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
-            let driver = Driver {
-                id: self.id.clone(),
-                engine,
-                jobs,
-                observer: Arc::clone(&self.observer),
-                clock: Arc::clone(&self.clock),
-                targets,
-            };
-            let task = tokio::spawn(driver.run(Arc::clone(&self.stop)));
-            *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+            let engine = Arc::new(Mutex::new(engine));
+            let mut tasks = Vec::new();
+            let mut lanes = Vec::new();
+            for target in targets {
+                // Live targets, and as many that have left and whose markers wait.
+                let lane = Arc::new(Lane::new(self.config.max_targets.saturating_mul(2)));
+                lanes.push(Arc::clone(&lane));
+                let sender = Sender {
+                    id: self.id.clone(),
+                    lane,
+                    target,
+                    clock: Arc::clone(&self.clock),
+                    telemetry: self.telemetry.clone(),
+                };
+                tasks.push(tokio::spawn(sender.run(self.stop.subscribe())));
+            }
+            self.publish(&engine, &lanes);
+            let driver =
+                Driver { engine, jobs, observer: Arc::clone(&self.observer), clock: Arc::clone(&self.clock), lanes };
+            tasks.insert(0, tokio::spawn(driver.run(self.stop.subscribe())));
+            *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
             Ok(())
         })
     }
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.stop.notify_one();
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        self.stop.send_replace(true);
         Box::pin(async move {
-            if let Some(task) = task {
-                let abort = task.abort_handle();
-                if tokio::time::timeout(grace, task).await.is_err() {
-                    abort.abort();
+            let grace = self.clock.now() + grace;
+            for mut task in tasks {
+                tokio::select! {
+                    _ = &mut task => {}
+                    () = self.clock.sleep_until(grace) => task.abort(),
                 }
             }
         })
@@ -115,7 +164,13 @@ impl Component for Up {
 
 impl Emitter for Up {
     fn connect(&self, pipeline: &PipelineId, behind: Arc<dyn Consumer>) {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push((pipeline.clone(), behind));
+        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).push((pipeline.clone(), behind));
+    }
+}
+
+impl Pushback for Up {
+    fn pushed_back(&self, at: Arrival) {
+        self.observer.refused(Now { mono: at.monotonic.0, unix: Duration::from_nanos(at.wall.0) });
     }
 }
 
@@ -177,61 +232,51 @@ impl Discovery {
     }
 }
 
+/// Drives the engine by the clock.
 struct Driver {
-    id: ComponentId,
-    engine: Engine,
+    /// Locked for one turn at a time; scrapes look at it in between.
+    engine: Arc<Mutex<Engine>>,
     jobs: Vec<Discovery>,
     observer: Arc<Observer>,
     clock: Arc<dyn Clock>,
-    targets: Vec<Arc<dyn Consumer>>,
+    lanes: Vec<Arc<Lane>>,
 }
 
 impl Driver {
-    fn now(&self) -> Now {
-        Now { mono: self.clock.now().0, unix: Duration::from_nanos(self.clock.wall().0) }
-    }
-
-    async fn run(mut self, stop: Arc<Notify>) {
-        let mut next_poll = Duration::ZERO;
-        let started = self.now();
-        self.poll(started);
-        self.engine.receiver_ready(started);
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut next_poll = self.begin();
         loop {
-            let now = self.now();
-            // First what has arrived: what is due is judged by it.
-            self.observer.drain(&mut self.engine, now);
-            if now.mono >= next_poll {
-                self.poll(now);
-                next_poll = now.mono + POLL;
-            }
-            let emissions = self.engine.tick(now);
-            if !emissions.is_empty() {
-                let mut request = Vec::new();
-                let points = encode(&emissions, &mut request);
-                self.send(Bytes::from(request), points).await;
-            }
-            let wake = self.engine.next_wakeup().min(next_poll).max(now.mono + Duration::from_millis(10));
+            let wake = self.turn(&mut next_poll);
             tokio::select! {
-                () = self.clock.sleep_until(sluice_pipeline::clock::Monotonic(wake)) => {}
-                () = stop.notified() => return,
+                () = self.clock.sleep_until(Monotonic(wake)) => {}
+                _ = stop.changed() => return,
             }
         }
     }
 
-    fn poll(&mut self, now: Now) {
-        for job in &mut self.jobs {
-            job.poll(&mut self.engine, now);
-        }
+    /// Discovery, and readiness. When to look for targets again.
+    fn begin(&mut self) -> Mono {
+        let engine = &mut *lock(&self.engine);
+        let now = now(&*self.clock);
+        self.jobs.iter_mut().for_each(|job| job.poll(engine, now));
+        engine.receiver_ready(now);
+        now.mono + POLL
     }
 
-    async fn send(&self, request: Bytes, points: usize) {
-        let context = Arc::new(Context::internal(self.id.clone(), self.clock.arrival()));
-        for target in &self.targets {
-            let batch = Batch::new(Signal::Metrics, request.clone(), points, Arc::clone(&context));
-            if let Err(refusal) = target.consume(batch).await {
-                // A gap, never a wrong value: the grid point is not written again.
-                tracing::warn!(processor = %self.id, %refusal, points, "synthetic metrics were refused");
-            }
+    /// Does what is due. When to come again.
+    fn turn(&mut self, next_poll: &mut Mono) -> Mono {
+        let engine = &mut *lock(&self.engine);
+        let now = now(&*self.clock);
+        // First what has arrived: what is due is judged by it.
+        self.observer.drain(engine, now);
+        if now.mono >= *next_poll {
+            self.jobs.iter_mut().for_each(|job| job.poll(engine, now));
+            *next_poll = now.mono + POLL;
         }
+        let emissions = engine.tick(now);
+        if !emissions.is_empty() {
+            self.lanes.iter().for_each(|lane| lane.add(&emissions));
+        }
+        engine.next_wakeup().min(*next_poll).max(now.mono + Duration::from_millis(10))
     }
 }

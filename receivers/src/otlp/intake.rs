@@ -124,9 +124,10 @@ impl Intake {
         retry_delay(&*self.ingress.rng)
     }
 
-    /// Counts a request that was refused before its items were known.
+    /// Counts a request that was refused before its items were known, and tells who must know.
     pub(super) fn count_refusal(&self, signal: Signal, refusal: &Refusal) {
         self.metrics.refused(signal, 0, refusal);
+        self.ingress.refused(signal, refusal);
     }
 
     fn context(&self, head: &RequestHead) -> Context {

@@ -1,6 +1,6 @@
 //! Counters and the targets view.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub struct Counters {
     pub matches: [u64; Rung::ALL.len()],
     /// Keys with several candidates, by rung (`otlp_liveness_ambiguous_matches_total`).
     pub ambiguous: [u64; Rung::ALL.len()],
-    /// How often several instances began to send for one target (`otlp_liveness_multiple_identities`).
+    /// How often several instances began to send for one target.
     pub multiple_identities: u64,
     /// Targets beyond `max_targets`.
     pub refused_targets: u64,
@@ -34,10 +34,14 @@ pub struct Counters {
 /// The engine as self-telemetry shows it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Statistics {
+    /// The jobs that can have targets.
+    pub jobs: BTreeSet<String>,
     /// Expected targets by job and state (`otlp_liveness_targets`).
     pub targets: BTreeMap<(String, &'static str), usize>,
     /// Senders without a target (`otlp_liveness_unexpected_identities`).
     pub unexpected_identities: usize,
+    /// Targets for which several instances send (`otlp_liveness_multiple_identities`).
+    pub multiple_identities: usize,
     /// Whether any job warms up (`otlp_liveness_warming_up`).
     pub warming_up: bool,
     /// Whether a partition is suspected (`otlp_liveness_suspected_partition`).
@@ -81,9 +85,12 @@ impl Engine {
             unexpected_identities: self.unexpected.len(),
             suspected_partition: self.absences.suspected(now.mono)
                 || self.jobs.iter().any(|job| job.absences.suspected(now.mono)),
+            multiple_identities: self.entries.iter().flatten().filter(|entry| entry.senders.many(now.mono)).count(),
             counters: self.counters.clone(),
             ..Statistics::default()
         };
+        let learned = self.jobs.last().filter(|_| self.config.learned.enabled);
+        statistics.jobs = self.configured_jobs().chain(learned).map(|job| job.name.clone()).collect();
         for job in self.configured_jobs() {
             let warm_from = self.ready.zip(job.first_sync).map(|(ready, synced)| ready.max(synced));
             statistics.warming_up |= warm_from.is_none_or(|from| now.mono <= from.saturating_add(self.warm_up));

@@ -1,10 +1,12 @@
 mod configuring;
 mod cost;
 mod discovering;
+mod driving;
 mod emitting;
 mod laws;
 mod matching;
 mod observing;
+mod outgoing;
 mod relabelling;
 mod replicas;
 mod scenarios;
