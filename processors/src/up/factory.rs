@@ -9,7 +9,6 @@ use sluice_pipeline::processor::Processor;
 use sluice_pipeline::{ComponentId, Error};
 
 use super::config::Config;
-use super::step::UpStep;
 use super::task::Up;
 
 /// Makes `up` processors.
@@ -35,7 +34,7 @@ impl Factory<Processors> for UpFactory {
                 up
             }
         };
-        let step = UpStep { observer: Arc::clone(&up.observer) };
+        let step = up.step(environment.pipeline.as_ref());
         Ok(Processor::Emitting(Arc::new(step), up))
     }
 }

@@ -12,6 +12,8 @@
 //! | [`state`], [`interval`], [`grid`], [`fault`], [`absence`] | when a target is up, and when that is written |
 //! | [`engine`] | the join; pure, time comes in as an argument |
 //! | [`observer`] | the handle by which receivers' tasks report pushes |
+//! | [`measure`], [`known`], [`align`] | what a push holds, what is remembered of its resource, the labels that it gets |
+//! | [`tracker`], [`stale`] | what each target pushed last, and the markers that end it |
 //! | [`emit`] | what the engine writes, as OTLP |
 //! | [`outbox`], [`sender`] | what the pipeline has not accepted yet, and who tries again |
 //! | [`step`], [`task`], [`factory`] | the processor: its step in the pass, its task, how it is made |
@@ -19,6 +21,7 @@
 //! | [`snapshot`] | what survives a restart |
 
 pub mod absence;
+pub mod align;
 pub mod config;
 pub mod discovery;
 pub mod duration;
@@ -30,9 +33,11 @@ pub mod fault;
 pub mod grid;
 pub mod identity;
 pub mod interval;
+pub mod known;
 pub mod labels;
 pub mod ladder;
 pub mod lru;
+pub mod measure;
 pub mod observer;
 pub mod outbox;
 pub mod re2;
@@ -40,11 +45,13 @@ pub mod relabel;
 pub mod sender;
 pub mod series;
 pub mod snapshot;
+pub mod stale;
 pub mod state;
 pub mod step;
 pub mod target;
 pub mod task;
 pub mod telemetry;
+pub mod tracker;
 
 #[cfg(test)]
 mod tests;

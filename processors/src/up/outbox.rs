@@ -4,6 +4,7 @@
 //! Stale markers are not replaced by samples: without them a series that has ended would seem to live on.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::labels::Labels;
 use super::series::Emission;
@@ -16,7 +17,29 @@ pub struct Outbox {
     order: VecDeque<Labels>,
     /// Most label sets that wait.
     limit: usize,
+    /// Own series of targets that ended, oldest first.
+    own: VecDeque<OwnSeries>,
+    own_bytes: usize,
+    /// Most bytes of `own`.
+    own_limit: usize,
     counts: OutboxCounts,
+}
+
+/// What a target pushed last, to be marked stale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnSeries {
+    /// Names the target.
+    pub target: u32,
+    /// The timestamp of the markers, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Compressed `ResourceMetrics`.
+    pub kept: Vec<Arc<[u8]>>,
+}
+
+impl OwnSeries {
+    fn bytes(&self) -> usize {
+        self.kept.iter().map(|kept| kept.len()).sum()
+    }
 }
 
 /// What became of samples and markers that were not accepted at once.
@@ -26,6 +49,8 @@ pub struct OutboxCounts {
     pub superseded: u64,
     /// Samples and markers that had to go because too many label sets wait.
     pub evicted: u64,
+    /// Targets whose own series could not be marked because too much waits.
+    pub own_evicted: u64,
 }
 
 /// What waits of one label set. Never empty.
@@ -37,12 +62,16 @@ struct Waiting {
 }
 
 impl Outbox {
-    /// `limit` is the number of label sets that may wait; beyond it the oldest goes.
-    pub fn new(limit: usize) -> Self {
+    /// `limit` is the number of label sets that may wait, `own_limit` the number of bytes of own series; beyond it the oldest
+    /// goes.
+    pub fn new(limit: usize, own_limit: usize) -> Self {
         Outbox {
             waiting: HashMap::default(),
             order: VecDeque::new(),
             limit: limit.max(1),
+            own: VecDeque::new(),
+            own_bytes: 0,
+            own_limit,
             counts: OutboxCounts::default(),
         }
     }
@@ -78,6 +107,40 @@ impl Outbox {
     pub fn put_back(&mut self, emissions: Vec<Emission>) {
         for emission in emissions.into_iter().rev() {
             self.insert(emission, true);
+        }
+    }
+
+    /// The own series of a target ended.
+    pub fn add_own(&mut self, own: OwnSeries) {
+        self.own_bytes += own.bytes();
+        self.own.push_back(own);
+        while self.own_bytes > self.own_limit {
+            let Some(oldest) = self.own.pop_front() else { break };
+            self.own_bytes -= oldest.bytes();
+            self.counts.own_evicted += 1;
+        }
+    }
+
+    /// A target pushed again: a marker that comes after its new data would be out of order.
+    pub fn drop_own(&mut self, target: u32) {
+        if self.own.iter().any(|own| own.target == target) {
+            self.own.retain(|own| own.target != target);
+            self.own_bytes = self.own.iter().map(OwnSeries::bytes).sum();
+        }
+    }
+
+    /// Hands out the oldest, at most so many targets.
+    pub fn take_own(&mut self, targets: usize) -> Vec<OwnSeries> {
+        let taken: Vec<OwnSeries> = self.own.drain(..targets.min(self.own.len())).collect();
+        self.own_bytes -= taken.iter().map(OwnSeries::bytes).sum::<usize>();
+        taken
+    }
+
+    /// Takes back what was not accepted.
+    pub fn put_back_own(&mut self, refused: Vec<OwnSeries>) {
+        for own in refused.into_iter().rev() {
+            self.own_bytes += own.bytes();
+            self.own.push_front(own);
         }
     }
 

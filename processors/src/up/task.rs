@@ -1,5 +1,6 @@
 //! The task behind an `up` processor: polls discovery, drives the engine, and sends what it writes down the pipeline.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,15 +14,19 @@ use sluice_pipeline::{BoxFuture, ComponentId, Error, PipelineId, Signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::config::{Config, JobConfig};
+use super::align::Alignment;
+use super::config::{AlignLabels, Config, JobConfig};
 use super::discovery::file::FileDiscovery;
 use super::discovery::{TargetGroup, static_};
-use super::engine::{Engine, JobId, Now, Surroundings, SyncOutcome};
-use super::observer::Observer;
+use super::engine::{Ended, Engine, JobId, Now, Surroundings, SyncOutcome};
+use super::observer::{Observer, SeenSeries};
+use super::outbox::OwnSeries;
 use super::sender::{Lane, Sender};
 use super::state::Mono;
+use super::step::{LaneNumber, UpStep};
 use super::target::TargetBuilder;
 use super::telemetry::{LivenessMetrics, Outgoing};
+use super::tracker::StaleTracker;
 
 /// How often files are looked at: a change is seen within this.
 const POLL: Duration = Duration::from_secs(5);
@@ -40,6 +45,9 @@ pub struct Up {
     pipelines: Mutex<Vec<(PipelineId, Arc<dyn Consumer>)>>,
     /// The engine's task, then the senders'.
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    alignment: Arc<Alignment>,
+    /// The lanes of the pipelines whose steps were made.
+    numbers: Mutex<Vec<(PipelineId, Arc<LaneNumber>)>>,
     stop: watch::Sender<bool>,
 }
 
@@ -57,19 +65,67 @@ impl Up {
             telemetry: environment.telemetry.clone(),
             pipelines: Mutex::new(Vec::new()),
             tasks: Mutex::new(Vec::new()),
+            alignment: Arc::default(),
+            numbers: Mutex::new(Vec::new()),
             stop: watch::Sender::new(false),
         }
     }
 
+    /// The observing side in one pipeline.
+    pub fn step(&self, pipeline: Option<&PipelineId>) -> UpStep {
+        let lane = pipeline.filter(|pipeline| self.config.stale_on_down && pipeline.signal() == Signal::Metrics);
+        let lane = lane.map(|pipeline| {
+            let number = Arc::new(LaneNumber::default());
+            let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+            numbers.push((pipeline.clone(), Arc::clone(&number)));
+            number
+        });
+        UpStep {
+            observer: Arc::clone(&self.observer),
+            alignment: (self.config.align_labels == AlignLabels::Sd).then(|| Arc::clone(&self.alignment)),
+            lane,
+            seed: self.seed.clone(),
+        }
+    }
+
     /// Where the series go: the first metrics pipeline, or those that `emit_to` names.
-    fn targets(&self) -> Vec<Arc<dyn Consumer>> {
+    fn targets(&self) -> Vec<(PipelineId, Arc<dyn Consumer>)> {
         let pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         let metrics = pipelines.iter().filter(|(pipeline, _)| pipeline.signal() == Signal::Metrics);
         if self.config.emit_to.is_empty() {
-            return metrics.take(1).map(|(_, consumer)| Arc::clone(consumer)).collect();
+            return metrics.take(1).cloned().collect();
         }
-        let named = metrics.filter(|(pipeline, _)| self.config.emit_to.iter().any(|name| name == pipeline.as_str()));
-        named.map(|(_, consumer)| Arc::clone(consumer)).collect()
+        metrics
+            .filter(|(pipeline, _)| self.config.emit_to.iter().any(|name| name == pipeline.as_str()))
+            .cloned()
+            .collect()
+    }
+
+    /// A lane into each of these pipelines, and the tasks that empty them.
+    ///
+    /// What a pipeline's series look like is kept at its own step and marked stale in its own lane: another pipeline may have
+    /// redacted less.
+    fn lanes(&self, targets: Vec<(PipelineId, Arc<dyn Consumer>)>) -> (Vec<Arc<Lane>>, Vec<JoinHandle<()>>) {
+        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut lanes, mut tasks) = (Vec::new(), Vec::new());
+        for (pipeline, target) in targets {
+            let steps = numbers.iter().filter(|(of, _)| *of == pipeline);
+            steps.for_each(|(_, number)| number.set(lanes.len()));
+            // Live targets, and as many that have left and whose markers wait.
+            let limit = self.config.max_targets.saturating_mul(2);
+            let lane = Arc::new(Lane::new(limit, self.config.stale_tracker.max_bytes));
+            let sender = Sender {
+                id: self.id.clone(),
+                lane: Arc::clone(&lane),
+                target,
+                clock: Arc::clone(&self.clock),
+                telemetry: self.telemetry.clone(),
+                seed: self.seed.clone(),
+            };
+            lanes.push(lane);
+            tasks.push(tokio::spawn(sender.run(self.stop.subscribe())));
+        }
+        (lanes, tasks)
     }
 }
 
@@ -88,6 +144,7 @@ impl Up {
                 outgoing.waiting += outbox.points();
                 outgoing.counts.superseded += counts.superseded;
                 outgoing.counts.evicted += counts.evicted;
+                outgoing.degraded += lane.degraded.load(Ordering::Relaxed) + counts.own_evicted;
             }
             metrics.publish(&statistics, &outgoing);
         });
@@ -123,24 +180,18 @@ impl Component for Up {
             let jobs = self.config.jobs.iter().map(|job| Discovery::new(job, &engine));
             let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
             let engine = Arc::new(Mutex::new(engine));
-            let mut tasks = Vec::new();
-            let mut lanes = Vec::new();
-            for target in targets {
-                // Live targets, and as many that have left and whose markers wait.
-                let lane = Arc::new(Lane::new(self.config.max_targets.saturating_mul(2)));
-                lanes.push(Arc::clone(&lane));
-                let sender = Sender {
-                    id: self.id.clone(),
-                    lane,
-                    target,
-                    clock: Arc::clone(&self.clock),
-                    telemetry: self.telemetry.clone(),
-                };
-                tasks.push(tokio::spawn(sender.run(self.stop.subscribe())));
-            }
+            self.alignment.connect(&engine);
+            let (lanes, mut tasks) = self.lanes(targets);
             self.publish(&engine, &lanes);
-            let driver =
-                Driver { engine, jobs, observer: Arc::clone(&self.observer), clock: Arc::clone(&self.clock), lanes };
+            let trackers = lanes.iter().map(|_| StaleTracker::new(self.config.stale_tracker.clone())).collect();
+            let driver = Driver {
+                engine,
+                jobs,
+                observer: Arc::clone(&self.observer),
+                clock: Arc::clone(&self.clock),
+                lanes,
+                trackers,
+            };
             tasks.insert(0, tokio::spawn(driver.run(self.stop.subscribe())));
             *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
             Ok(())
@@ -240,6 +291,8 @@ struct Driver {
     observer: Arc<Observer>,
     clock: Arc<dyn Clock>,
     lanes: Vec<Arc<Lane>>,
+    /// One for each lane.
+    trackers: Vec<StaleTracker>,
 }
 
 impl Driver {
@@ -265,10 +318,12 @@ impl Driver {
 
     /// Does what is due. When to come again.
     fn turn(&mut self, next_poll: &mut Mono) -> Mono {
-        let engine = &mut *lock(&self.engine);
+        let shared = Arc::clone(&self.engine);
+        let engine = &mut *lock(&shared);
         let now = now(&*self.clock);
         // First what has arrived: what is due is judged by it.
-        self.observer.drain(engine, now);
+        let seen = self.observer.drain(engine, now);
+        seen.iter().for_each(|seen| self.keep(engine, seen));
         if now.mono >= *next_poll {
             self.jobs.iter_mut().for_each(|job| job.poll(engine, now));
             *next_poll = now.mono + POLL;
@@ -277,6 +332,35 @@ impl Driver {
         if !emissions.is_empty() {
             self.lanes.iter().for_each(|lane| lane.add(&emissions));
         }
+        for ended in engine.take_ended() {
+            for (lane, tracker) in self.lanes.iter().zip(&mut self.trackers) {
+                match ended {
+                    Ended::Silent { series, time_ms } => {
+                        let kept = tracker.last_pushed(series);
+                        lane.add_own(OwnSeries { target: series, time_ms, kept });
+                    }
+                    Ended::Forgotten { series } => tracker.forget(series),
+                }
+            }
+        }
         engine.next_wakeup().min(*next_poll).max(now.mono + Duration::from_millis(10))
+    }
+
+    /// Remembers which series a target has pushed.
+    fn keep(&mut self, engine: &mut Engine, seen: &SeenSeries) {
+        let SeenSeries { at, known, pushed } = seen;
+        let (Some(lane), Some(tracker)) = (self.lanes.get(pushed.lane), self.trackers.get_mut(pushed.lane)) else {
+            return;
+        };
+        let before = tracker.degraded();
+        let mut complete = true;
+        for (target, timing) in engine.targets_of(known.identity()) {
+            complete &= tracker.pushed(target, &timing, *at, pushed.series, pushed.bytes.as_deref());
+            lane.outbox().drop_own(target);
+        }
+        lane.degraded.fetch_add(tracker.degraded() - before, Ordering::Relaxed);
+        if !complete {
+            known.forget(pushed.series);
+        }
     }
 }

@@ -18,6 +18,8 @@ pub struct Outgoing {
     /// Samples and markers that wait.
     pub waiting: usize,
     pub counts: OutboxCounts,
+    /// Times that own series could not be kept, or not be marked.
+    pub degraded: u64,
 }
 
 /// The handles of one processor.
@@ -32,17 +34,18 @@ pub struct LivenessMetrics {
     suspected_partition: Gauge,
     waiting: Gauge,
     /// In the order of [`WITHHELD`].
-    withheld: [Counter; 3],
+    withheld: [Counter; 4],
     targets_refused: Counter,
     identities_evicted: Counter,
     updates_doubted: Counter,
     stale_pushes: Counter,
+    tracker_degraded: Counter,
 }
 
 /// Why something was written and did not go out, by the value of the label `reason`.
-const WITHHELD: [&str; 3] = ["duplicate", "superseded", "evicted"];
+const WITHHELD: [&str; 4] = ["duplicate", "scraped", "superseded", "evicted"];
 
-const HELP: [(&str, &str); 17] = [
+const HELP: [(&str, &str); 18] = [
     ("otlp_liveness_targets", "Expected targets, by state."),
     ("otlp_liveness_match_total", "Identities matched to a target, by the key that did."),
     ("otlp_liveness_ambiguous_matches_total", "Keys that several targets have, and that were passed over."),
@@ -59,6 +62,7 @@ const HELP: [(&str, &str); 17] = [
     ("otlp_liveness_emissions_lost_total", "Samples and markers that a pipeline rejected for good."),
     ("otlp_liveness_targets_refused_total", "Targets beyond max_targets."),
     ("otlp_liveness_identities_evicted_total", "Senders that no target expects, forgotten for want of room."),
+    ("otlp_liveness_stale_tracker_degraded_total", "Own series of targets too many to be kept or marked stale."),
     ("otlp_liveness_stale_pushes_total", "Pushes that were no sign of life because their data was too old."),
 ];
 
@@ -86,6 +90,7 @@ impl LivenessMetrics {
             identities_evicted: counter("otlp_liveness_identities_evicted_total"),
             updates_doubted: counter("otlp_liveness_sd_doubted_updates_total"),
             stale_pushes: counter("otlp_liveness_stale_pushes_total"),
+            tracker_degraded: counter("otlp_liveness_stale_tracker_degraded_total"),
             processor: Arc::from(id.as_str()),
             telemetry: telemetry.clone(),
         }
@@ -103,7 +108,12 @@ impl LivenessMetrics {
         self.warming_up.set(f64::from(u8::from(statistics.warming_up)));
         self.suspected_partition.set(f64::from(u8::from(statistics.suspected_partition)));
         self.waiting.set(outgoing.waiting as f64);
-        let withheld = [counters.withheld_duplicates, outgoing.counts.superseded, outgoing.counts.evicted];
+        let withheld = [
+            counters.withheld_duplicates,
+            counters.withheld_scraped,
+            outgoing.counts.superseded,
+            outgoing.counts.evicted,
+        ];
         for (counter, count) in self.withheld.iter().zip(withheld) {
             counter.absolute(count);
         }
@@ -111,6 +121,7 @@ impl LivenessMetrics {
         self.identities_evicted.absolute(counters.evicted_identities);
         self.updates_doubted.absolute(counters.doubted_updates);
         self.stale_pushes.absolute(counters.stale_data);
+        self.tracker_degraded.absolute(outgoing.degraded);
         self.publish_jobs(statistics);
     }
 

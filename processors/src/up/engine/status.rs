@@ -27,6 +27,8 @@ pub struct Counters {
     pub doubted_updates: u64,
     /// Samples withheld because another target writes the same series.
     pub withheld_duplicates: u64,
+    /// Values of `up` withheld because somebody else's passed through for the same labels.
+    pub withheld_scraped: u64,
     /// Pushes that were no sign of life because their data was too old.
     pub stale_data: u64,
 }

@@ -159,7 +159,11 @@ impl Engine {
             let (labels, written) = (entry.written_labels.clone(), std::mem::take(&mut entry.written));
             entry.traffic.begin_interval();
             self.write_markers(slot, labels, written, point);
+            self.end_series(slot, point);
             return state;
+        }
+        if state == State::Down {
+            self.end_series(slot, point);
         }
         let samples = self.samples(slot, state, at, &circumstances);
         let Some(entry) = self.entries[slot as usize].as_mut() else { return State::Gone };
@@ -197,6 +201,7 @@ impl Engine {
         };
         if !self.owners.get(&labels).is_some_and(|slots| slots.iter().any(replaced)) {
             self.write_markers(slot, labels, written, leaving.stale_ms);
+            self.end_series(slot, leaving.stale_ms);
         }
     }
 
@@ -224,7 +229,11 @@ impl Engine {
             return samples;
         }
         if let Some(up) = state.value() {
-            add(Series::Up, f64::from(u8::from(up)));
+            if entry.scraped_until.is_some_and(|until| at <= until) {
+                self.counters.withheld_scraped += 1;
+            } else {
+                add(Series::Up, f64::from(u8::from(up)));
+            }
             for (signal, liveness) in &mut entry.signals {
                 if let Some(up) = liveness.state_at(at, circumstances).value() {
                     add(Series::OtlpUp(*signal), f64::from(u8::from(up)));

@@ -1,3 +1,4 @@
+mod collector;
 mod configuring;
 mod cost;
 mod discovering;
@@ -7,6 +8,7 @@ mod laws;
 mod matching;
 mod observing;
 mod outgoing;
+mod own_series;
 mod relabelling;
 mod replicas;
 mod scenarios;
