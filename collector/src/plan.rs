@@ -91,6 +91,38 @@ impl Decoder<'_> {
         decoded
     }
 
+    /// `up` takes for silent whom a processor before it swallowed, and cannot match by what one behind it adds (`up.md`
+    /// section 1). `batch` is not among them: it merges behind the journal only.
+    fn check_order(&mut self, processors: &[sluice_config::service::Reference]) {
+        const SWALLOWS: [&str; 7] = [
+            "filter",
+            "probabilistic_sampler",
+            "tail_sampling",
+            "groupbytrace",
+            "interval",
+            "log_dedup",
+            "metricstransform",
+        ];
+        let kind = |reference: &sluice_config::service::Reference| {
+            let component = self.service.component(Kind::Processor, &reference.id)?;
+            component.canonical.clone()
+        };
+        let kinds: Vec<Option<String>> = processors.iter().map(kind).collect();
+        let Some(up) = kinds.iter().position(|kind| kind.as_deref() == Some("up")) else { return };
+        for (index, (reference, kind)) in processors.iter().zip(&kinds).enumerate() {
+            let kind = kind.as_deref().unwrap_or_default();
+            let text = match index < up {
+                true if SWALLOWS.contains(&kind) => "stands before `up`: a target whose data it drops looks silent",
+                false if kind == "k8sattributes" => "stands behind `up`, which could match by the attributes it adds",
+                _ => continue,
+            };
+            let text = format!("processor \"{}\" {text}", reference.id);
+            let moved = if index < up { "behind" } else { "before" };
+            let finding = Diagnostic::new("W0508", text).at(&reference.origin);
+            self.findings.push(finding.help(format!("move it {moved} `up`")));
+        }
+    }
+
     fn pipelines(&mut self, registries: &Registries) -> Vec<PlannedPipeline> {
         let ids = |references: &[sluice_config::service::Reference]| {
             references.iter().map(|reference| component_id(&reference.id)).collect()
@@ -130,6 +162,7 @@ impl Decoder<'_> {
                     }
                 }
             }
+            self.check_order(&pipeline.processors);
             planned.push(PlannedPipeline {
                 id: PipelineId::new(signal, pipeline.id.name()),
                 receivers: ids(&pipeline.receivers),

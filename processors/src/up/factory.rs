@@ -9,6 +9,7 @@ use sluice_pipeline::processor::Processor;
 use sluice_pipeline::{ComponentId, Error};
 
 use super::config::Config;
+use super::step::FORWARDED_FOR;
 use super::task::Up;
 
 /// Makes `up` processors.
@@ -22,6 +23,10 @@ impl Factory<Processors> for UpFactory {
 
     fn meta(&self) -> Meta {
         Meta::new("up", Stability::Alpha)
+    }
+
+    fn metadata_keys(&self, config: &Config) -> Vec<String> {
+        if config.trusted_proxies.is_empty() { Vec::new() } else { vec![FORWARDED_FOR.to_owned()] }
     }
 
     fn build(&self, config: &Config, environment: Environment) -> Result<Processor, Error> {

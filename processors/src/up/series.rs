@@ -175,6 +175,8 @@ pub struct Emission {
     pub time_ms: u64,
     /// When counters of this target began, in milliseconds since the Unix epoch.
     pub start_ms: u64,
+    /// Further attributes of the resource (`resource_attributes`): names of semantic conventions.
+    pub resource: Labels,
     /// At least one sample.
     pub samples: Vec<Sample>,
 }

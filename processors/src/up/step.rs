@@ -1,5 +1,6 @@
 //! The observing side in the fused pass: notes each resource that comes by, and reports it once its batch is accepted.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -29,7 +30,11 @@ pub struct UpStep {
     /// With `stale_on_down`.
     pub(super) lane: Option<Arc<LaneNumber>>,
     pub(super) seed: ahash::RandomState,
+    pub(super) trusted_proxies: Arc<[IpAddr]>,
 }
+
+/// The header in which proxies say for whom they ask.
+pub const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The number of the lane into the step's pipeline, set at the start; none if nothing is written there.
 #[derive(Debug)]
@@ -86,7 +91,7 @@ impl Step<Context> for UpStep {
     ) -> Result<Verdict, Error> {
         let bytes = message.bytes();
         let tenant = Some(cx.context.tenant.name()).filter(|name| !name.is_empty());
-        let peer = cx.context.peer.map(|peer| peer.ip());
+        let peer = self.peer(cx.context);
         let contact = self.observer.resource(bytes, tenant, peer, || texts(bytes));
         let metrics = cx.signal == Signal::Metrics;
         let lane = self.lane.as_ref().filter(|_| metrics).and_then(|lane| lane.get());
@@ -133,6 +138,29 @@ fn kept(resource: &mut Message<'_>, envelope: &mut Message<'_>, body: &[u8]) -> 
         put_len(&mut kept, resource_metrics::SCOPE_METRICS, scope?);
     }
     Ok(if kept.len() <= KEPT_BYTES { kept.into_boxed_slice() } else { Box::default() })
+}
+
+impl UpStep {
+    /// Where a request came from. Behind trusted proxies that is whom the first of them that is not trusted is: what stands
+    /// further left anybody may have written.
+    fn peer(&self, context: &Context) -> Option<IpAddr> {
+        let transport = context.peer?.ip().to_canonical();
+        let trusted = |address: &IpAddr| self.trusted_proxies.contains(address);
+        if !trusted(&transport) {
+            return Some(transport);
+        }
+        let lines: Vec<&str> = context.metadata.get(FORWARDED_FOR).collect();
+        let mut sender = transport;
+        for written in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+            // What is no address ends the chain of what can be believed.
+            let Ok(address) = written.trim().parse::<IpAddr>() else { break };
+            sender = address.to_canonical();
+            if !trusted(&sender) {
+                break;
+            }
+        }
+        Some(sender)
+    }
 }
 
 fn signal_of(signal: Signal) -> config::Signal {

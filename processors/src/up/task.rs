@@ -18,7 +18,7 @@ use super::align::Alignment;
 use super::config::{AlignLabels, Config, JobConfig};
 use super::discovery::file::FileDiscovery;
 use super::discovery::{TargetGroup, static_};
-use super::engine::{Ended, Engine, JobId, Now, Surroundings, SyncOutcome};
+use super::engine::{Ended, Engine, JobId, Now, PoorlyMatched, Surroundings, SyncOutcome};
 use super::observer::{Observer, SeenSeries};
 use super::outbox::OwnSeries;
 use super::sender::{Lane, Sender};
@@ -85,6 +85,7 @@ impl Up {
             alignment: (self.config.align_labels == AlignLabels::Sd).then(|| Arc::clone(&self.alignment)),
             lane,
             seed: self.seed.clone(),
+            trusted_proxies: self.config.trusted_proxies.iter().map(std::net::IpAddr::to_canonical).collect(),
         }
     }
 
@@ -327,6 +328,14 @@ impl Driver {
         if now.mono >= *next_poll {
             self.jobs.iter_mut().for_each(|job| job.poll(engine, now));
             *next_poll = now.mono + POLL;
+            for PoorlyMatched { job, matched, targets } in engine.poorly_matched(now) {
+                tracing::warn!(
+                    %job,
+                    matched,
+                    targets,
+                    "less than half of the targets were found among the senders: do the keys of `match` fit?"
+                );
+            }
         }
         let emissions = engine.tick(now);
         if !emissions.is_empty() {

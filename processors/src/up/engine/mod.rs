@@ -41,7 +41,7 @@ use self::job::Job;
 pub use self::observe::Arrival;
 use self::observe::KnownIdentity;
 use self::peers::Peer;
-pub use self::status::{Counters, Statistics, TargetStatus};
+pub use self::status::{Counters, PoorlyMatched, Statistics, TargetStatus};
 pub use self::sync::SyncOutcome;
 use super::absence::Absences;
 use super::config::Config;

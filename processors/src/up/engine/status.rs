@@ -56,6 +56,14 @@ pub struct Statistics {
     pub counters: Counters,
 }
 
+/// A job whose targets are mostly not found among the senders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoorlyMatched {
+    pub job: String,
+    pub matched: usize,
+    pub targets: usize,
+}
+
 /// One target as the view shows it.
 #[derive(Clone, Debug)]
 pub struct TargetStatus {
@@ -105,6 +113,29 @@ impl Engine {
             *statistics.targets.entry((target.job, target.state.name())).or_default() += 1;
         }
         statistics
+    }
+
+    /// The jobs of which, two warm-ups after the start, less than half of the targets have been matched. Each job is looked at
+    /// once.
+    pub fn poorly_matched(&mut self, now: Now) -> Vec<PoorlyMatched> {
+        let warm_up = self.warm_up.saturating_mul(2);
+        let Some(ready) = self.ready else { return Vec::new() };
+        let due = |job: &super::job::Job| {
+            let from = job.first_sync.map(|synced| synced.max(ready));
+            let over = from.is_some_and(|from| now.mono > from.saturating_add(warm_up));
+            over && !job.match_checked && !job.targets.is_empty()
+        };
+        let configured = self.jobs.len() - 1;
+        let mut found = Vec::new();
+        for job in self.jobs.iter_mut().take(configured).filter(|job| due(job)) {
+            job.match_checked = true;
+            let entries = job.targets.values().filter_map(|slot| self.entries.get(*slot as usize)?.as_ref());
+            let matched = entries.filter(|entry| entry.matched.is_some()).count();
+            if matched * 2 < job.targets.len() {
+                found.push(PoorlyMatched { job: job.name.clone(), matched, targets: job.targets.len() });
+            }
+        }
+        found
     }
 
     /// All targets.

@@ -6,6 +6,7 @@ use super::{Engine, JobId, Now};
 use crate::up::absence::Limit;
 use crate::up::config::{HaMode, IngestMetrics, Signal};
 use crate::up::duration::AutoDuration;
+use crate::up::labels::Labels;
 use crate::up::ladder::Slot;
 use crate::up::series::{Emission, RejectReason, Sample, Series, SeriesSet};
 use crate::up::state::{Circumstances, Mono, State, Timing};
@@ -187,7 +188,8 @@ impl Engine {
         }
         entry.last_written_ms = Some(point);
         let start_ms = entry.traffic.start_ms;
-        self.pending.push(Emission { labels, time_ms: point, start_ms, samples });
+        let resource = self.resource_of(slot);
+        self.pending.push(Emission { labels, time_ms: point, start_ms, resource, samples });
         state
     }
 
@@ -205,7 +207,7 @@ impl Engine {
         }
     }
 
-    fn write_markers(&mut self, slot: Slot, labels: crate::up::labels::Labels, written: SeriesSet, point: u64) {
+    fn write_markers(&mut self, slot: Slot, labels: Labels, written: SeriesSet, point: u64) {
         let taken_over = self.owners.get(&labels).and_then(|slots| slots.first()).is_some_and(|first| {
             *first != slot && self.entry(*first).is_some_and(|o| o.leaving.is_none() && !o.written.is_empty())
         });
@@ -214,7 +216,24 @@ impl Engine {
         }
         let samples = written.iter().map(|series| Sample { series, value: None }).collect();
         let start_ms = self.entry(slot).map_or(0, |entry| entry.traffic.start_ms);
-        self.pending.push(Emission { labels, time_ms: point, start_ms, samples });
+        let resource = self.resource_of(slot);
+        self.pending.push(Emission { labels, time_ms: point, start_ms, resource, samples });
+    }
+
+    /// What discovery knows of the target's pod, under the names of the semantic conventions.
+    fn resource_of(&self, slot: Slot) -> Labels {
+        const KUBERNETES: [(&str, &str); 6] = [
+            ("k8s.namespace.name", "__meta_kubernetes_namespace"),
+            ("k8s.pod.name", "__meta_kubernetes_pod_name"),
+            ("k8s.pod.uid", "__meta_kubernetes_pod_uid"),
+            ("k8s.container.name", "__meta_kubernetes_pod_container_name"),
+            ("k8s.node.name", "__meta_kubernetes_pod_node_name"),
+            ("k8s.cluster.name", "__k8s_cluster_name__"),
+        ];
+        let entry = self.entry(slot).filter(|_| self.config.resource_attributes);
+        let known =
+            |entry: &Entry| KUBERNETES.map(|(name, label)| (name, entry.target.relabelled.get(label).to_owned()));
+        entry.map(known).iter().flatten().map(|(name, value)| (*name, value.as_str())).collect()
     }
 
     fn samples(&mut self, slot: Slot, state: State, at: Mono, circumstances: &Circumstances) -> Vec<Sample> {

@@ -16,7 +16,7 @@ use sluice_pipeline::admission::MemBudget;
 use sluice_pipeline::batch::NoRedaction;
 use sluice_pipeline::clock::{Clock, Monotonic, VirtualClock, WallTime};
 use sluice_pipeline::component::Environment;
-use sluice_pipeline::context::MetadataKeys;
+use sluice_pipeline::context::{Metadata, MetadataKeys};
 use sluice_pipeline::extension::Extensions;
 use sluice_pipeline::factory::Factory;
 use sluice_pipeline::intake::{Branch, Intake, Outputs};
@@ -128,6 +128,20 @@ impl Collector {
         let bytes = Bytes::from(request.encode_to_vec());
         let items = sluice_pdata::framing::check(Signal::Metrics, &bytes).expect("framing").items;
         self.ingress.consume(Batch::new(Signal::Metrics, bytes, items, context)).await
+    }
+
+    pub(super) async fn push_from(
+        &self,
+        peer: &str,
+        forwarded: &[&str],
+        request: &ExportMetricsServiceRequest,
+    ) -> Result<Accepted, Refusal> {
+        let mut context = Context::internal(ComponentId::new("otlp", ""), self.clock.arrival());
+        context.peer = Some(std::net::SocketAddr::new(peer.parse().expect("address"), 4711));
+        let headers = forwarded.iter().map(|line| ("X-Forwarded-For", *line));
+        context.metadata = Metadata::collect(&MetadataKeys::new(["x-forwarded-for"]), headers);
+        let bytes = Bytes::from(request.encode_to_vec());
+        self.ingress.consume(Batch::new(Signal::Metrics, bytes, 1, Arc::new(context))).await
     }
 
     pub(super) async fn stop(&mut self) {

@@ -132,3 +132,47 @@ async fn what_it_knows_is_shown_at_each_scrape() {
     assert_eq!((targets(&collector, "down"), targets(&collector, "never_seen")), (Some(1.0), Some(1.0)));
     assert_eq!(collector.exposed("otlp_liveness_warming_up{processor=\"up\"} "), Some(0.0));
 }
+
+#[tokio::test]
+async fn with_resource_attributes_the_series_name_the_pod_that_discovery_knows() {
+    let job = "jobs: [{job_name: app, scrape_interval: 15s, static_configs: [{targets: [\"a:1\"], labels: \
+               {__meta_kubernetes_pod_name: web-0, __meta_kubernetes_namespace: shop}}]}]";
+    for (switch, expected) in [("true", 2), ("false", 0)] {
+        let yaml = format!("{{ingest_metrics: off, resource_attributes: {switch}, {job}}}");
+        let mut collector = Collector::start(&yaml, 1 << 20).await;
+        collector.push(&pushed("a:1")).await.expect("accepted");
+        collector.run_until(secs(30)).await;
+        let written = collector.delivered.iter().flat_map(|request| &request.resource_metrics);
+        let written: Vec<_> = written.filter(|r| r.scope_metrics[0].metrics[0].name == "up").collect();
+        assert!(!written.is_empty());
+        for resource in written {
+            let attributes = &resource.resource.as_ref().expect("resource").attributes;
+            let pod: Vec<_> = attributes.iter().filter(|kv| kv.key.starts_with("k8s.")).map(text).collect();
+            assert_eq!(pod.len(), expected, "{pod:?}");
+            assert!(pod.iter().all(|value| value == "web-0" || value == "shop"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_the_sender_is_who_the_proxy_says() {
+    // Proxy and header, and whether the target at 10.0.0.7 is seen.
+    let cases = [
+        ("10.9.9.9", vec!["10.0.0.7"], true),
+        ("10.9.9.9", vec!["6.6.6.6, 10.0.0.7, 10.9.9.8"], true),
+        ("10.9.9.9", vec!["10.0.0.7, 6.6.6.6"], false),
+        ("10.9.9.9", vec!["10.0.0.7", "10.9.9.8"], true),
+        ("10.9.9.9", vec!["10.0.0.7, unknown"], false),
+        ("10.9.9.9", vec![], false),
+        ("6.6.6.6", vec!["10.0.0.7"], false),
+        ("10.0.0.7", vec!["6.6.6.6"], true),
+    ];
+    for (peer, headers, seen) in cases {
+        let yaml = "{ingest_metrics: off, trusted_proxies: [10.9.9.9, 10.9.9.8], jobs: [{job_name: app, \
+                    scrape_interval: 15s, match: [peer_ip], static_configs: [{targets: [\"10.0.0.7:80\"]}]}]}";
+        let mut collector = Collector::start(yaml, 1 << 20).await;
+        collector.push_from(peer, &headers, &pushed("x")).await.expect("accepted");
+        collector.run_until(secs(30)).await;
+        assert_eq!(!collector.up().is_empty(), seen, "{peer} {headers:?}");
+    }
+}

@@ -8,7 +8,7 @@ use crate::up::series::{Emission, Sample, Series};
 fn emission(instance: &str, time_ms: u64, samples: &[(Series, Option<f64>)]) -> Emission {
     let labels: Labels = [("job", "app"), ("instance", instance)].into_iter().collect();
     let samples = samples.iter().map(|&(series, value)| Sample { series, value }).collect();
-    Emission { labels, time_ms, start_ms: 0, samples }
+    Emission { labels, time_ms, start_ms: 0, resource: Labels::default(), samples }
 }
 
 fn up(instance: &str, time_ms: u64, value: f64) -> Emission {
