@@ -18,7 +18,7 @@
 //! | [`outbox`], [`sender`] | what the pipeline has not accepted yet, and who tries again |
 //! | [`step`], [`task`], [`factory`] | the processor: its step in the pass, its task, how it is made |
 //! | [`telemetry`] | what it tells about itself |
-//! | [`snapshot`] | what survives a restart |
+//! | [`snapshot`], [`store`], [`saver`] | what survives a restart |
 
 pub mod absence;
 pub mod align;
@@ -42,12 +42,14 @@ pub mod observer;
 pub mod outbox;
 pub mod re2;
 pub mod relabel;
+pub mod saver;
 pub mod sender;
 pub mod series;
 pub mod snapshot;
 pub mod stale;
 pub mod state;
 pub mod step;
+pub mod store;
 pub mod target;
 pub mod task;
 pub mod telemetry;

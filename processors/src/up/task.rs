@@ -1,5 +1,6 @@
 //! The task behind an `up` processor: polls discovery, drives the engine, and sends what it writes down the pipeline.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,9 +22,11 @@ use super::discovery::{TargetGroup, static_};
 use super::engine::{Ended, Engine, JobId, Now, PoorlyMatched, Surroundings, SyncOutcome};
 use super::observer::{Observer, SeenSeries};
 use super::outbox::OwnSeries;
+use super::saver::Saver;
 use super::sender::{Lane, Sender};
 use super::state::Mono;
 use super::step::{LaneNumber, UpStep};
+use super::store::Store;
 use super::target::TargetBuilder;
 use super::telemetry::{LivenessMetrics, Outgoing};
 use super::tracker::StaleTracker;
@@ -102,6 +105,17 @@ impl Up {
             .collect()
     }
 
+    /// Opens what an earlier process kept, if it is to be kept at all.
+    fn saver(&self, engine: &mut Engine) -> Result<Option<Saver>, Error> {
+        if self.config.state.directory.is_empty() {
+            return Ok(None);
+        }
+        let opened = Store::open(Path::new(&self.config.state.directory));
+        let (store, snapshot) = opened.map_err(|error| Error::config(error.to_string()))?;
+        engine.restore(snapshot);
+        Ok(Some(Saver::new(store, self.config.state.interval)))
+    }
+
     /// A lane into each of these pipelines, and the tasks that empty them.
     ///
     /// What a pipeline's series look like is kept at its own step and marked stale in its own lane: another pipeline may have
@@ -177,9 +191,11 @@ impl Component for Up {
                 return Err(Error::config("at least one metrics pipeline must list this processor"));
             }
             let surroundings = Surroundings { collector: self.collector.clone(), seed: self.seed.clone() };
-            let engine = Engine::new(self.config.clone(), surroundings).map_err(|e| Error::config(e.to_string()))?;
+            let mut engine =
+                Engine::new(self.config.clone(), surroundings).map_err(|e| Error::config(e.to_string()))?;
             let jobs = self.config.jobs.iter().map(|job| Discovery::new(job, &engine));
             let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
+            let saver = self.saver(&mut engine)?;
             let engine = Arc::new(Mutex::new(engine));
             self.alignment.connect(&engine);
             let (lanes, mut tasks) = self.lanes(targets);
@@ -192,6 +208,7 @@ impl Component for Up {
                 clock: Arc::clone(&self.clock),
                 lanes,
                 trackers,
+                saver,
             };
             tasks.insert(0, tokio::spawn(driver.run(self.stop.subscribe())));
             *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
@@ -294,17 +311,28 @@ struct Driver {
     lanes: Vec<Arc<Lane>>,
     /// One for each lane.
     trackers: Vec<StaleTracker>,
+    saver: Option<Saver>,
 }
 
 impl Driver {
     async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut next_poll = self.begin();
         loop {
-            let wake = self.turn(&mut next_poll);
+            let mut wake = self.turn(&mut next_poll);
+            if let Some(saver) = &mut self.saver {
+                let now = now(&*self.clock);
+                wake = wake.min(saver.save_if_due(now.mono, || lock(&self.engine).snapshot(now)));
+            }
             tokio::select! {
                 () = self.clock.sleep_until(Monotonic(wake)) => {}
-                _ = stop.changed() => return,
+                _ = stop.changed() => break,
             }
+        }
+        // What has arrived since the last turn is known to the next process.
+        self.turn(&mut next_poll);
+        if let Some(saver) = self.saver {
+            let snapshot = lock(&self.engine).snapshot(now(&*self.clock));
+            saver.finish(snapshot).await;
         }
     }
 

@@ -147,8 +147,8 @@ impl Collector {
     pub(super) async fn stop(&mut self) {
         let stopping = Arc::clone(&self.emitter);
         let stopped = tokio::spawn(async move { stopping.stop(secs(5)).await });
+        stopped.await.expect("stopped");
         self.settle().await;
-        assert!(stopped.is_finished());
     }
 
     /// All samples of the metric `name` that the destination has.

@@ -4,6 +4,7 @@ mod cost;
 mod discovering;
 mod driving;
 mod emitting;
+mod keeping;
 mod laws;
 mod matching;
 mod observing;
