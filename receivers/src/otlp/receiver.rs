@@ -21,6 +21,7 @@ use super::grpc::GrpcService;
 use super::http::Http;
 use super::intake::{Intake, Limits};
 use super::reserve::Bodies;
+use crate::listener_metrics::publish;
 
 /// OTLP over gRPC and HTTP.
 pub struct OtlpReceiver {
@@ -53,7 +54,7 @@ impl OtlpReceiver {
         let ingress = self.ingress.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(ingress) = ingress else { return Err(Error::config("the receiver is not part of any pipeline")) };
         let pool = BufferPool::default();
-        let mut servers = Vec::new();
+        let (mut servers, mut counters) = (Vec::new(), Vec::new());
         if let Some(grpc) = self.config.protocols.grpc.as_ref().map(|grpc| &grpc.server) {
             let service = GrpcService {
                 intake: self.intake(&ingress, Transport::GRPC, grpc_limits(grpc)),
@@ -68,7 +69,9 @@ impl OtlpReceiver {
             .await
             .map_err(|error| Error::config(error.to_string()))?;
             tracing::info!(endpoint = %grpc.endpoint, "Starting GRPC server");
-            servers.push(listener.serve(sluice_net::grpc::Server::new(Arc::new(service))));
+            let server = listener.serve(sluice_net::grpc::Server::new(Arc::new(service)));
+            counters.push((Transport::GRPC, server.counters_handle()));
+            servers.push(server);
         }
         if let Some(http) = self.config.protocols.http.as_ref() {
             let service = Http {
@@ -87,8 +90,11 @@ impl OtlpReceiver {
             .await
             .map_err(|error| Error::config(error.to_string()))?;
             tracing::info!(endpoint = %http.server.endpoint, "Starting HTTP server");
-            servers.push(listener.serve(sluice_net::http::Server::new(Arc::new(service))));
+            let server = listener.serve(sluice_net::http::Server::new(Arc::new(service)));
+            counters.push((Transport::HTTP, server.counters_handle()));
+            servers.push(server);
         }
+        publish(&self.telemetry, &self.id, counters);
         *self.servers.lock().unwrap_or_else(PoisonError::into_inner) = servers;
         Ok(())
     }

@@ -1,0 +1,61 @@
+//! Every refusal is counted, whichever stage it came from.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::sluice::Sluice;
+use crate::wire::{flagged, frame, grpc, http, trace};
+
+const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
+
+/// The counter of refusals with this cause.
+fn refused(sluice: &Sluice, cause: &str) -> u64 {
+    let text = http(sluice.metrics, "GET", "/metrics", &[], b"").body;
+    let series = format!("sluice_requests_refused_total{{receiver=\"otlp\",cause=\"{cause}\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok()).unwrap_or_default()
+}
+
+#[test]
+fn what_the_listeners_refuse_by_themselves_is_counted_once_each() {
+    let sluice = Sluice::start(&[
+        "--set",
+        "receivers.otlp.protocols.grpc.max_recv_msg_size_mib=1",
+        "--set",
+        "receivers.otlp.protocols.http.max_request_body_size=4096",
+    ]);
+    let causes = ["too_large", "unknown_path", "unknown_encoding", "content_type", "method", "malformed", "protocol"];
+    let before = causes.map(|cause| refused(&sluice, cause));
+    let good = trace("good");
+    let large = frame(&trace(&"x".repeat(1 << 20)));
+    assert_eq!(grpc(sluice.grpc, EXPORT, &[], &large).code, 8);
+    assert_eq!(grpc(sluice.grpc, "/some.Service/Export", &[], &frame(&good)).code, 12);
+    assert_eq!(grpc(sluice.grpc, EXPORT, &[("grpc-encoding", "brotli")], &flagged(1, b"x")).code, 12);
+    assert_eq!(grpc(sluice.grpc, EXPORT, &[], &flagged(1, b"x")).code, 13, "compressed without saying how");
+    assert_eq!(http(sluice.http, "POST", "/v1/traces", &[PROTOBUF], &[0; 8192]).status, 413);
+    assert_eq!(http(sluice.http, "POST", "/v1/nonsense", &[PROTOBUF], &good).status, 404);
+    assert_eq!(http(sluice.http, "POST", "/v1/traces", &[PROTOBUF, ("content-encoding", "br")], &good).status, 400);
+    assert_eq!(http(sluice.http, "POST", "/v1/traces", &[], &good).status, 415);
+    assert_eq!(http(sluice.http, "GET", "/v1/traces", &[], b"").status, 405);
+    let mut stranger = TcpStream::connect(("127.0.0.1", sluice.grpc)).unwrap();
+    stranger.write_all(b"SSH-2.0-OpenSSH_9.9\r\n\r\n and whatever follows it\r\n").unwrap();
+    let _ = stranger.read_to_end(&mut Vec::new());
+    for ((cause, before), expected) in causes.into_iter().zip(before).zip([2, 2, 2, 1, 1, 1, 1]) {
+        assert_eq!(refused(&sluice, cause) - before, expected, "{cause}");
+    }
+}
+
+#[test]
+fn connections_over_the_cap_of_one_source_are_counted_and_the_rest_goes_on() {
+    let sluice = Sluice::start(&[]);
+    let held: Vec<TcpStream> = (0..256).map(|_| TcpStream::connect(("127.0.0.1", sluice.http)).unwrap()).collect();
+    // One more is closed at once, before anything is read.
+    let mut over = TcpStream::connect(("127.0.0.1", sluice.http)).unwrap();
+    assert_eq!(over.read_to_end(&mut Vec::new()).unwrap_or_default(), 0);
+    assert!(refused(&sluice, "connections_per_ip") >= 1);
+    let text = http(sluice.metrics, "GET", "/metrics", &[], b"").body;
+    let open = "sluice_listener_connections{receiver=\"otlp\",transport=\"http\"} 256";
+    assert!(text.contains(open), "{text}");
+    drop(held);
+    assert_eq!(grpc(sluice.grpc, EXPORT, &[], &frame(&trace("good"))).code, 0, "another listener");
+}
