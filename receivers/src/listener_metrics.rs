@@ -8,9 +8,12 @@ use sluice_pipeline::ComponentId;
 use sluice_pipeline::context::Transport;
 use sluice_pipeline::telemetry::Telemetry;
 
+/// A value of the label `cause`, and what it counts.
+type Cause = (&'static str, fn(&Snapshot) -> u64);
+
 /// What a listener refused without the service behind it being told, by the value of the label `cause`
 /// (delivery §10). The services count the rest themselves.
-const REFUSED: [(&str, fn(&Snapshot) -> u64); 6] = [
+const REFUSED: [Cause; 6] = [
     ("connections", |counts| counts.refused_total),
     ("connections_per_ip", |counts| counts.refused_per_ip),
     ("handshake", |counts| counts.handshake_failures),
@@ -26,7 +29,7 @@ const REFUSED: [(&str, fn(&Snapshot) -> u64); 6] = [
 ];
 
 /// Why a listener closed connections that did nothing wrong.
-const CLOSED: [(&str, fn(&Snapshot) -> u64); 3] =
+const CLOSED: [Cause; 3] =
     [("idle", |counts| counts.idle_closed), ("age", |counts| counts.aged), ("cut", |counts| counts.cut)];
 
 /// One listener's handles.
