@@ -163,6 +163,7 @@ impl<V: Visitor> Walk<'_, V> {
                     grown += self.field_text(table.place, u32::from(tag >> 3), start + at, start + end, text)?;
                 }
                 Op::AnyValue | Op::Child => grown += self.nested(step, start + at, start + payload, start + end)?,
+                Op::Id => self.id(end - payload, step.child)?,
                 _ => {}
             }
         }
@@ -222,6 +223,10 @@ impl<V: Visitor> Walk<'_, V> {
             {
                 return Err(Stop::Odd);
             }
+            (Action::Id(len), Value::Len(id)) => {
+                self.id(id.len(), len)?;
+                true
+            }
             (Action::Text, Value::Len(text)) => return self.field_text(table.place, number, at, end, text),
             (Action::KeyValue, Value::Len(pair)) => {
                 return self.pair(table.place, 0, at, len_at, end - pair.len(), end);
@@ -237,6 +242,15 @@ impl<V: Visitor> Walk<'_, V> {
             return Ok(self.unknown(at, end));
         }
         Ok(0)
+    }
+
+    /// An id of another length than ids have may hold anything, and is looked at by nobody.
+    #[inline]
+    fn id(&mut self, len: usize, of: u8) -> Result<(), Stop> {
+        if len == usize::from(of) || len == 0 || self.visitor.odd_id() {
+            return Ok(());
+        }
+        Err(Stop::Dropped)
     }
 
     #[cold]
