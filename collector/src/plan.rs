@@ -1,6 +1,6 @@
 //! From configuration sources to a plan: every component decoded and checked, nothing built or started.
 
-use sluice_config::service::{Gates, Service};
+use sluice_config::service::{Gates, Limits, Service};
 use sluice_config::{Args, Diagnostic, Kind, Sources, resolve, sort};
 use sluice_pipeline::factory::{ComponentKind, Configured, Exporters, Processors, Receivers, Registries, Registry};
 use sluice_pipeline::{ComponentId, PipelineId, Signal};
@@ -50,6 +50,7 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     let receivers = decoder.decode(Kind::Receiver, &registries.receivers);
     let processors = decoder.decode(Kind::Processor, &registries.processors);
     let exporters = decoder.decode(Kind::Exporter, &registries.exporters);
+    decoder.check_limits();
     let pipelines = decoder.pipelines(registries);
     sort(&mut findings);
     let failed = findings.iter().any(Diagnostic::is_error);
@@ -89,6 +90,23 @@ impl Decoder<'_> {
             }
         }
         decoded
+    }
+
+    /// Limits that are known and not built in yet.
+    fn check_limits(&mut self) {
+        let Some(at) = &self.service.limits_at else { return };
+        let (limits, usual) = (&self.service.limits, Limits::default());
+        let idle = [
+            ("unknown_field_bytes", limits.unknown_field_bytes != usual.unknown_field_bytes),
+            ("tenants", limits.tenants != usual.tenants),
+            ("regex_program", limits.regex_program != usual.regex_program),
+            ("unknown_fields", limits.unknown_fields != usual.unknown_fields),
+            ("invalid_utf8", limits.invalid_utf8 != usual.invalid_utf8),
+        ];
+        for (name, _) in idle.into_iter().filter(|(_, written)| *written) {
+            let text = format!("`service::limits::{name}` is not built in yet and has no effect");
+            self.findings.push(Diagnostic::new("N0602", text).at(at));
+        }
     }
 
     /// `up` takes for silent whom a processor before it swallowed, and cannot match by what one behind it adds (`up.md`

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sluice_config::service::Limits;
+
 use crate::admission::MemBudget;
 use crate::batch::Batch;
 use crate::clock::Clock;
@@ -30,9 +32,46 @@ pub struct Ingress {
     pub rng: Arc<dyn Rng>,
     /// Request headers to keep in the batch context.
     pub metadata_keys: MetadataKeys,
+    /// What a request may be.
+    pub limits: RequestLimits,
     consumers: [Option<Arc<dyn Consumer>>; 3],
     /// By signal.
     pushback: [Vec<Arc<dyn Pushback>>; 3],
+}
+
+/// Limits of whole requests (security §6). Over one of them a request is refused, and will always be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Body as it comes, in bytes.
+    pub wire_bytes: usize,
+    /// Body decompressed, in bytes.
+    pub decompressed_bytes: usize,
+    /// Decompressed bytes for each byte that came, after the first MiB.
+    pub compression_ratio: usize,
+    /// Spans, data points or log records.
+    pub items: usize,
+    /// Objects and arrays around each other in JSON.
+    pub json_depth: usize,
+}
+
+impl From<&Limits> for RequestLimits {
+    fn from(limits: &Limits) -> Self {
+        let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+        RequestLimits {
+            wire_bytes: size(limits.wire_bytes.0),
+            decompressed_bytes: size(limits.decompressed_bytes.0),
+            compression_ratio: size(limits.compression_ratio),
+            items: size(limits.items_per_request),
+            // Deeper ones would be a danger to the stack.
+            json_depth: limits.json_depth.min(1_000) as usize,
+        }
+    }
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        RequestLimits::from(&Limits::default())
+    }
 }
 
 /// Learns that the collector turned away a request for a reason of its own. Its sender is not to blame, and must not be
@@ -52,7 +91,15 @@ pub trait Consumer: Send + Sync {
 impl Ingress {
     /// An ingress without pipelines.
     pub fn new(memory: MemBudget, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>, metadata_keys: MetadataKeys) -> Self {
-        Ingress { memory, clock, rng, metadata_keys, consumers: [None, None, None], pushback: Default::default() }
+        Ingress {
+            memory,
+            clock,
+            rng,
+            metadata_keys,
+            limits: RequestLimits::default(),
+            consumers: [None, None, None],
+            pushback: Default::default(),
+        }
     }
 
     /// The same ingress, with pipelines for a signal.

@@ -59,3 +59,59 @@ fn connections_over_the_cap_of_one_source_are_counted_and_the_rest_goes_on() {
     drop(held);
     assert_eq!(grpc(sluice.grpc, EXPORT, &[], &frame(&trace("good"))).code, 0, "another listener");
 }
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// Spans with these trace ids in hexadecimal, as JSON.
+fn spans(ids: &[&str]) -> String {
+    let spans: Vec<String> = ids.iter().map(|id| format!("{{\"traceId\":\"{id}\",\"name\":\"n\"}}")).collect();
+    format!("{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{}]}}]}}]}}", spans.join(","))
+}
+
+#[test]
+fn an_id_that_is_none_is_rejected_by_redaction_and_the_sender_is_told() {
+    let sluice = Sluice::start(&[]);
+    // Text of 20 bytes.
+    let odd = "6a616e652e646f65406578616d706c652e6f7267";
+    let good = "0af7651916cd43dd8448eb211c80319c";
+    let answer = http(sluice.http, "POST", "/v1/traces", &[JSON], spans(&[good, odd, ""]).as_bytes());
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.contains("\"rejectedSpans\":\"1\"") && answer.body.contains("invalid"), "{}", answer.body);
+    let answer = http(sluice.http, "POST", "/v1/traces", &[JSON], spans(&[odd]).as_bytes());
+    assert_eq!(answer.status, 400, "nothing is left: {}", answer.body);
+    assert!(!answer.body.contains("jane"), "{}", answer.body);
+    let text = http(sluice.metrics, "GET", "/metrics", &[], b"").body;
+    let dropped = text.lines().find(|line| {
+        line.starts_with("sluice_items_dropped_total") && line.contains("redaction") && line.contains("invalid")
+    });
+    assert!(dropped.is_some_and(|line| line.ends_with(" 1")), "{text}");
+}
+
+#[test]
+fn limits_that_are_written_hold_for_requests_and_for_what_is_in_them() {
+    let sluice = Sluice::start(&[
+        "--set",
+        "service.limits.items_per_request=3",
+        "--set",
+        "service.limits.wire_bytes=1KiB",
+        "--set",
+        "service.limits.attributes=1",
+    ]);
+    let good = "0af7651916cd43dd8448eb211c80319c";
+    let post = |body: &[u8]| http(sluice.http, "POST", "/v1/traces", &[JSON], body);
+    assert_eq!(post(spans(&[good; 3]).as_bytes()).status, 200);
+    assert_eq!(post(spans(&[good; 4]).as_bytes()).status, 413);
+    assert_eq!(post(&[b' '; 1025]).status, 413);
+    let attributes: Vec<String> =
+        (0..3).map(|i| format!("{{\"key\":\"k{i}\",\"value\":{{\"stringValue\":\"kept{i}\"}}}}")).collect();
+    let span = format!("{{\"attributes\":[{}],\"name\":\"n\"}}", attributes.join(","));
+    let request = format!("{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{span}]}}]}}]}}");
+    assert_eq!(post(request.as_bytes()).status, 200);
+    let text = http(sluice.metrics, "GET", "/metrics", &[], b"").body;
+    let trimmed = "sluice_limit_applied_total{limit=\"attributes\",action=\"trim\",signal=\"traces\"} 1";
+    assert!(text.contains(trimmed), "{text}");
+    sluice.signal("TERM");
+    let (status, _, shown) = sluice.end();
+    assert!(status.success());
+    assert!(shown.contains("kept0") && !shown.contains("kept1"), "{shown}");
+}

@@ -12,14 +12,14 @@ use sluice_net::{Bind, BufferPool, ListenerLimits, Reserve};
 use sluice_pipeline::blocks::{GrpcServer, HttpServer, TlsServer};
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::context::Transport;
-use sluice_pipeline::receiver::{Ingress, Receiver};
+use sluice_pipeline::receiver::{Ingress, Receiver, RequestLimits};
 use sluice_pipeline::telemetry::{ReceiverMetrics, Telemetry};
 use sluice_pipeline::{BoxFuture, ComponentId, Error};
 
 use super::config::{Config, HttpProtocol};
 use super::grpc::GrpcService;
 use super::http::Http;
-use super::intake::{Intake, Limits};
+use super::intake::Intake;
 use super::reserve::Bodies;
 use crate::listener_metrics::publish;
 
@@ -57,7 +57,7 @@ impl OtlpReceiver {
         let (mut servers, mut counters) = (Vec::new(), Vec::new());
         if let Some(grpc) = self.config.protocols.grpc.as_ref().map(|grpc| &grpc.server) {
             let service = GrpcService {
-                intake: self.intake(&ingress, Transport::GRPC, grpc_limits(grpc)),
+                intake: self.intake(&ingress, Transport::GRPC, grpc.max_message_bytes()),
                 reserve: Arc::new(Bodies(ingress.memory.clone())) as Arc<dyn Reserve>,
             };
             let listener = Listener::bind(ListenerSettings {
@@ -75,7 +75,7 @@ impl OtlpReceiver {
         }
         if let Some(http) = self.config.protocols.http.as_ref() {
             let service = Http {
-                intake: self.intake(&ingress, Transport::HTTP, http_limits(&http.server)),
+                intake: self.intake(&ingress, Transport::HTTP, http.server.max_body_bytes()),
                 reserve: Arc::new(Bodies(ingress.memory.clone())) as Arc<dyn Reserve>,
                 paths: [&http.traces_url_path, &http.metrics_url_path, &http.logs_url_path]
                     .map(|path| with_slash(path)),
@@ -99,12 +99,12 @@ impl OtlpReceiver {
         Ok(())
     }
 
-    fn intake(&self, ingress: &Ingress, transport: Transport, limits: Limits) -> Intake {
+    fn intake(&self, ingress: &Ingress, transport: Transport, size: Option<u64>) -> Intake {
         Intake {
             ingress: ingress.clone(),
             receiver: self.id.clone(),
             transport,
-            limits,
+            limits: with_size(ingress.limits, size),
             metrics: ReceiverMetrics::new(&self.telemetry, &self.id, transport),
         }
     }
@@ -146,19 +146,12 @@ fn bind(endpoint: &str, transport: &str) -> Bind {
     if transport == "unix" { Bind::Unix(PathBuf::from(endpoint)) } else { Bind::Tcp(endpoint.to_owned()) }
 }
 
-fn limits(written: Option<u64>) -> Limits {
+/// A size that is written for a listener replaces both sizes on it (security §6).
+fn with_size(limits: RequestLimits, written: Option<u64>) -> RequestLimits {
     match written.and_then(|bytes| usize::try_from(bytes).ok()) {
-        Some(bytes) => Limits { wire_bytes: bytes, decompressed_bytes: bytes, ..Limits::default() },
-        None => Limits::default(),
+        Some(bytes) => RequestLimits { wire_bytes: bytes, decompressed_bytes: bytes, ..limits },
+        None => limits,
     }
-}
-
-fn grpc_limits(grpc: &GrpcServer) -> Limits {
-    limits(grpc.max_message_bytes())
-}
-
-fn http_limits(http: &HttpServer) -> Limits {
-    limits(http.max_body_bytes())
 }
 
 fn given(duration: Duration) -> Option<Duration> {
