@@ -40,7 +40,6 @@ pub mod lru;
 pub mod measure;
 pub mod observer;
 pub mod outbox;
-pub mod re2;
 pub mod relabel;
 pub mod saver;
 pub mod sender;

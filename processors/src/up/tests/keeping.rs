@@ -85,7 +85,7 @@ fn a_log_cut_off_or_damaged_anywhere_gives_what_was_whole_and_opens() {
     assert_eq!((mode(&file), mode(&directory)), (0o600, 0o700));
     let allowed = [BTreeMap::new(), BTreeMap::from([(1, 10), (2, 10)]), BTreeMap::from([(1, 20), (2, 10)])];
     let mut seen = [0; 3];
-    for at in (0..=whole.len()).step_by(7) {
+    for at in (0..=whole.len()).step_by(7).chain([whole.len()]) {
         for damaged in [whole[..at].to_vec(), whole.iter().enumerate().map(|(i, b)| b ^ u8::from(i == at)).collect()] {
             std::fs::write(&file, damaged).expect("written");
             let (store, kept) = Store::open(&directory).expect("opened");
