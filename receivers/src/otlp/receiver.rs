@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sluice_net::http::{HeaderName, HeaderValue};
 use sluice_net::listen::{Listener, ListenerSettings, Server, Versions};
-use sluice_net::tls::{ServerTls as ServerTlsConfig, ServerTlsSettings, TlsSettings};
+use sluice_net::tls::ServerTls;
 use sluice_net::{Bind, BufferPool, ListenerLimits, Reserve};
 use sluice_pipeline::blocks::{GrpcServer, HttpServer, TlsServer};
 use sluice_pipeline::component::{Component, Environment};
@@ -192,30 +192,10 @@ fn response_headers(http: &HttpProtocol) -> Result<Vec<(HeaderName, HeaderValue)
         .collect()
 }
 
-fn tls(block: Option<&TlsServer>, versions: Versions) -> Result<Option<ServerTlsConfig>, Error> {
+fn tls(block: Option<&TlsServer>, versions: Versions) -> Result<Option<ServerTls>, Error> {
     let Some(block) = block else { return Ok(None) };
-    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let file = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
-    let material = &block.material;
-    let settings = ServerTlsSettings {
-        common: TlsSettings {
-            ca_file: file(&material.ca_file),
-            ca_pem: text(material.ca_pem.expose()),
-            cert_file: file(&material.cert_file),
-            cert_pem: text(material.cert_pem.expose()),
-            key_file: file(&material.key_file),
-            key_pem: text(material.key_pem.expose()),
-            min_version: text(&material.min_version),
-            max_version: text(&material.max_version),
-            cipher_suites: material.cipher_suites.clone(),
-            curve_preferences: material.curve_preferences.clone(),
-            include_system_ca_certs_pool: material.include_system_ca_certs_pool,
-            reload_interval: given(material.reload_interval.0),
-        },
-        client_ca_file: file(&block.client_ca_file),
-        ..ServerTlsSettings::default()
-    };
+    let settings = block.settings();
     let invalid = |error: sluice_net::Error| Error::config(error.to_string());
     settings.validate().map_err(invalid)?;
-    ServerTlsConfig::new(settings, versions).map(Some).map_err(invalid)
+    ServerTls::new(settings, versions).map(Some).map_err(invalid)
 }
