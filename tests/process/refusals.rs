@@ -115,3 +115,30 @@ fn limits_that_are_written_hold_for_requests_and_for_what_is_in_them() {
     assert!(status.success());
     assert!(shown.contains("kept0") && !shown.contains("kept1"), "{shown}");
 }
+
+#[test]
+fn while_the_collector_refuses_pushes_its_targets_are_frozen() {
+    // Nobody listens on port 1: the queue fills, and stays full.
+    let config = "yaml:receivers: {otlp: {protocols: {grpc: , http: }}}
+processors: {up: {jobs: [{job_name: app, static_configs: [{targets: ['a:1']}]}]}}
+exporters: {otlp_grpc: {endpoint: '127.0.0.1:1', tls: {insecure: true}, sending_queue: {max_bytes: 2KiB}}}
+service: {pipelines: {metrics: {receivers: [otlp], processors: [up], exporters: [otlp_grpc]}}}";
+    let sluice = Sluice::start(&["-c", config]);
+    let targets = |state: &str| {
+        let text = http(sluice.metrics, "GET", "/metrics", &[], b"").body;
+        let series = format!("otlp_liveness_targets{{job=\"app\",state=\"{state}\",processor=\"up\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&series)?.parse::<u64>().ok())
+    };
+    assert_eq!((targets("unknown"), targets("frozen")), (Some(1), Some(0)));
+    let points = ["{\"asDouble\":1}"; 20].join(",");
+    let push = format!(
+        "{{\"resourceMetrics\":[{{\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"m\",\"gauge\":{{\"dataPoints\":[{points}]}}}}]}}]}}]}}"
+    );
+    let refused = (0..100).any(|_| http(sluice.http, "POST", "/v1/metrics", &[JSON], push.as_bytes()).status == 503);
+    assert!(refused, "the queue is full");
+    // The processor looks at what was refused at its next turn.
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while targets("frozen") != Some(1) {
+        assert!(std::time::Instant::now() < patience, "the target is not frozen");
+    }
+}

@@ -52,6 +52,8 @@ pub struct Up {
     /// The lanes of the pipelines whose steps were made.
     numbers: Mutex<Vec<(PipelineId, Arc<LaneNumber>)>>,
     stop: watch::Sender<bool>,
+    /// Set once the engine's task has ended: nothing more will be written.
+    drain: watch::Sender<bool>,
 }
 
 impl Up {
@@ -71,6 +73,7 @@ impl Up {
             alignment: Arc::default(),
             numbers: Mutex::new(Vec::new()),
             stop: watch::Sender::new(false),
+            drain: watch::Sender::new(false),
         }
     }
 
@@ -138,7 +141,7 @@ impl Up {
                 seed: self.seed.clone(),
             };
             lanes.push(lane);
-            tasks.push(tokio::spawn(sender.run(self.stop.subscribe())));
+            tasks.push(tokio::spawn(sender.run(self.drain.subscribe())));
         }
         (lanes, tasks)
     }
@@ -226,6 +229,8 @@ impl Component for Up {
                     _ = &mut task => {}
                     () = self.clock.sleep_until(grace) => task.abort(),
                 }
+                // The engine's task is the first: the senders have its last words to bring in.
+                self.drain.send_replace(true);
             }
         })
     }
