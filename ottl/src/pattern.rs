@@ -1,6 +1,6 @@
 //! Regular expressions: RE2 syntax and meaning on top of the `regex` crate (ottl.md §8).
 
-mod re2;
+pub mod re2;
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -156,6 +156,12 @@ pub trait Visitor {
     /// A container is nested too deep: the text that takes its place.
     fn too_deep(&mut self) -> &[u8];
 
+    /// A trace or span id that is neither empty nor 16 or 8 bytes long: whether the message may keep it. If not, the whole item
+    /// goes.
+    fn odd_id(&mut self) -> bool {
+        true
+    }
+
     /// Whether fields that the schema does not know are removed; counts them.
     fn remove_unknown(&mut self) -> bool;
 }

@@ -163,12 +163,13 @@ impl<V: Visitor> Walk<'_, V> {
                         continue;
                     }
                 }
-                Op::Skip | Op::Text | Op::AnyValue | Op::Child => {
+                Op::Skip | Op::Id | Op::Text | Op::AnyValue | Op::Child => {
                     if let Some((inner, end)) = short_payload(record, pos) {
                         seen |= step.bit;
                         pos = end;
                         match step.op {
                             Op::Skip => {}
+                            Op::Id => self.id(inner.len(), step.child)?,
                             Op::Text if end <= self.quiet => {} // `inner` is shorter than `QUIET_LEN`
                             Op::Text => grown += self.field_text(table.place, u32::from(tag >> 3), at, end, inner)?,
                             _ => grown += self.nested(step, at, end - inner.len(), end)?,
@@ -277,6 +278,10 @@ impl<V: Visitor> Walk<'_, V> {
             {
                 return Err(Stop::Odd);
             }
+            (Action::Id(len), Value::Len(id)) => {
+                self.id(id.len(), len)?;
+                true
+            }
             (Action::Text, Value::Len(text)) => return self.field_text(table.place, number, at, end, text),
             (Action::KeyValue, Value::Len(pair)) => {
                 return self.pair(table.place, 0, at, len_at, end - pair.len(), end);
@@ -292,6 +297,15 @@ impl<V: Visitor> Walk<'_, V> {
             return Ok(self.unknown(at, end));
         }
         Ok(0)
+    }
+
+    /// An id of another length than ids have may hold anything, and is looked at by nobody.
+    #[inline]
+    fn id(&mut self, len: usize, of: u8) -> Result<(), Stop> {
+        if len == usize::from(of) || len == 0 || self.visitor.odd_id() {
+            return Ok(());
+        }
+        Err(Stop::Dropped)
     }
 
     #[cold]

@@ -32,8 +32,10 @@ pub(super) enum Action {
     Varint,
     Fixed64,
     Fixed32,
-    /// Length-delimited and never looked at: ids.
+    /// Length-delimited and never looked at.
     Opaque,
+    /// A trace or span id of so many bytes.
+    Id(u8),
     /// Repeated 64-bit scalars, packed or not.
     Packed(bool),
     Text,
@@ -77,13 +79,15 @@ pub(super) enum Op {
     FourBehindTwo,
     /// Length-delimited and never looked at.
     Skip,
+    /// Of no or `child` bytes.
+    Id,
     Text,
     KeyValue,
     AnyValue,
     Child,
 }
 
-/// An [`Op`] with the table of the child, and the bit that tells a second occurrence.
+/// An [`Op`] with the table of the child or the length of the id, and the bit that tells a second occurrence.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     pub(super) op: Op,
@@ -141,7 +145,8 @@ fn table(message: &'static schema::Message, place: Place) -> Table {
         let packed = field.label == Label::Repeated;
         let action = match field.kind {
             Kind::String => Action::Text,
-            Kind::Id | Kind::Bytes => Action::Opaque,
+            Kind::Id => Action::Id(if field.name == "trace_id" { 16 } else { 8 }),
+            Kind::Bytes => Action::Opaque,
             Kind::Fixed32 => Action::Fixed32,
             Kind::Double | Kind::Fixed64 | Kind::Sfixed64 if packed => Action::Packed(false),
             Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Action::Fixed64,
@@ -167,13 +172,14 @@ fn table(message: &'static schema::Message, place: Place) -> Table {
             Action::Fixed64 => (Op::Eight, WireType::Fixed64),
             Action::Fixed32 => (Op::Four, WireType::Fixed32),
             Action::Opaque | Action::Packed(_) => (Op::Skip, WireType::Len),
+            Action::Id(_) => (Op::Id, WireType::Len),
             Action::Text => (Op::Text, WireType::Len),
             Action::KeyValue => (Op::KeyValue, WireType::Len),
             Action::AnyValue => (Op::AnyValue, WireType::Len),
             Action::Child(_) => (Op::Child, WireType::Len),
             Action::Unknown => continue,
         };
-        let child = if let Action::Child(child) = entry.action { child } else { 0 };
+        let child = if let Action::Child(value) | Action::Id(value) = entry.action { value } else { 0 };
         by_tag[number << 3 | wire_type as usize] = Step { op, child, bit: entry.bit };
     }
     if let Some(Entry { action: Action::Fixed32, bit }) = entries.get(16) {

@@ -45,6 +45,8 @@ pub enum Dropped {
     ByRule,
     /// A limit was passed and `on_limit` asks for it.
     OnLimit,
+    /// It breaks a rule of OTLP, so that it cannot be vouched for.
+    Invalid,
 }
 
 /// What a key says about its value, before the value is looked at.

@@ -4,10 +4,10 @@ use regex_automata::util::syntax;
 use regex_automata::{Input, meta};
 use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
 use regex_syntax::hir::{Class, Hir, HirKind};
+use sluice_ottl::pattern::re2;
 
 use super::digits;
 use super::error::RedactionError;
-use super::re2;
 use super::split::Split;
 
 /// Largest compiled rule, in bytes.
@@ -47,7 +47,7 @@ impl Pattern {
             offset,
             reason,
         };
-        let translated = re2::translate(pattern).map_err(|error| fail(error.offset, error.reason.to_owned()))?;
+        let translated = re2::translate(pattern).map_err(|error| fail(error.offset, error.reason().to_owned()))?.regex;
         let hir = syntax::parse_with(&translated, &syntax::Config::new().utf8(false).nest_limit(100))
             .map_err(|error| fail(syntax_offset(&error, pattern.len()), syntax_reason(&error)))?;
         Self::build(&hir).map_err(|reason| fail(0, reason))
@@ -391,7 +391,7 @@ mod tests {
     #[test]
     fn syntax_errors_name_pattern_and_offset() {
         let error = Pattern::compile("ab(c", "allowed_values", 1).unwrap_err();
-        assert_eq!(error.to_string(), "allowed_values[1]: pattern `ab(c` at offset 2: unclosed group");
+        assert_eq!(error.to_string(), "allowed_values[1]: pattern `ab(c` at offset 2: missing closing )");
     }
 
     #[test]

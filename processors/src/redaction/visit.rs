@@ -347,6 +347,12 @@ impl Visitor for Visit<'_> {
         &self.buffers.replacement
     }
 
+    #[cold]
+    fn odd_id(&mut self) -> bool {
+        self.dropped = Some(Dropped::Invalid);
+        false
+    }
+
     fn remove_unknown(&mut self) -> bool {
         if self.engine.keeps_unknown_fields() {
             return false;

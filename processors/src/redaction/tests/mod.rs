@@ -1,6 +1,7 @@
 //! Tests of the whole text engine.
 
 mod actions;
+mod ids;
 mod laws;
 mod model;
 mod pass;
