@@ -57,7 +57,7 @@ pub fn align(message: &mut Message<'_>, labels: &Labels) -> Result<(), Error> {
         }
         let mut present = 0;
         let mut equal = true;
-        for (_, pair) in attributes.iter() {
+        for (_, pair) in attributes.iter()? {
             let pair = pair?;
             if pair.key() == key.as_bytes() {
                 present += 1;

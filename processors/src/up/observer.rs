@@ -199,7 +199,9 @@ impl Observer {
     pub(super) fn waiting(&self) -> Vec<(SharedIdentity, Arrival)> {
         let shards = self.shards.iter().map(|shard| shard.lock().unwrap());
         shards
-            .flat_map(|shard| shard.waiting.values().map(|one| (one.identity.clone(), one.arrival)).collect::<Vec<_>>())
+            .flat_map(|shard| {
+                shard.waiting.values().map(|one| (one.known.identity().clone(), one.arrival)).collect::<Vec<_>>()
+            })
             .collect()
     }
 

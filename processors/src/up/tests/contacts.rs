@@ -165,7 +165,13 @@ fn up_law() {
         let before = pass(signal, front_steps.clone(), &context, &bytes, usize::MAX).unwrap();
 
         let observer = Arc::new(Observer::new(seed(), 100_000));
-        let up: Arc<Step> = Arc::new(UpStep { observer: Arc::clone(&observer) });
+        let up: Arc<Step> = Arc::new(UpStep {
+            observer: Arc::clone(&observer),
+            alignment: None,
+            lane: None,
+            seed: seed(),
+            trusted_proxies: Arc::default(),
+        });
         let chain: Vec<Arc<Step>> = front_steps.into_iter().chain([up]).collect();
         let slice = if rng.chance(50) { usize::MAX } else { 1 + rng.below(300) };
         let mut passed = pass(signal, chain, &context, &bytes, slice).unwrap();
