@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::chain::Plan;
 use super::out::Out;
-use super::step::{BatchState, Cx, MetricHead, Reason, Step, Verdict};
+use super::step::{BatchState, Cx, MetricHead, Outer, Reason, Step, Verdict};
 use crate::error::{Error, Fault};
 use crate::msg::{Buffers, Message};
 use crate::signal::Signal;
 use crate::tags::{metric, resource_spans, scope_spans, traces_request};
-use crate::wire::{Reader, Value, WireType, patch_len, put_message, varint_len};
+use crate::wire::{Field, Reader, Value, WireType, patch_len, put_message, skip_run, varint_len};
 
 /// Buffers that a worker keeps from batch to batch, so that a walk allocates nothing per item.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub struct Scratch {
 /// The messages at the head of one envelope: the inner one (resource, scope; for metrics the data message without points) and
 /// the envelope's own remaining fields, each in the versions that the steps see.
 #[derive(Debug, Default)]
-struct Head {
+pub(super) struct Head {
     inner: Buffers,
     envelope: Buffers,
     inner_source: Vec<u8>,
@@ -93,6 +93,17 @@ impl Envelope {
             Envelope::Scope => number == SCOPE_CHILD,
             Envelope::Metric => is_data(number),
             Envelope::Data => number == POINT,
+        }
+    }
+
+    /// The number of the field that holds its children, if there is but one.
+    fn repeated(self) -> Option<u32> {
+        match self {
+            Envelope::Request => Some(REQUEST_CHILD),
+            Envelope::Resource => Some(ENVELOPE_CHILD),
+            Envelope::Scope => Some(SCOPE_CHILD),
+            Envelope::Metric => None,
+            Envelope::Data => Some(POINT),
         }
     }
 
@@ -316,9 +327,7 @@ impl Walk {
         let body = &env.source[pos..end];
         let has_inner = split_head(envelope, body, head).map_err(|error| error.at(pos))?;
         head.inner_versions.start(&head.inner_source);
-        if envelope == Envelope::Metric {
-            head.envelope_versions.start(&head.envelope_source);
-        }
+        head.envelope_versions.start(&head.envelope_source);
         if hooks.first().is_none_or(|&first| first >= limit) {
             return Ok(());
         }
@@ -335,6 +344,7 @@ impl Walk {
                 scope: scope.map_or(&[], |head| head.inner_versions.seen_by(index)),
                 metric: None,
                 body,
+                outer: Outer { resource, scope, step: index },
                 state: state.as_deref_mut(),
             };
             let verdict = match envelope {
@@ -346,7 +356,7 @@ impl Walk {
             if inner.is_changed() {
                 inner_versions.push(index + 1, |arena| inner.write(arena));
             }
-            if envelope == Envelope::Metric && rest.is_changed() {
+            if rest.is_changed() {
                 envelope_versions.push(index + 1, |arena| rest.write(arena));
             }
             if let Verdict::Drop(reason) = verdict {
@@ -480,6 +490,7 @@ impl Walk {
                 scope: scope.inner_versions.seen_by(index),
                 metric: (frame.envelope == Envelope::Data).then(|| metric.seen_by(index)),
                 body: &[],
+                outer: Outer { resource: Some(resource), scope: Some(scope), step: index },
                 state: state.as_deref_mut(),
             };
             let verdict = step.item(&mut cx, &mut message).map_err(|error| error.at(payload_start))?;
@@ -531,6 +542,11 @@ impl Walk {
 }
 
 impl Head {
+    /// The fields of the envelope other than head and children, as a step finds them.
+    pub(super) fn envelope_seen_by(&self, step: usize) -> &[u8] {
+        self.envelope_versions.seen_by(step)
+    }
+
     fn kind_is(&mut self, kind: u32) {
         self.kind = kind;
     }
@@ -552,11 +568,11 @@ fn split_head(envelope: Envelope, body: &[u8], head: &mut Head) -> Result<bool, 
     head.envelope_source.clear();
     let mut has_inner = false;
     let mut reader = Reader::new(body);
-    while let Some(field) = reader.field()? {
+    while let Some(field) = next_other(&mut reader, body, envelope.repeated())? {
         match field.value {
             Value::Len(data) if envelope == Envelope::Metric && is_data(field.number) => {
                 let mut points = Reader::new(data);
-                while let Some(inner) = points.field()? {
+                while let Some(inner) = next_other(&mut points, data, Some(POINT))? {
                     if !(inner.number == POINT && matches!(inner.value, Value::Len(_))) {
                         head.inner_source.extend_from_slice(&data[inner.start..inner.end]);
                     }
@@ -572,6 +588,18 @@ fn split_head(envelope: Envelope, body: &[u8], head: &mut Head) -> Result<bool, 
         }
     }
     Ok(has_inner)
+}
+
+/// The next field behind the run of children that starts where the reader is, if children are told by one number. Some may
+/// still come: those that are not in the usual form.
+#[inline]
+fn next_other<'a>(reader: &mut Reader<'a>, message: &[u8], children: Option<u32>) -> Result<Option<Field<'a>>, Error> {
+    if let Some(number) = children {
+        let mut pos = reader.pos();
+        skip_run(message, &mut pos, number);
+        reader.seek(pos);
+    }
+    reader.field()
 }
 
 /// Items inside an envelope.
