@@ -4,6 +4,7 @@ use super::fanout;
 use super::options::Options;
 use super::scenario::{Kind, Scenario, Unit};
 use crate::Error;
+use crate::signal::Signal;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -99,7 +100,10 @@ pub(super) struct Outcome {
     pub(super) measures: String,
     #[serde(skip)]
     kind: Kind,
+    /// What the figures are of.
     unit: &'static str,
+    #[serde(skip)]
+    counts_samples: bool,
     #[serde(skip)]
     smoke: bool,
     pub(super) rows: Vec<Row>,
@@ -113,10 +117,13 @@ impl Outcome {
             scenario: scenario.name.clone(),
             measures: scenario.measures.clone(),
             kind: scenario.kind,
-            unit: match scenario.unit {
-                Unit::Item => "item",
-                Unit::Sample => "sample",
+            unit: match (scenario.unit, scenario.load.signal) {
+                (Unit::Sample, _) => "sample",
+                (Unit::Item, Signal::Traces) => "span",
+                (Unit::Item, Signal::Logs) => "record",
+                (Unit::Item, Signal::Metrics) => "point",
             },
+            counts_samples: scenario.unit == Unit::Sample,
             smoke,
             rows: Vec::new(),
             budget: if smoke { BTreeMap::new() } else { scenario.budget.clone() },
@@ -163,7 +170,7 @@ impl Outcome {
             let _ = write!(out, " × {} |", reference.candidate);
         }
         // Samples have no count to compare with; how many there are of a point shows whether any are missing.
-        let last = if self.unit == "item" { "missing" } else { "samples/point" };
+        let last = if self.counts_samples { "samples/point" } else { "missing" };
         let _ = writeln!(out, " {}s/s | core | p50 ms | p99 ms | peak MiB | {last} |", self.unit);
         let _ = writeln!(out, "|---|{}", "---:|".repeat(references.len() + 7));
         for row in &self.rows {
@@ -186,10 +193,10 @@ impl Outcome {
                 of(|run| run.p50_us as f64) / 1e3,
                 of(|run| run.p99_us as f64) / 1e3,
                 of(|run| run.peak_rss_mib),
-                if self.unit == "item" {
-                    format!("{:.0}", of(|run| run.missing as f64))
-                } else {
+                if self.counts_samples {
                     format!("{:.2}", of(|run| run.units_per_item))
+                } else {
+                    format!("{:.0}", of(|run| run.missing as f64))
                 },
             );
         }
