@@ -321,6 +321,13 @@ impl Journal {
 
 #[cfg(any(test, feature = "simulation"))]
 impl Inner {
+    /// Where a destination is.
+    pub(crate) fn cursor_for_tests(&self, name: &str) -> crate::format::cursor::CursorState {
+        let state = self.lock();
+        let dest = state.dests.values().find(|dest| dest.spec.name == name);
+        dest.map(|dest| dest.state(state.published)).unwrap_or_default()
+    }
+
     /// Whether the cursor on disk knows of every completion.
     pub(crate) fn is_saved(&self, name: &str) -> bool {
         let state = self.lock();

@@ -103,6 +103,7 @@ pub(super) fn check(
     let mut got: BTreeMap<&'static str, BTreeSet<u64>> = BTreeMap::new();
     for name in NAMES {
         let got = got.entry(name).or_default();
+        let cursor = journal.0.cursor_for_tests(name);
         drain(&journal, &ledger, name, |entry| {
             model.check_entry(name, entry)?;
             got.insert(entry.request_id);
@@ -111,6 +112,11 @@ pub(super) fn check(
             }
             Ok(())
         })?;
+        let wants = |seq| seq > cursor.committed && !cursor.done.contains(&seq);
+        let deleted = if name == LOSSY || damage.is_some() { Vec::new() } else { model.deleted(name, wants, got) };
+        if !deleted.is_empty() {
+            return Err(format!("deleted before the cursor of {name} had passed: {deleted:?}"));
+        }
     }
     let empty = BTreeSet::new();
     let mut lost: Vec<(u64, &str)> = Vec::new();

@@ -28,6 +28,8 @@ pub(super) struct Sent {
     pub items: u32,
     pub len: usize,
     pub acked: bool,
+    /// Where it is in the journal, once it is acknowledged.
+    pub seq: u64,
 }
 
 /// What is known of a completion.
@@ -74,7 +76,7 @@ impl Model {
         let len = random.below(most) as usize;
         let (signal, items) = (random.below(3) as u8, 1 + random.below(5) as u32);
         let set: RouteSet = routes.iter().filter_map(|name| dest(name)).collect();
-        self.sent.insert(id, Sent { routes, signal, items, len, acked: false });
+        self.sent.insert(id, Sent { routes, signal, items, len, acked: false, seq: 0 });
         Record {
             routes: set,
             signal,
@@ -93,12 +95,20 @@ impl Model {
         self.next
     }
 
-    pub(super) fn ack(&mut self, ids: &[u64]) {
-        for id in ids {
+    /// Records were acknowledged, the first of them at this place.
+    pub(super) fn ack(&mut self, ids: &[u64], first: u64) {
+        for (id, seq) in ids.iter().zip(first..) {
             if let Some(sent) = self.sent.get_mut(id) {
-                sent.acked = true;
+                (sent.acked, sent.seq) = (true, seq);
             }
         }
+    }
+
+    /// Records that a cursor wants, by what it says of their sequence, and that are not in `got`: they were deleted too
+    /// early, even if they were delivered.
+    pub(super) fn deleted(&self, name: &str, wants: impl Fn(u64) -> bool, got: &BTreeSet<u64>) -> Vec<u64> {
+        let of_dest = self.sent.iter().filter(|(_, sent)| sent.acked && sent.routes.contains(name));
+        of_dest.filter(|(id, sent)| wants(sent.seq) && !got.contains(id)).map(|(id, _)| *id).collect()
     }
 
     /// Whether an entry is what was sent, for whom it was sent.

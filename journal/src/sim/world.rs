@@ -196,6 +196,7 @@ impl World {
             96 => self.disturb(),
             97 if self.random.chance(500) => self.crash()?,
             98 if self.random.chance(300) => self.close()?,
+            98 if self.random.chance(200) => self.quiesce()?,
             99 => {
                 self.dead = if self.random.chance(500) { self.random.pick(&LOSSLESS).copied() } else { None };
                 self.clock.step([3600, -3600, 90, 1][self.random.below(4) as usize]);
@@ -233,8 +234,8 @@ impl World {
         });
         let model = Arc::clone(&self.model);
         let answer = move |result: Result<Option<crate::SeqRange>, crate::Error>| {
-            if let Ok(Some(_)) = result {
-                lock(&model).ack(&ids);
+            if let Ok(Some(range)) = result {
+                lock(&model).ack(&ids, range.first);
             }
         };
         self.journal.append(records, Box::new(answer));
@@ -300,9 +301,9 @@ impl World {
         let (journal, ledger, model) = (self.journal.clone(), Arc::clone(&self.ledger), Arc::clone(&self.model));
         let (done, now) = (now.iter().map(|(seq, _)| *seq).collect(), now.to_vec());
         let answer = move |result: Result<Option<crate::SeqRange>, crate::Error>| {
-            if let Ok(Some(_)) = result {
+            if let Ok(Some(range)) = result {
                 let ids: Vec<u64> = now.iter().map(|(_, id)| id | DERIVED).collect();
-                lock(&model).ack(&ids);
+                lock(&model).ack(&ids, range.first);
                 for (seq, id) in now {
                     settle(&journal, &ledger, &model, STAGE, seq, id);
                 }
@@ -384,6 +385,29 @@ impl World {
         }
         self.disk.kill();
         self.reopen(true)
+    }
+
+    /// Everybody catches up, all segments go, and the process starts again.
+    fn quiesce(&mut self) -> Result<(), String> {
+        for name in NAMES {
+            let (model, damaged) = (Arc::clone(&self.model), self.theme == Theme::Damage);
+            let drained = drain(&self.journal, &self.ledger, name, |entry| {
+                let mut model = lock(&model);
+                if !model.may_come(name, entry.request_id) && !damaged && name != LOSSY {
+                    return Err(format!("record {} came again at {name}", entry.request_id));
+                }
+                model.complete(name, entry.request_id);
+                model.check_entry(name, entry)
+            });
+            // With faults, not everything can be read now.
+            if self.theme == Theme::Power {
+                drained?;
+            }
+        }
+        self.close()?;
+        self.clock.advance(Duration::from_secs(1));
+        self.keep();
+        self.crash()
     }
 
     /// The process starts again.
