@@ -88,7 +88,8 @@ impl Destination {
             suspects: state.suspects.into_iter().collect(),
             plan: state.plan,
             epoch: 0,
-            unsaved: 0,
+            // What a new process reads of the old one may not be durable.
+            unsaved: 1,
             over_quota: false,
         }
     }

@@ -104,6 +104,12 @@ impl Inner {
     /// Ids of route sets, made durable before any record uses them.
     pub(crate) fn route_ids(&self, sets: impl Iterator<Item = RouteSet>) -> Result<Vec<u32>, Error> {
         let mut file = lock(&self.routes);
+        let trouble = |error: std::io::Error| {
+            let event = Event::Trouble { what: format!("write {}", names::ROUTES), error: error.to_string() };
+            self.observer.event(&event);
+            Error::AppendFailed
+        };
+        file.settle(&*self.vfs).map_err(trouble)?;
         let mut ids = Vec::new();
         let changed = {
             let mut state = self.lock();
@@ -127,11 +133,7 @@ impl Inner {
             changed
         };
         if let Some(table) = changed {
-            file.write(&*self.vfs, &self.uuid, &table.encode()).map_err(|error| {
-                let event = Event::Trouble { what: format!("write {}", names::ROUTES), error: error.to_string() };
-                self.observer.event(&event);
-                Error::AppendFailed
-            })?;
+            file.write(&*self.vfs, &self.uuid, &table.encode()).map_err(trouble)?;
             self.lock().routes = table;
         }
         Ok(ids)

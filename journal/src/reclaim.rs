@@ -61,6 +61,13 @@ impl Inner {
         if garbage.is_empty() {
             return;
         }
+        if !self.lock().names_settled {
+            // A name that only the kernel remembers must not be the reason to delete another.
+            if self.vfs.sync_dir(names::SEGMENTS).is_err() {
+                return;
+            }
+            self.lock().names_settled = true;
+        }
         let mut gone = Vec::new();
         for (path, _) in garbage {
             match self.vfs.unlink(&path) {

@@ -1,5 +1,8 @@
 //! A file of two slots, written in turn. After a failed write the same slot is written again, through a new file handle:
 //! the other one is the last that is known to be durable.
+//!
+//! What a new process reads may be nothing but memory of the kernel, if a sync failed before the old process ended: the slot
+//! that is read is written once more, as it is, before anything relies on it.
 
 use std::io;
 use std::sync::Arc;
@@ -14,6 +17,8 @@ pub(crate) struct SlotFile {
     slot_len: u64,
     generation: u64,
     current: u64,
+    /// The current slot, if it is not known to be durable.
+    unsettled: Option<Vec<u8>>,
     /// `None` after a failure: never again through that handle.
     file: Option<Arc<dyn VfsFile>>,
 }
@@ -24,7 +29,7 @@ impl SlotFile {
         let file = vfs.open(path, Open::Create)?;
         file.allocate(2 * slot_len)?;
         file.sync()?;
-        Ok(SlotFile { path: path.to_owned(), slot_len, generation: 0, current: 1, file: Some(file) })
+        Ok(SlotFile { path: path.to_owned(), slot_len, generation: 0, current: 1, unsettled: None, file: Some(file) })
     }
 
     /// Opens the file and reads the newest valid slot. `None` for the slot if neither is valid: the file can still be
@@ -50,7 +55,30 @@ impl SlotFile {
         if file.size()? < 2 * slot_len && slot.as_ref().is_none_or(|slot| slot.version <= VERSION) {
             let _ = file.allocate(2 * slot_len);
         }
-        Ok((SlotFile { path: path.to_owned(), slot_len, generation: seen, current, file: Some(file) }, slot))
+        let unsettled = slot.as_ref().map(|slot| Slot::encode(slot.generation, &slot.uuid, &slot.payload));
+        let path = path.to_owned();
+        Ok((SlotFile { path, slot_len, generation: seen, current, unsettled, file: Some(file) }, slot))
+    }
+
+    /// Makes sure that the current slot is durable.
+    pub(crate) fn settle(&mut self, vfs: &dyn Vfs) -> io::Result<()> {
+        let Some(bytes) = self.unsettled.take() else { return Ok(()) };
+        let settled = self.put(vfs, &bytes, self.current);
+        if settled.is_err() {
+            self.unsettled = Some(bytes);
+        }
+        settled
+    }
+
+    fn put(&mut self, vfs: &dyn Vfs, bytes: &[u8], slot: u64) -> io::Result<()> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => vfs.open(&self.path, Open::Write)?,
+        };
+        write_full(&*file, bytes, slot * self.slot_len)?;
+        file.sync()?;
+        self.file = Some(file);
+        Ok(())
     }
 
     /// Writes the older slot and syncs. On an error the current slot stays as it was.
@@ -58,17 +86,12 @@ impl SlotFile {
         if (payload.len() + SLOT_HEADER) as u64 > self.slot_len {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is full", self.path)));
         }
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => vfs.open(&self.path, Open::Write)?,
-        };
+        self.settle(vfs)?;
         let target = 1 - self.current;
         // Never the generation of a slot whose fate is unknown.
         self.generation += 1;
-        write_full(&*file, &Slot::encode(self.generation, uuid, payload), target * self.slot_len)?;
-        file.sync()?;
+        self.put(vfs, &Slot::encode(self.generation, uuid, payload), target)?;
         self.current = target;
-        self.file = Some(file);
         Ok(())
     }
 }

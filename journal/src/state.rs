@@ -96,6 +96,8 @@ pub(crate) struct State {
     pub drain: Drain,
     /// A preallocated segment is ready.
     pub spare: bool,
+    /// The names of segments as they were read are durable.
+    pub names_settled: bool,
     /// Bytes of deleted segments that could not be unlinked yet.
     pub garbage: Vec<(String, u64)>,
     pub stats: Stats,

@@ -177,6 +177,7 @@ impl Journal {
             tail: Tail::new(config.tail_bytes, last + 1),
             drain: Drain::default(),
             spare: is_ready(&*vfs, names::SPARE, config.segment_size),
+            names_settled: false,
             garbage: findings.garbage,
             stats: findings.stats,
             closed: false,

@@ -1,5 +1,6 @@
 //! Segments as recovery finds them: the sealed ones are believed, the others are walked and sealed (delivery §3.7).
 
+use std::io;
 use std::sync::Arc;
 
 use super::Findings;
@@ -16,7 +17,11 @@ use crate::scan::Scan;
 use crate::segment::seal;
 use crate::state::{SegFile, Segment};
 use crate::tally::{Items, SIGNALS, Tally, add_items, less};
+use crate::vfs::{VfsFile, read_full, write_full};
 use crate::walk::{Damage, Rules, Seen, Walk, walk};
+
+/// Written again at a time.
+const REWRITE: usize = 1 << 20;
 
 /// A segment, and what was learned about it.
 pub(super) struct Walked {
@@ -98,7 +103,8 @@ fn open(findings: &mut Findings, file: File, limit: u64, total: Option<Items>) -
         quarantine::keep(&*findings.vfs, &path, &*handle, damage.offset, damage.len, limit);
         findings.observer.event(&Event::Damaged { segment: path.clone(), offset: damage.offset, len: damage.len });
     }
-    findings.lose(path.clone(), lost, ranges as u64);
+    let missing = u64::from(ranges == 0 && lost != [0; SIGNALS]);
+    findings.lose(path.clone(), lost, ranges as u64 + missing);
     add_items(&mut walked.contents.lost, &lost);
     let newest = walked.contents.last_seq;
     if walked.records.is_empty() && walked.watermarks.is_empty() && lost == [0; SIGNALS] {
@@ -109,7 +115,9 @@ fn open(findings: &mut Findings, file: File, limit: u64, total: Option<Items>) -
         findings.newest = findings.newest.max(newest);
         return Ok(None);
     }
-    let size = match seal(&*handle, &header, &walked.contents) {
+    let doubtful = walked.records.iter().find(|seen| seen.header.seq > findings.durable[no.chain() as usize]);
+    let settled = doubtful.map_or(Ok(()), |seen| rewrite(&*handle, seen.offset, walked.contents.end));
+    let size = match settled.and_then(|()| seal(&*handle, &header, &walked.contents)) {
         Ok(size) => size,
         Err(error) => {
             // It is walked again at the next start.
@@ -124,16 +132,33 @@ fn open(findings: &mut Findings, file: File, limit: u64, total: Option<Items>) -
     Ok(Some(Walked { segment, records: Some(walked.records), watermarks, newest, before }))
 }
 
+/// Writes a range as it is: it may be nothing but memory of the kernel, if a sync failed before the old process ended.
+fn rewrite(file: &dyn VfsFile, from: u64, end: u64) -> io::Result<()> {
+    let mut buf = vec![0; REWRITE.min((end - from) as usize)];
+    let mut at = from;
+    while at < end {
+        let want = buf.len().min((end - at) as usize);
+        let read = read_full(file, &mut buf[..want], at)?;
+        if read == 0 {
+            break;
+        }
+        write_full(file, &buf[..read], at)?;
+        at += read as u64;
+    }
+    Ok(())
+}
+
 /// How many items were lost, and how many of the damaged ranges, from the front, had been acknowledged. What was not is the
 /// torn end of a commit group.
 fn judge(known: u64, base_seq: u64, walked: &Walk, expected: Option<Items>) -> (Items, usize) {
-    if walked.damage.is_empty() {
-        return ([0; SIGNALS], 0);
-    }
     if let Some(expected) = expected {
+        // Without a damaged range, the end of the file is missing.
         let lost = less(&expected, &walked.contents.items());
         let ranges = if lost == [0; SIGNALS] { 0 } else { walked.damage.len() };
         return (lost, ranges);
+    }
+    if walked.damage.is_empty() {
+        return ([0; SIGNALS], 0);
     }
     let durable = |damage: &Damage| match &damage.header {
         Some(header) => header.seq <= known,

@@ -8,10 +8,12 @@ mod disk;
 mod explore;
 mod image;
 mod model;
+mod mutate;
 mod random;
 mod world;
 
 pub use disk::{Faults, SimDisk};
+pub use mutate::{Survived, mutations};
 pub use random::Random;
 pub use world::{Outcome, Plan, run};
 

@@ -1,13 +1,22 @@
 //! A small share of the simulation, and the proof that it notices what it is there for. `examples/simulate.rs` plays the
 //! rest.
 
-use super::{Plan, run};
+use super::{Plan, mutations, run};
 use crate::bugs::{Bug, Bugs};
 
 #[test]
 fn nothing_acknowledged_is_lost_whatever_the_disk_does() {
     for seed in 0..160 {
         if let Err(error) = run(Plan { seed, steps: 150, explore: 300, bugs: Bugs::default() }) {
+            panic!("{error}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_journal_opens_and_counts_exactly_what_it_lost() {
+    for seed in 0..4 {
+        if let Err(error) = mutations(seed, 400) {
             panic!("{error}");
         }
     }
