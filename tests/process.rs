@@ -9,6 +9,8 @@ mod command;
 mod examples;
 #[path = "process/life.rs"]
 mod life;
+#[path = "process/refusals.rs"]
+mod refusals;
 #[path = "process/sluice.rs"]
 mod sluice;
 #[path = "process/wire.rs"]

@@ -10,13 +10,14 @@ use sluice_pipeline::admission::{Backstop, Limits, MemBudget, SystemFiles};
 use sluice_pipeline::batch::NoRedaction;
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment};
+use sluice_pipeline::content::{ContentLimits, LimitStep};
 use sluice_pipeline::context::MetadataKeys;
 use sluice_pipeline::exporter::{Exporter, ExporterKind};
 use sluice_pipeline::extension::Extensions;
 use sluice_pipeline::intake::{Branch, InlineDestination, Intake, Outputs};
 use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::processor::{Batching, Emitter, MemoryLimit, Processor};
-use sluice_pipeline::receiver::{Consumer, Ingress, Receiver};
+use sluice_pipeline::receiver::{Consumer, Ingress, Pushback, Receiver, RequestLimits};
 use sluice_pipeline::rng::Rng;
 use sluice_pipeline::segment::{Redaction, Segment, SegmentStep};
 use sluice_pipeline::spine::memory::MemorySpine;
@@ -212,8 +213,10 @@ fn spine(exporters: &BTreeMap<ComponentId, BuiltExporter>, around: &Surroundings
     let written: u64 = specs.iter().filter_map(|spec| spec.max_bytes).sum();
     let capacity = (around.memory.limit() / 4).max(written);
     let memory = around.memory.clone();
-    MemorySpine::new(capacity, false, CursorRule::Absorbed, memory, &around.ledger, &specs)
-        .map_err(|error| anyhow!("{error}"))
+    let spine = MemorySpine::new(capacity, false, CursorRule::Absorbed, memory, &around.ledger, &specs)
+        .map_err(|error| anyhow!("{error}"))?;
+    spine.publish(&around.telemetry, Arc::clone(&around.clock));
+    Ok(spine)
 }
 
 async fn connect(
@@ -263,11 +266,13 @@ async fn connect(
     }
     let intake =
         |branches| Intake::new(branches, Arc::clone(&shared), Arc::clone(&around.clock), blocking(exporters, spine));
+    // Where limits are written they are all checked, before any processor sees an item (security §6).
+    let limits = plan.service.limits_at.as_ref().map(|_| ContentLimits::from(&plan.service.limits));
     let mut branches: HashMap<PipelineId, Arc<Branch>> = HashMap::new();
     for pipeline in pipelines {
-        branches.insert(pipeline.plan.id.clone(), Arc::new(branch(pipeline, 0, exporters, spine, around)));
+        branches.insert(pipeline.plan.id.clone(), Arc::new(branch(pipeline, 0, limits, exporters, spine, around)));
         for (behind, id, emitter) in &pipeline.emitters {
-            let from_here = Arc::new(branch(pipeline, *behind, exporters, spine, around));
+            let from_here = Arc::new(branch(pipeline, *behind, None, exporters, spine, around));
             emitter.connect(&pipeline.plan.id, Arc::new(intake(vec![from_here])));
             if !graph.emitters.iter().any(|(_, known)| Arc::ptr_eq(known, emitter)) {
                 graph.emitters.push((id.clone(), Arc::clone(emitter)));
@@ -295,8 +300,12 @@ async fn connect(
             Arc::clone(&around.rng),
             metadata_keys.clone(),
         );
+        ingress.limits = RequestLimits::from(&plan.service.limits);
         for signal in signals {
             let of_signal = users.iter().filter(|pipeline| pipeline.plan.id.signal() == signal);
+            for (.., emitter) in of_signal.clone().flat_map(|pipeline| &pipeline.emitters) {
+                ingress = ingress.with_pushback(signal, Arc::clone(emitter) as Arc<dyn Pushback>);
+            }
             let behind = of_signal.filter_map(|pipeline| branches.get(&pipeline.plan.id).cloned()).collect();
             let consumer = intake(behind);
             ingress = ingress.with_consumer(signal, Arc::new(consumer) as Arc<dyn Consumer>);
@@ -324,6 +333,7 @@ fn blocking(exporters: &BTreeMap<ComponentId, BuiltExporter>, spine: &MemorySpin
 fn branch(
     pipeline: &BuiltPipeline<'_>,
     from: usize,
+    limits: Option<ContentLimits>,
     exporters: &BTreeMap<ComponentId, BuiltExporter>,
     spine: &MemorySpine,
     around: &Surroundings,
@@ -331,6 +341,11 @@ fn branch(
     let id = &pipeline.plan.id;
     let steps = pipeline.steps.iter().skip(from);
     let steps = steps.map(|(processor, step)| SegmentStep { processor: processor.clone(), step: Arc::clone(step) });
+    let limits = limits.map(|limits| SegmentStep {
+        processor: ComponentId::new("limits", ""),
+        step: Arc::new(LimitStep::new(limits, &around.telemetry)),
+    });
+    let steps = limits.into_iter().chain(steps);
     let redaction = if pipeline.plan.redacts { Redaction::Done } else { Redaction::Waived(NoRedaction) };
     let mut outputs = Outputs::default();
     for exporter_id in &pipeline.plan.exporters {

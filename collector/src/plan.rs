@@ -1,6 +1,6 @@
 //! From configuration sources to a plan: every component decoded and checked, nothing built or started.
 
-use sluice_config::service::{Gates, Service};
+use sluice_config::service::{Gates, Limits, Service};
 use sluice_config::{Args, Diagnostic, Kind, Sources, resolve, sort};
 use sluice_pipeline::factory::{ComponentKind, Configured, Exporters, Processors, Receivers, Registries, Registry};
 use sluice_pipeline::{ComponentId, PipelineId, Signal};
@@ -50,6 +50,7 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     let receivers = decoder.decode(Kind::Receiver, &registries.receivers);
     let processors = decoder.decode(Kind::Processor, &registries.processors);
     let exporters = decoder.decode(Kind::Exporter, &registries.exporters);
+    decoder.check_limits();
     let pipelines = decoder.pipelines(registries);
     sort(&mut findings);
     let failed = findings.iter().any(Diagnostic::is_error);
@@ -91,6 +92,55 @@ impl Decoder<'_> {
         decoded
     }
 
+    /// Limits that are known and not built in yet.
+    fn check_limits(&mut self) {
+        let Some(at) = &self.service.limits_at else { return };
+        let (limits, usual) = (&self.service.limits, Limits::default());
+        let idle = [
+            ("unknown_field_bytes", limits.unknown_field_bytes != usual.unknown_field_bytes),
+            ("tenants", limits.tenants != usual.tenants),
+            ("regex_program", limits.regex_program != usual.regex_program),
+            ("unknown_fields", limits.unknown_fields != usual.unknown_fields),
+            ("invalid_utf8", limits.invalid_utf8 != usual.invalid_utf8),
+        ];
+        for (name, _) in idle.into_iter().filter(|(_, written)| *written) {
+            let text = format!("`service::limits::{name}` is not built in yet and has no effect");
+            self.findings.push(Diagnostic::new("N0602", text).at(at));
+        }
+    }
+
+    /// `up` takes for silent whom a processor before it swallowed, and cannot match by what one behind it adds (`up.md`
+    /// section 1). `batch` is not among them: it merges behind the journal only.
+    fn check_order(&mut self, processors: &[sluice_config::service::Reference]) {
+        const SWALLOWS: [&str; 7] = [
+            "filter",
+            "probabilistic_sampler",
+            "tail_sampling",
+            "groupbytrace",
+            "interval",
+            "log_dedup",
+            "metricstransform",
+        ];
+        let kind = |reference: &sluice_config::service::Reference| {
+            let component = self.service.component(Kind::Processor, &reference.id)?;
+            component.canonical.clone()
+        };
+        let kinds: Vec<Option<String>> = processors.iter().map(kind).collect();
+        let Some(up) = kinds.iter().position(|kind| kind.as_deref() == Some("up")) else { return };
+        for (index, (reference, kind)) in processors.iter().zip(&kinds).enumerate() {
+            let kind = kind.as_deref().unwrap_or_default();
+            let text = match index < up {
+                true if SWALLOWS.contains(&kind) => "stands before `up`: a target whose data it drops looks silent",
+                false if kind == "k8sattributes" => "stands behind `up`, which could match by the attributes it adds",
+                _ => continue,
+            };
+            let text = format!("processor \"{}\" {text}", reference.id);
+            let moved = if index < up { "behind" } else { "before" };
+            let finding = Diagnostic::new("W0508", text).at(&reference.origin);
+            self.findings.push(finding.help(format!("move it {moved} `up`")));
+        }
+    }
+
     fn pipelines(&mut self, registries: &Registries) -> Vec<PlannedPipeline> {
         let ids = |references: &[sluice_config::service::Reference]| {
             references.iter().map(|reference| component_id(&reference.id)).collect()
@@ -130,6 +180,7 @@ impl Decoder<'_> {
                     }
                 }
             }
+            self.check_order(&pipeline.processors);
             planned.push(PlannedPipeline {
                 id: PipelineId::new(signal, pipeline.id.name()),
                 receivers: ids(&pipeline.receivers),

@@ -21,6 +21,8 @@ use crate::plan::Plan;
 const INTAKE_GRACE: Duration = Duration::from_secs(2);
 /// In memory mode, what is kept has this long to be delivered (delivery §8).
 const DRAIN: Duration = Duration::from_secs(5);
+/// How often the ledger is added up, whether anybody looks or not (delivery §10).
+const AUDIT: Duration = Duration::from_secs(10);
 /// Until the graph sets the budget from what it may use.
 const FIRST_BUDGET: u64 = 64 << 20;
 
@@ -44,11 +46,10 @@ pub async fn run(plan: Plan, registries: &Registries) -> anyhow::Result<()> {
     };
     around.memory.publish(&telemetry);
     let ledger = around.ledger.clone();
-    telemetry.on_scrape(move || {
-        ledger.check();
-    });
+    telemetry.on_scrape(move || ledger.publish());
     let endpoints = metrics_endpoints(&plan, &telemetry).await?;
     let graph = Graph::start(&plan, &around).await?;
+    let audit = tokio::spawn(audit(around.ledger.clone(), Arc::clone(&around.clock)));
     tracing::info!("Everything is ready. Begin running and processing data.");
 
     let name = tokio::select! {
@@ -63,14 +64,21 @@ pub async fn run(plan: Plan, registries: &Registries) -> anyhow::Result<()> {
         _ = terminate.recv() => tracing::warn!("second signal: stopping at once"),
         _ = interrupt.recv() => tracing::warn!("second signal: stopping at once"),
     }
-    for account in around.ledger.check().errors() {
-        tracing::error!(scope = %account.scope, "the loss ledger does not balance");
-    }
+    audit.abort();
+    around.ledger.check();
     for endpoint in endpoints {
         endpoint.shutdown(Duration::ZERO).await;
     }
     tracing::info!("Shutdown complete.");
     Ok(())
+}
+
+/// Logs an error whenever the ledger does not balance.
+async fn audit(ledger: Ledger, clock: Arc<dyn Clock>) {
+    loop {
+        clock.sleep(AUDIT).await;
+        ledger.check();
+    }
 }
 
 async fn metrics_endpoints(plan: &Plan, telemetry: &Telemetry) -> anyhow::Result<Vec<Server>> {

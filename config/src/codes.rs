@@ -31,6 +31,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("W0401", "environment variable is unset"),
     ("W0404", "the retrieved text is not valid YAML and was taken as a string"),
     ("W0405", "a reference after an escaped one is left as it is"),
+    ("W0508", "processors in an order that makes one of them see less than there was"),
     ("W0509", "component configured but unused"),
     ("W0515", "a null map in a later source erased an earlier one"),
     ("W0516", "an old spelling was accepted"),

@@ -1,6 +1,6 @@
 //! Regular expressions: RE2 syntax and meaning on top of the `regex` crate (ottl.md §8).
 
-mod re2;
+pub mod re2;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -68,6 +68,16 @@ impl Pattern {
             Some((name.as_deref()?, found.to_vec()))
         });
         Some(named.collect())
+    }
+
+    /// How many groups there are.
+    pub fn groups(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether any group has no name.
+    pub fn has_unnamed_groups(&self) -> bool {
+        self.names.iter().any(Option::is_none)
     }
 
     /// Whether any group has a name.

@@ -54,7 +54,8 @@ pub struct Field<'a> {
     pub end: usize,
 }
 
-/// A field whose tag, and length or varint, take one byte each: nearly all fields. The walks look for these first.
+/// A field whose tag takes one byte and whose length or varint takes one or two: nearly all fields. The walks look for these
+/// first.
 #[derive(Clone, Copy)]
 pub(crate) struct Short {
     pub(crate) tag: u8,
@@ -63,22 +64,58 @@ pub(crate) struct Short {
     pub(crate) end: usize,
 }
 
+/// How a record is measured by the byte behind its tag, for each wire type.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Bytes in front of the payload.
+    head: u8,
+    /// Length of the record, to which the bits of the next byte in `mask` are added.
+    fixed: u8,
+    mask: u8,
+    /// With one of these bits set in the next byte, more has to be read.
+    more: u8,
+}
+
+/// A table in place of a branch, which would be hard to predict.
+const LAYOUTS: [Layout; 8] = {
+    let odd = Layout { head: 0, fixed: 0, mask: 0, more: 0 };
+    [
+        Layout { head: 1, fixed: 2, mask: 0, more: 0x80 },
+        Layout { head: 1, fixed: 9, mask: 0, more: 0 },
+        Layout { head: 2, fixed: 2, mask: 0x7f, more: 0x80 },
+        odd,
+        odd,
+        Layout { head: 1, fixed: 5, mask: 0, more: 0 },
+        odd,
+        odd,
+    ]
+};
+
 impl Short {
     /// The field at `pos`, if it is whole and short.
     #[inline(always)]
     pub(crate) fn at(buf: &[u8], pos: usize) -> Option<Self> {
-        let Some(&[tag, next, ..]) = buf.get(pos..) else { return None };
-        if !(8..0x80).contains(&tag) {
-            return None;
+        let rest = buf.get(pos..)?;
+        let &[tag, next, ..] = rest else { return None };
+        let layout = LAYOUTS[usize::from(tag & 7)];
+        if tag.wrapping_sub(8) >= 0x78 || next & layout.more != 0 {
+            return Self::longer(rest, pos);
         }
-        let (payload, end) = match tag & 7 {
-            2 if next < 0x80 => (pos + 2, pos + 2 + next as usize),
-            0 if next < 0x80 => (pos + 1, pos + 2),
-            1 => (pos + 1, pos + 9),
-            5 => (pos + 1, pos + 5),
+        let len = usize::from(layout.fixed + (next & layout.mask)); // 0 for what is no short field
+        let payload = pos + usize::from(layout.head);
+        (len.wrapping_sub(1) < rest.len()).then_some(Short { tag, payload, end: pos + len })
+    }
+
+    /// A length or varint of two bytes.
+    #[inline]
+    fn longer(rest: &[u8], pos: usize) -> Option<Self> {
+        let &[tag @ 8..0x80, _, 0..0x80, ..] = rest else { return None };
+        let (head, len) = match tag & 7 {
+            2 => short_len(rest)?,
+            0 => (1, 2),
             _ => return None,
         };
-        (end <= buf.len()).then_some(Short { tag, payload, end })
+        (head + len <= rest.len()).then_some(Short { tag, payload: pos + head, end: pos + head + len })
     }
 
     #[inline(always)]
@@ -91,11 +128,32 @@ impl Short {
         let payload = buf.get(self.payload..self.end)?;
         Some(match self.tag & 7 {
             2 => Value::Len(payload),
-            0 => Value::Varint(u64::from(*payload.first()?)),
+            0 => Value::Varint(match *payload {
+                [low, high] => u64::from(low & 0x7f) | u64::from(high) << 7,
+                _ => u64::from(*payload.first()?),
+            }),
             1 => Value::Fixed64(u64::from_le_bytes(payload.try_into().ok()?)),
             _ => Value::Fixed32(u32::from_le_bytes(payload.try_into().ok()?)),
         })
     }
+}
+
+/// Where the payload of a length-delimited record starts in the record, and its length, if tag and length are short.
+#[inline(always)]
+fn short_len(record: &[u8]) -> Option<(usize, usize)> {
+    match *record {
+        [_, len @ 0..0x80, ..] => Some((2, usize::from(len))),
+        [_, low, high @ 0..0x80, ..] => Some((3, usize::from(low & 0x7f) | usize::from(high) << 7)),
+        _ => None,
+    }
+}
+
+/// The payload of a length-delimited record at `pos` that has a short tag and length, and where in the message it ends.
+#[inline(always)]
+pub(crate) fn short_payload(record: &[u8], pos: usize) -> Option<(&[u8], usize)> {
+    let (head, len) = short_len(record)?;
+    let payload = record.get(head..head + len)?;
+    Some((payload, pos + head + len))
 }
 
 /// A forward reader over one message.
@@ -277,7 +335,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next field, or `None` at the end of the message.
-    #[inline]
+    #[inline(always)]
     pub fn field(&mut self) -> Result<Option<Field<'a>>, Error> {
         if let Some(short) = Short::at(self.buf, self.pos)
             && let Some(value) = short.value(self.buf)
@@ -288,6 +346,8 @@ impl<'a> Reader<'a> {
         self.any_field()
     }
 
+    #[cold]
+    #[inline(never)]
     fn any_field(&mut self) -> Result<Option<Field<'a>>, Error> {
         let start = self.pos;
         let Some((number, wire_type)) = self.tag()? else { return Ok(None) };

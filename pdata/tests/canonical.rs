@@ -6,7 +6,7 @@ use sluice_pdata::wire::{fields, put_len, put_message};
 use sluice_pdata::{Fault, canonical, framing};
 
 #[test]
-fn envelopes_of_an_odd_request_become_plain_and_mean_the_same() {
+fn law_envelopes_of_an_odd_request_become_plain_and_mean_the_same() {
     laws(|signal, seed| {
         let odd = odd_request(signal, seed);
         framing::check(signal, &odd).unwrap();
@@ -21,7 +21,7 @@ fn envelopes_of_an_odd_request_become_plain_and_mean_the_same() {
 }
 
 #[test]
-fn a_plain_request_is_left_as_it_is_by_the_rewriters() {
+fn law_a_plain_request_is_left_as_it_is_by_the_rewriters() {
     laws(|signal, seed| {
         let request = request(signal, seed);
         assert_eq!(canonical::envelopes(signal, &request).unwrap(), request);
@@ -33,7 +33,7 @@ fn a_plain_request_is_left_as_it_is_by_the_rewriters() {
 }
 
 #[test]
-fn the_canonical_form_means_the_same_at_every_depth() {
+fn law_the_canonical_form_means_the_same_at_every_depth() {
     laws(|signal, seed| {
         let shape = Shape { broken_utf8: true, ..Shape::default() };
         let odd = odd_request_of(signal, seed, &shape, &Oddities::ALL);
@@ -60,7 +60,7 @@ fn the_canonical_form_means_the_same_at_every_depth() {
 }
 
 #[test]
-fn the_canonical_form_is_in_order_and_equal_for_equal_messages_without_unknown_fields() {
+fn law_the_canonical_form_is_in_order_and_equal_for_equal_messages_without_unknown_fields() {
     fn assert_sorted(schema: &'static Message, bytes: &[u8]) {
         let mut last = 0;
         for field in fields(bytes) {

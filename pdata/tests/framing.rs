@@ -5,7 +5,7 @@ use sluice_pdata::wire::{Reader, WireType, put_len, put_message, put_tag, put_va
 use sluice_pdata::{Fault, Signal, canonical, framing, schema};
 
 #[test]
-fn a_plain_request_is_plain_and_its_items_are_counted() {
+fn law_a_plain_request_is_plain_and_its_items_are_counted() {
     laws(|signal, seed| {
         let request = request(signal, seed);
         let framing = framing::check(signal, &request).unwrap();
@@ -15,7 +15,7 @@ fn a_plain_request_is_plain_and_its_items_are_counted() {
 }
 
 #[test]
-fn a_request_cut_anywhere_is_an_error_or_a_shorter_request() {
+fn law_a_request_cut_anywhere_is_an_error_or_a_shorter_request() {
     laws(|signal, seed| {
         let request = odd_request(signal, seed);
         let cut = &request[..Rng::new(seed).below(request.len() + 1)];
@@ -33,7 +33,7 @@ fn a_request_cut_anywhere_is_an_error_or_a_shorter_request() {
 }
 
 #[test]
-fn damaged_bytes_never_panic_and_what_prost_accepts_is_accepted() {
+fn law_damaged_bytes_never_panic_and_what_prost_accepts_is_accepted() {
     laws(|signal, seed| {
         let mut request = odd_request(signal, seed);
         let mut rng = Rng::new(seed);
@@ -167,7 +167,7 @@ fn an_error_points_into_the_request() {
 }
 
 #[test]
-fn an_error_is_located_by_its_path() {
+fn law_an_error_is_located_by_its_path() {
     let mut request = Vec::new();
     put_len(&mut request, 1, b"");
     put_message(&mut request, 1, |out| {

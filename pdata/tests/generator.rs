@@ -7,7 +7,7 @@ use sluice_pdata::schema::{Kind, Message};
 use sluice_pdata::testing::{Decoded, Meaning, Node, Shape, laws, meaning, odd_request, request, request_of};
 
 #[test]
-fn an_odd_request_means_what_the_plain_one_means() {
+fn law_an_odd_request_means_what_the_plain_one_means() {
     laws(|signal, seed| {
         let plain = Decoded::new(signal, &request(signal, seed)).unwrap();
         let odd = Decoded::new(signal, &odd_request(signal, seed)).unwrap();

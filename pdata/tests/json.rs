@@ -18,7 +18,7 @@ fn written(signal: Signal, request: &[u8]) -> String {
 }
 
 #[test]
-fn what_is_written_is_read_back_however_oddly_it_was_encoded() {
+fn law_what_is_written_is_read_back_however_oddly_it_was_encoded() {
     laws(|signal, seed| {
         for request in [request(signal, seed), odd_request(signal, seed)] {
             let text = written(signal, &request);
@@ -28,7 +28,7 @@ fn what_is_written_is_read_back_however_oddly_it_was_encoded() {
 }
 
 #[test]
-fn what_is_written_is_json_without_repeated_names() {
+fn law_what_is_written_is_json_without_repeated_names() {
     fn check(value: &serde_json::Value) -> usize {
         match value {
             serde_json::Value::Object(members) => 1 + members.values().map(check).sum::<usize>(),
@@ -65,7 +65,7 @@ fn count_objects(text: &str) -> usize {
 }
 
 #[test]
-fn damaged_json_never_panics_and_an_error_points_into_it() {
+fn law_damaged_json_never_panics_and_an_error_points_into_it() {
     laws(|signal, seed| {
         let mut rng = Rng::new(seed);
         let mut text = written(signal, &request(signal, seed)).into_bytes();
@@ -91,7 +91,7 @@ fn damaged_json_never_panics_and_an_error_points_into_it() {
 }
 
 #[test]
-fn a_damaged_request_is_written_or_refused() {
+fn law_a_damaged_request_is_written_or_refused() {
     laws(|signal, seed| {
         let mut rng = Rng::new(seed);
         let mut request = odd_request(signal, seed);

@@ -7,7 +7,7 @@ use sluice_pdata::testing::{
 use sluice_pdata::wire::{put_len, put_message};
 
 #[test]
-fn every_string_is_reached_and_nothing_else_changes() {
+fn law_every_string_is_reached_and_nothing_else_changes() {
     for (root, schema) in LEAF_ROOTS {
         for seed in 0..law_cases() {
             let mut rng = Rng::new(seed);

@@ -36,7 +36,7 @@ impl Step<()> for InsertOnResource {
         Hooks { resource: true, changes: Some(Level::Resource), ..Hooks::default() }
     }
     fn resource(&self, _: &mut Cx<'_, ()>, found: &mut Message<'_>, _: &mut Message<'_>) -> Result<Verdict, Error> {
-        found.attributes(resource::ATTRIBUTES)?.insert(b"added", NewValue::Str(self.0.as_bytes()))?;
+        found.attributes(resource::ATTRIBUTES).insert(b"added", NewValue::Str(self.0.as_bytes()))?;
         Ok(Verdict::Keep)
     }
 }
@@ -49,7 +49,7 @@ impl Step<()> for InsertOnItem {
     }
     fn item(&self, cx: &mut Cx<'_, ()>, item: &mut Message<'_>) -> Result<Verdict, Error> {
         let seen = cx.resource.len() as i64;
-        item.attributes(self.0)?.set(b"resource.len", NewValue::Int(seen))?;
+        item.attributes(self.0).set(b"resource.len", NewValue::Int(seen))?;
         Ok(Verdict::Keep)
     }
 }

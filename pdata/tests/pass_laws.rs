@@ -24,7 +24,7 @@ fn plain(signal: Signal, seed: u64, rng: &mut Rng) -> Bytes {
 }
 
 #[test]
-fn a_chain_does_what_its_model_does() {
+fn law_a_chain_does_what_its_model_does() {
     laws(|signal, seed| {
         let mut rng = Rng::new(seed ^ 0x7061_7373);
         let request = plain(signal, seed, &mut rng);
@@ -42,7 +42,7 @@ fn a_chain_does_what_its_model_does() {
 }
 
 #[test]
-fn a_fused_chain_equals_its_steps_one_by_one_in_unknown_fields_and_broken_strings_too() {
+fn law_a_fused_chain_equals_its_steps_one_by_one_in_unknown_fields_and_broken_strings_too() {
     laws(|signal, seed| {
         let mut rng = Rng::new(seed ^ 0x6675_7365);
         let shape = Shape { broken_utf8: true, ..Shape::default() };
@@ -57,7 +57,7 @@ fn a_fused_chain_equals_its_steps_one_by_one_in_unknown_fields_and_broken_string
 }
 
 #[test]
-fn what_is_put_in_and_taken_out_leaves_no_trace() {
+fn law_what_is_put_in_and_taken_out_leaves_no_trace() {
     laws(|signal, seed| {
         let shape = Shape { broken_utf8: true, ..Shape::default() };
         let odd = odd_request_of(signal, seed, &shape, &Oddities::ALL);
@@ -69,7 +69,7 @@ fn what_is_put_in_and_taken_out_leaves_no_trace() {
 }
 
 #[test]
-fn a_chain_that_changes_nothing_returns_the_same_allocation() {
+fn law_a_chain_that_changes_nothing_returns_the_same_allocation() {
     laws(|signal, seed| {
         let request = plain(signal, seed, &mut Rng::new(seed));
         let edits = [
@@ -86,7 +86,7 @@ fn a_chain_that_changes_nothing_returns_the_same_allocation() {
 }
 
 #[test]
-fn a_damaged_item_is_an_error_or_passes_and_never_a_panic() {
+fn law_a_damaged_item_is_an_error_or_passes_and_never_a_panic() {
     laws(|signal, seed| {
         let mut rng = Rng::new(seed);
         let mut request = odd_request(signal, seed);

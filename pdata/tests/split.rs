@@ -89,7 +89,7 @@ fn check_parts(signal: Signal, whole: &Bytes, max_items: usize, max_bytes: usize
 }
 
 #[test]
-fn the_union_of_the_parts_is_the_whole_within_the_limits() {
+fn law_the_union_of_the_parts_is_the_whole_within_the_limits() {
     laws(|signal, seed| {
         let mut rng = Rng::new(seed ^ 99);
         let whole = Bytes::from(if rng.chance(50) { request(signal, seed) } else { odd_request(signal, seed) });
@@ -100,7 +100,7 @@ fn the_union_of_the_parts_is_the_whole_within_the_limits() {
 }
 
 #[test]
-fn a_request_within_the_limits_is_the_same_allocation() {
+fn law_a_request_within_the_limits_is_the_same_allocation() {
     laws(|signal, seed| {
         let whole = Bytes::from(odd_request(signal, seed));
         let parts = parts(signal, &whole, usize::MAX, whole.len());
@@ -125,7 +125,7 @@ fn parts_are_as_large_as_the_limits_allow() {
 }
 
 #[test]
-fn halves_are_halves() {
+fn law_halves_are_halves() {
     laws(|signal, seed| {
         let whole = Bytes::from(odd_request(signal, seed));
         let items_in_whole = Decoded::new(signal, &whole).unwrap().items();
@@ -143,7 +143,7 @@ fn halves_are_halves() {
 }
 
 #[test]
-fn concatenated_requests_hold_the_items_of_all() {
+fn law_concatenated_requests_hold_the_items_of_all() {
     laws(|signal, seed| {
         let (a, b) = (Bytes::from(odd_request(signal, seed)), Bytes::from(request(signal, seed + 1)));
         let joined = concat(&[a.clone(), b.clone()]);

@@ -6,7 +6,7 @@ use sluice_pdata::view::{AnyValueView, ResourceView, TracesView};
 use sluice_pdata::{Signal, canonical};
 
 #[test]
-fn views_read_what_prost_decodes() {
+fn law_views_read_what_prost_decodes() {
     laws(|signal, seed| {
         for request in [request(signal, seed), odd_request(signal, seed)] {
             let plain = canonical::envelopes(signal, &request).unwrap();
@@ -18,7 +18,7 @@ fn views_read_what_prost_decodes() {
 }
 
 #[test]
-fn views_of_damaged_bytes_fail_or_agree() {
+fn law_views_of_damaged_bytes_fail_or_agree() {
     laws(|signal, seed| {
         let mut rng = Rng::new(seed);
         let mut request = odd_request(signal, seed);
@@ -38,7 +38,7 @@ fn views_of_damaged_bytes_fail_or_agree() {
 }
 
 #[test]
-fn an_attribute_is_found_by_its_key_and_the_first_one_wins() {
+fn law_an_attribute_is_found_by_its_key_and_the_first_one_wins() {
     laws(|signal, seed| {
         if signal != Signal::Traces {
             return;

@@ -8,6 +8,7 @@
 
 mod account;
 mod book;
+mod publish;
 pub mod reasons;
 
 pub use account::{DestinationAccount, InPass, PipelineAccount, StageAccount, Tally};

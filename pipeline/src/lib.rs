@@ -28,6 +28,7 @@
 //! | [`delivery`] | when a sender is told that its data is safe |
 //! | [`spine`] | the log between receiving and delivering: records, cursors, quotas |
 //! | [`admission`] | memory by reservation |
+//! | [`content`] | what one item may hold, as a step |
 //! | [`ledger`] | where every item is; the equations that must hold |
 //! | [`telemetry`] | self-telemetry and its exposition |
 //! | [`error`] | why a component cannot be built or started |
@@ -39,6 +40,7 @@ pub mod blocks;
 pub mod clock;
 pub mod component;
 pub mod connector;
+pub mod content;
 pub mod context;
 pub mod delivery;
 pub mod error;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::component::Component;
-use crate::receiver::Consumer;
+use crate::receiver::{Consumer, Pushback};
 use crate::stage::Stage;
 use crate::{PipelineId, Step};
 
@@ -23,8 +23,8 @@ pub enum Processor {
 }
 
 /// The part of a processor that makes telemetry. One instance may stand behind the steps of several pipelines; it is started
-/// once.
-pub trait Emitter: Component {
+/// once. It is told of requests that would have come to its steps but for the collector itself.
+pub trait Emitter: Component + Pushback {
     /// Hands over where its telemetry goes, once per pipeline that names the processor, before [`Component::start`].
     fn connect(&self, pipeline: &PipelineId, behind: Arc<dyn Consumer>);
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use sluice_config::service::Limits;
+
 use crate::admission::MemBudget;
 use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::component::Component;
-use crate::context::MetadataKeys;
+use crate::context::{Arrival, MetadataKeys};
 use crate::error::Error;
 use crate::outcome::{Accepted, Refusal};
 use crate::rng::Rng;
@@ -30,7 +32,53 @@ pub struct Ingress {
     pub rng: Arc<dyn Rng>,
     /// Request headers to keep in the batch context.
     pub metadata_keys: MetadataKeys,
+    /// What a request may be.
+    pub limits: RequestLimits,
     consumers: [Option<Arc<dyn Consumer>>; 3],
+    /// By signal.
+    pushback: [Vec<Arc<dyn Pushback>>; 3],
+}
+
+/// Limits of whole requests (security §6). Over one of them a request is refused, and will always be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Body as it comes, in bytes.
+    pub wire_bytes: usize,
+    /// Body decompressed, in bytes.
+    pub decompressed_bytes: usize,
+    /// Decompressed bytes for each byte that came, after the first MiB.
+    pub compression_ratio: usize,
+    /// Spans, data points or log records.
+    pub items: usize,
+    /// Objects and arrays around each other in JSON.
+    pub json_depth: usize,
+}
+
+impl From<&Limits> for RequestLimits {
+    fn from(limits: &Limits) -> Self {
+        let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+        RequestLimits {
+            wire_bytes: size(limits.wire_bytes.0),
+            decompressed_bytes: size(limits.decompressed_bytes.0),
+            compression_ratio: size(limits.compression_ratio),
+            items: size(limits.items_per_request),
+            // Deeper ones would be a danger to the stack.
+            json_depth: limits.json_depth.min(1_000) as usize,
+        }
+    }
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        RequestLimits::from(&Limits::default())
+    }
+}
+
+/// Learns that the collector turned away a request for a reason of its own. Its sender is not to blame, and must not be
+/// taken for silent (`up.md` section 6, Own faults).
+pub trait Pushback: Send + Sync {
+    /// A request was refused at this instant. Called for every one of them: must be cheap.
+    fn pushed_back(&self, at: Arrival);
 }
 
 /// Takes batches of one signal through all pipelines behind a receiver.
@@ -43,13 +91,28 @@ pub trait Consumer: Send + Sync {
 impl Ingress {
     /// An ingress without pipelines.
     pub fn new(memory: MemBudget, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>, metadata_keys: MetadataKeys) -> Self {
-        Ingress { memory, clock, rng, metadata_keys, consumers: [None, None, None] }
+        Ingress {
+            memory,
+            clock,
+            rng,
+            metadata_keys,
+            limits: RequestLimits::default(),
+            consumers: [None, None, None],
+            pushback: Default::default(),
+        }
     }
 
     /// The same ingress, with pipelines for a signal.
     #[must_use]
     pub fn with_consumer(mut self, signal: Signal, consumer: Arc<dyn Consumer>) -> Self {
         self.consumers[signal as usize] = Some(consumer);
+        self
+    }
+
+    /// The same ingress, with somebody who is told of refusals of a signal that are the collector's own.
+    #[must_use]
+    pub fn with_pushback(mut self, signal: Signal, listener: Arc<dyn Pushback>) -> Self {
+        self.pushback[signal as usize].push(listener);
         self
     }
 
@@ -63,7 +126,28 @@ impl Ingress {
         match &self.consumers[batch.signal() as usize] {
             None => Err(Refusal::NoPipeline(batch.signal())),
             Some(_) if batch.items() == 0 => Ok(Accepted::default()),
-            Some(consumer) => consumer.consume(batch).await,
+            Some(consumer) => {
+                let signal = batch.signal();
+                let outcome = consumer.consume(batch).await;
+                if let Err(refusal) = &outcome {
+                    self.refused(signal, refusal);
+                }
+                outcome
+            }
+        }
+    }
+
+    /// Tells who must know that the collector pushed a request back. [`Ingress::consume`] does so itself; a receiver calls
+    /// this for what it refuses before: for want of memory, say.
+    pub fn refused(&self, signal: Signal, refusal: &Refusal) {
+        let listeners = &self.pushback[signal as usize];
+        // What may succeed later failed for our reasons; what never will is the sender's own doing.
+        if refusal.is_retryable() && !listeners.is_empty() {
+            let at = self.clock.arrival();
+            listeners.iter().for_each(|listener| listener.pushed_back(at));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

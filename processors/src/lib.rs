@@ -16,6 +16,11 @@ pub mod memory_limiter;
 pub mod redaction;
 pub mod up;
 
+// The models that the laws compare with; `tests/chain_laws.rs` shares them.
+#[cfg(test)]
+#[path = "../tests/model/mod.rs"]
+mod model;
+
 use sluice_pipeline::factory::{Processors, Registry};
 
 /// Adds every processor to a registry.

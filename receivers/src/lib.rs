@@ -4,4 +4,5 @@
 //! |---|---|
 //! | [`otlp`] | OTLP over gRPC and HTTP |
 
+mod listener_metrics;
 pub mod otlp;

@@ -44,6 +44,24 @@ fn check_and_validate_pass_a_good_configuration() {
 }
 
 #[test]
+fn a_processor_that_drops_before_up_is_warned_of_and_one_behind_it_is_not() {
+    let config = |order: &str| {
+        format!(
+            "yaml:receivers: {{otlp: {{protocols: {{grpc: }}}}}}
+processors: {{up: {{learned: {{enabled: true}}}}, filter/noise: {{metrics: {{metric: ['name == \"x\"']}}}}}}
+exporters: {{nop: }}
+service: {{pipelines: {{metrics: {{receivers: [otlp], processors: [{order}], exporters: [nop]}}}}}}"
+        )
+    };
+    let output = run(&["check", "-c", &config("filter/noise, up")]);
+    let found = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{found}");
+    assert!(found.contains("W0508") && found.contains("filter/noise"), "{found}");
+    let output = run(&["check", "-c", &config("up, filter/noise")]);
+    assert!(!text(&output.stderr).contains("W0508"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn validate_exits_1_as_upstream_does() {
     assert_eq!(run(&["validate", "--config", UNKNOWN_KEYS]).status.code(), Some(1));
     assert_eq!(run(&["validate"]).status.code(), Some(1));

@@ -83,6 +83,8 @@ pub struct Service {
     pub delivery: Delivery,
     /// `service::limits`
     pub limits: Limits,
+    /// Where `service::limits` is, if it is there: then all limits are checked, not only those of requests.
+    pub limits_at: Option<Origin>,
 }
 
 impl Service {
@@ -127,7 +129,10 @@ impl Service {
                 "pipelines" => self.pipelines = pipelines::read(&entry.value, found),
                 "telemetry" => self.telemetry = telemetry::read(&entry.value, found),
                 "delivery" => self.delivery = section(&entry.value, "service::delivery", found),
-                "limits" => self.limits = section(&entry.value, "service::limits", found),
+                "limits" => {
+                    self.limits = section(&entry.value, "service::limits", found);
+                    self.limits_at = Some(entry.key.clone());
+                }
                 _ => found.push(unknown_key("service", key, &entry.key, &KNOWN)),
             }
         }

@@ -15,6 +15,6 @@ pub use balancer::Balancing;
 pub use call::{CallError, CallStatus, Outgoing, Response};
 pub use client::{Client, ClientSettings, Keepalive};
 pub use server::Server;
-pub use service::{Admission, Reply, Request, UnaryService};
+pub use service::{Admission, Refused, Reply, Request, UnaryService};
 pub use status::{FieldViolation, bad_request, retry_delay, unavailable};
 pub use tonic::{Code, Status};

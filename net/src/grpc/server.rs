@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status};
 
-use super::service::{Reply, Request, UnaryService};
+use super::service::{Refused, Reply, Request, UnaryService};
 use super::status::unavailable;
 use super::timeout;
 use crate::body::{Body, Frames, Memory, ReadError, read_message};
@@ -43,14 +43,17 @@ impl<S: UnaryService> Serve for Server<S> {
         let (head, over) = read_head(parts, &conn.info, &conn.shared.limits);
         if over.is_some() {
             Counters::add(&conn.counters().head_refused);
+            self.service.refused(None, Refused::Head);
             return Err(Abort::new(h2::Reason::ENHANCE_YOUR_CALM));
         }
         if head.method != Method::POST {
+            self.service.refused(None, Refused::Method);
             let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
             return Ok(response);
         }
         if !is_grpc(head.headers.get(header::CONTENT_TYPE)) {
+            self.service.refused(None, Refused::ContentType);
             return Ok(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
         let service = Arc::clone(&self.service);
@@ -62,6 +65,7 @@ impl<S: UnaryService> Serve for Server<S> {
             Ok(Err(Refusal::Abort(reason))) => Err(Abort::new(reason)),
             Err(_) => {
                 Counters::add(&counting.counters().panics);
+                self.service.refused(None, Refused::Internal);
                 Ok(Status::internal("internal error").into_http())
             }
         }
@@ -92,24 +96,37 @@ async fn exchange<S: UnaryService>(
     head.deadline = deadline.and_then(|left| Instant::now().checked_add(left));
     if conn.is_leaving() {
         Counters::add(&conn.counters().refused_shutdown);
+        service.refused(service.route(head.path()).as_ref(), Refused::ShuttingDown);
         return Err(unavailable("shutting down").into());
     }
-    let route =
-        service.route(head.path()).ok_or_else(|| Status::unimplemented(format!("unknown method {}", head.path())))?;
-    let encoding = message_encoding(&head, service.encodings())?;
+    let Some(route) = service.route(head.path()) else {
+        service.refused(None, Refused::UnknownMethod);
+        return Err(Status::unimplemented(format!("unknown method {}", head.path())).into());
+    };
+    let told = |cause| service.refused(Some(&route), cause);
+    let encoding = message_encoding(&head, service.encodings()).inspect_err(|_| told(Refused::Encoding))?;
     let admitting = service.admit(&route, &head);
     let admission = match head.deadline {
         None => admitting.await?,
-        Some(deadline) => timeout_at(deadline, admitting).await.map_err(|_| deadline_exceeded())??,
+        Some(deadline) => timeout_at(deadline, admitting).await.map_err(|_| {
+            told(Refused::Deadline);
+            deadline_exceeded()
+        })??,
     };
     let frames = Frames::new(body, conn.body_times(head.deadline), Some(&conn.traffic));
     let memory =
         Memory { reserve: admission.reserve.as_ref(), pool: &conn.shared.pool, max_bytes: admission.max_wire_bytes };
-    let message = read_message(frames, &memory).await.map_err(|error| read_refusal(error, conn.counters()))?;
+    let message = read_message(frames, &memory).await.map_err(|error| {
+        cause_of(&error).into_iter().for_each(told);
+        read_refusal(error, conn.counters())
+    })?;
     let encoding = match (message.compressed, encoding) {
         (false, _) => None,
         (true, Some(encoding)) => Some(encoding),
-        (true, None) => return Err(Status::internal("compressed message without grpc-encoding").into()),
+        (true, None) => {
+            told(Refused::Malformed);
+            return Err(Status::internal("compressed message without grpc-encoding").into());
+        }
     };
     let must_finish = MustFinish::default();
     let body =
@@ -121,6 +138,19 @@ async fn exchange<S: UnaryService>(
 
 fn deadline_exceeded() -> Status {
     Status::deadline_exceeded("deadline passed before the request was taken")
+}
+
+/// What a service is told of a body that could not be received; nothing if the client is gone, or too slow.
+fn cause_of(error: &ReadError) -> Option<Refused> {
+    match *error {
+        ReadError::TooLarge { limit } | ReadError::Exhausted(Exhausted::Never { limit }) => {
+            Some(Refused::TooLarge { limit })
+        }
+        ReadError::Exhausted(Exhausted::Busy) => Some(Refused::Busy),
+        ReadError::Deadline => Some(Refused::Deadline),
+        ReadError::Framing(_) | ReadError::NotOneMessage(_) => Some(Refused::Malformed),
+        ReadError::Slow | ReadError::Gone => None,
+    }
 }
 
 /// The answers of `delivery.md` section 6 to a body that could not be received.

@@ -39,10 +39,45 @@ pub trait UnaryService: Send + Sync + 'static {
     /// The status the client gets.
     fn call(&self, request: Request<Self::Route, Self::Context>) -> impl Future<Output = Result<Reply, Status>> + Send;
 
+    /// A request was refused before [`UnaryService::call`], by this crate and not by `admit`. Every refusal is to be
+    /// counted (`security.md` section 1).
+    fn refused(&self, _route: Option<&Self::Route>, _cause: Refused) {}
+
     /// Encodings accepted for messages.
     fn encodings(&self) -> &[Encoding] {
         &[Encoding::Gzip, Encoding::Zstd]
     }
+}
+
+/// Why a request was refused before [`UnaryService::call`] (`delivery.md` section 6). Bodies that come too slowly are in
+/// [`Counters`](crate::listen::Counters) alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Too many or too long headers.
+    Head,
+    /// Not POST.
+    Method,
+    /// Not `application/grpc`.
+    ContentType,
+    /// No such method of a service.
+    UnknownMethod,
+    /// A message encoding that is not accepted.
+    Encoding,
+    /// The message is over a limit of so many bytes, or can never fit the memory.
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// No memory was promised in time.
+    Busy,
+    /// The client's deadline passed.
+    Deadline,
+    /// The body is not one gRPC message.
+    Malformed,
+    /// The listener is on its way out.
+    ShuttingDown,
+    /// The handler panicked.
+    Internal,
 }
 
 /// Leave to read a body.

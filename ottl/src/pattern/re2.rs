@@ -9,11 +9,30 @@ mod class;
 use std::iter::Peekable;
 use std::str::CharIndices;
 
-/// A rewritten pattern.
-pub(super) struct Translated {
-    pub(super) regex: String,
+/// A rewritten pattern, to be parsed with Unicode on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Translated {
+    /// In the syntax of the `regex` crate. Its groups have no names.
+    pub regex: String,
     /// The name of each capture group, from the first.
-    pub(super) names: Vec<Option<String>>,
+    pub names: Vec<Option<String>>,
+}
+
+/// What Go's parser refuses, in its words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// Where in the pattern what is refused begins, in bytes.
+    pub offset: usize,
+    /// The reason, and the part of the pattern that it is about.
+    message: String,
+}
+
+impl Refused {
+    /// The reason alone.
+    pub fn reason(&self) -> &str {
+        self.message.split_once(": `").map_or(&self.message, |(reason, _)| reason)
+    }
 }
 
 const MAX_REPEAT: u32 = 1_000;
@@ -22,21 +41,21 @@ const MAX_REPEAT: u32 = 1_000;
 ///
 /// # Errors
 /// What Go's parser refuses, in its words.
-pub(super) fn translate(pattern: &str) -> Result<Translated, String> {
+pub fn translate(pattern: &str) -> Result<Translated, Refused> {
     let mut parser = Parser {
         pattern,
         chars: pattern.char_indices().peekable(),
         out: String::with_capacity(pattern.len() * 2),
         names: Vec::new(),
-        open: 0,
+        open: Vec::new(),
         atom: false,
         repeat: None,
     };
     while let Some((at, c)) = parser.chars.next() {
-        parser.step(at, c)?;
+        parser.step(at, c).map_err(|message| Refused { offset: at, message })?;
     }
-    if parser.open > 0 {
-        return Err(format!("missing closing ): `{pattern}`"));
+    if let Some(offset) = parser.open.pop() {
+        return Err(Refused { offset, message: format!("missing closing ): `{pattern}`") });
     }
     Ok(Translated { regex: parser.out, names: parser.names })
 }
@@ -46,7 +65,8 @@ struct Parser<'p> {
     chars: Peekable<CharIndices<'p>>,
     out: String,
     names: Vec<Option<String>>,
-    open: usize,
+    /// Where the groups that are open start.
+    open: Vec<usize>,
     /// Whether something that can be repeated stands right before.
     atom: bool,
     /// Where the repetition operator right before started.
@@ -85,10 +105,9 @@ impl<'p> Parser<'p> {
             }
             '(' => self.group(at)?,
             ')' => {
-                if self.open == 0 {
+                if self.open.pop().is_none() {
                     return Err(format!("unexpected ): `{}`", self.pattern));
                 }
-                self.open -= 1;
                 self.out.push(')');
                 self.atom = true;
             }
@@ -161,7 +180,7 @@ impl<'p> Parser<'p> {
         self.atom = false;
         let rest = self.rest();
         let Some(special) = rest.strip_prefix('?') else {
-            self.open += 1;
+            self.open.push(at);
             self.names.push(None);
             self.out.push('(');
             return Ok(());
@@ -178,7 +197,7 @@ impl<'p> Parser<'p> {
             if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')) {
                 return Err(format!("invalid named capture: `{}`", self.text(at)));
             }
-            self.open += 1;
+            self.open.push(at);
             self.names.push(Some(name.to_owned()));
             self.out.push('(');
             return Ok(());
@@ -200,7 +219,9 @@ impl<'p> Parser<'p> {
                 }
                 ':' | ')' if !negated || any => {
                     flags.push(c);
-                    self.open += usize::from(c == ':');
+                    if c == ':' {
+                        self.open.push(at);
+                    }
                     if any || c == ':' {
                         self.out.push_str(&flags);
                     }

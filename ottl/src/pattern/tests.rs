@@ -47,6 +47,16 @@ fn patterns_mean_what_they_mean_in_go() {
         ("", "anything", true),
         ("}]<>&~#-", "}]<>&~#-", true),
         ("(?i:A)b", "ab", true),
+        ("^[--/]$", ".", true),
+        ("^[--/]$", ",", false),
+        ("^[+--]$", ".", false),
+        ("^[[]$", "[", true),
+        (r"^[\D]$", "1", false),
+        (r"^[^\D]$", "1", true),
+        (r"^\<a\>$", "<a>", true),
+        (r"^a\/b\.c$", "a/bxc", false),
+        (r"^\Qa.b[\E+$", "a.b[[", true),
+        (r"^\Qa.b[\E+$", "axb[", false),
         ("(?i)a(?-i)B", "AB", true),
     ] {
         let compiled = Pattern::new(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
@@ -202,5 +212,23 @@ fn what_go_accepts_and_refuses() {
             Ok(_) => assert_eq!(*refusal, "", "{pattern}"),
             Err(error) => assert_eq!(error, format!("error parsing regexp: {refusal}"), "{pattern}"),
         }
+    }
+}
+
+#[test]
+fn what_is_refused_is_named_with_its_place_and_reason() {
+    for (pattern, offset, reason) in [
+        (r"(a)\1", 3, "invalid escape sequence"),
+        (r"a\Z", 1, "invalid escape sequence"),
+        (r"ab\", 2, "trailing backslash at end of expression"),
+        ("x[a", 1, "missing closing ]"),
+        ("ab(c", 2, "missing closing )"),
+        ("(a)(b(c)", 3, "missing closing )"),
+        ("(?i:a", 0, "missing closing )"),
+        ("ab)", 2, "unexpected )"),
+        ("é**", 3, "invalid nested repetition operator"),
+    ] {
+        let refused = re2::translate(pattern).unwrap_err();
+        assert_eq!((refused.offset, refused.reason()), (offset, reason), "{pattern}");
     }
 }

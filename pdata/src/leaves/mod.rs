@@ -99,11 +99,20 @@ pub enum PairAction {
     Remove,
 }
 
+/// Texts of this length and more are always asked for: [`Visitor::quiet_until`] does not speak of them.
+pub const QUIET_LEN: usize = 1 << 14;
+
 /// Decides about leaves.
 pub trait Visitor {
     /// Whether anything in `len` bytes of text at `at` may need a look: the prefilter. Called for texts in ascending order of
     /// `at` within a message.
     fn may_match(&mut self, at: usize, len: usize) -> bool;
+
+    /// No text that ends at or before this offset and is shorter than [`QUIET_LEN`] needs a look: spares the walk the question.
+    /// Changes only with [`Visitor::may_match`] and [`Visitor::leaf`].
+    fn quiet_until(&self) -> usize {
+        0
+    }
 
     /// Whether [`Visitor::pair`] is to be called for attributes and map entries.
     fn wants_pairs(&self) -> bool {
@@ -146,6 +155,12 @@ pub trait Visitor {
 
     /// A container is nested too deep: the text that takes its place.
     fn too_deep(&mut self) -> &[u8];
+
+    /// A trace or span id that is neither empty nor 16 or 8 bytes long: whether the message may keep it. If not, the whole item
+    /// goes.
+    fn odd_id(&mut self) -> bool {
+        true
+    }
 
     /// Whether fields that the schema does not know are removed; counts them.
     fn remove_unknown(&mut self) -> bool;

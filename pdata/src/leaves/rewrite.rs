@@ -1,13 +1,13 @@
 //! The walk itself.
 
 use super::table::{Action, Op, Root, Step, TABLES, Table, root_table};
-use super::{Content, Leaf, LeafAction, PairAction, Place, Visitor};
+use super::{Content, Leaf, LeafAction, PairAction, Place, QUIET_LEN, Visitor};
 use crate::canonical;
 use crate::error::Error;
 use crate::pass::Out;
 use crate::schema;
 use crate::tags::{any_value, key_value};
-use crate::wire::{Reader, Short, Value, WireType, patch_len, put_len, put_message, put_varint, varint_len};
+use crate::wire::{Reader, Value, WireType, patch_len, put_len, put_message, put_varint, short_payload, varint_len};
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub fn rewrite<V: Visitor>(
         scalars: visitor.wants_scalars(),
         plain_only: !visitor.wants_pairs() && !visitor.wants_scalars(),
         max_depth: visitor.max_depth(),
+        quiet: visitor.quiet_until().saturating_sub(base),
         visitor,
     };
     let result = walk.message(&tables[root_table(root)], 0, message.len());
@@ -89,6 +90,8 @@ struct Walk<'a, V> {
     /// A plain pair without candidates needs no closer look.
     plain_only: bool,
     max_depth: usize,
+    /// Short texts of the source that end here or before need no look.
+    quiet: usize,
     visitor: &'a mut V,
 }
 
@@ -98,6 +101,9 @@ const KEY_TAG: u8 = (key_value::KEY << 3 | WireType::Len as u32) as u8;
 const VALUE_TAG: u8 = (key_value::VALUE << 3 | WireType::Len as u32) as u8;
 /// The tag of a string in an `AnyValue`.
 const STRING_TAG: u8 = (any_value::STRING_VALUE << 3 | WireType::Len as u32) as u8;
+/// The tags of an integer and of a boolean.
+const INT_TAG: u8 = (any_value::INT_VALUE << 3) as u8;
+const BOOL_TAG: u8 = (any_value::BOOL_VALUE << 3) as u8;
 
 /// The key of a pair that starts with something else.
 #[cold]
@@ -120,51 +126,83 @@ const TWELVE_DIGITS: u64 = 100_000_000_000;
 impl<V: Visitor> Walk<'_, V> {
     /// Walks the message at `start..end`. Returns by how much it grew.
     fn message(&mut self, table: &'static Table, start: usize, end: usize) -> Result<isize, Stop> {
-        let buf = &self.source[start..end];
-        let mut reader = Reader::new(buf);
+        let buf = &self.source[..end];
+        let mut pos = start;
         let mut grown = 0isize;
         let mut seen = 0u32;
         if table.attributes != 0 {
             self.visitor.enter(table.place);
         }
-        while let Some(&tag) = buf.get(reader.pos()) {
-            let at = reader.pos();
-            let step = table.by_tag.get(tag as usize).copied().unwrap_or(Step::OTHER);
+        while let Some(record) = buf.get(pos..)
+            && let Some(&tag) = record.first()
+        {
+            let at = pos;
+            let step = table.by_tag[usize::from(tag)];
             if seen & step.bit != 0 {
                 return Err(Stop::Odd);
             }
-            seen |= step.bit;
-            let short = match step.op {
-                Op::Other => None,
-                _ => Short::at(buf, at),
-            };
-            let Some(Short { payload, end, .. }) = short else {
-                seen ^= step.bit;
-                grown += self.other(table, &mut reader, start, &mut seen)?;
-                continue;
-            };
-            reader.seek(end);
+            // Each arm reads the field if it is short and takes the loop on; what falls out of the match is looked at closely.
             match step.op {
                 Op::KeyValue => {
-                    if self.plain_only && is_plain(&buf[payload..end]) {
-                        let from = self.base + start + payload;
-                        if !self.visitor.may_match(from, end - payload) {
-                            continue;
-                        }
-                        if let Some(by) = self.plain_pair(table.place, start + at, start + payload, start + end)? {
-                            grown += by;
+                    if self.plain_only {
+                        pos += plain_run(buf.get(pos..self.quiet.min(buf.len())).unwrap_or_default(), tag);
+                        if pos > at {
                             continue;
                         }
                     }
-                    grown += self.pair(table.place, 0, start + at, start + at + 1, start + payload, start + end)?;
+                    if let Some((pair, end)) = short_payload(record, pos) {
+                        let payload = end - pair.len();
+                        if self.plain_only && is_plain(pair) {
+                            if self.may_match(payload, pair.len()) {
+                                grown += self.plain_pair(table.place, at, payload, end)?;
+                            }
+                        } else {
+                            grown += self.any_pair(table.place, 0, at, at + 1, payload, end)?;
+                        }
+                        pos = end;
+                        continue;
+                    }
                 }
-                Op::Text => {
-                    let text = &buf[payload..end];
-                    grown += self.field_text(table.place, u32::from(tag >> 3), start + at, start + end, text)?;
+                Op::Skip | Op::Id | Op::Text | Op::AnyValue | Op::Child => {
+                    if let Some((inner, end)) = short_payload(record, pos) {
+                        seen |= step.bit;
+                        pos = end;
+                        match step.op {
+                            Op::Skip => {}
+                            Op::Id => self.id(inner.len(), step.child)?,
+                            Op::Text if end <= self.quiet => {} // `inner` is shorter than `QUIET_LEN`
+                            Op::Text => grown += self.field_text(table.place, u32::from(tag >> 3), at, end, inner)?,
+                            _ => grown += self.nested(step, at, end - inner.len(), end)?,
+                        }
+                        continue;
+                    }
                 }
-                Op::AnyValue | Op::Child => grown += self.nested(step, start + at, start + payload, start + end)?,
+                Op::Eight if record.len() >= 9 => {
+                    seen |= step.bit;
+                    pos += 9;
+                    continue;
+                }
+                Op::Four if record.len() >= 5 => {
+                    seen |= step.bit;
+                    pos += 5;
+                    continue;
+                }
+                Op::Varint if matches!(record, [_, 0..0x80, ..]) => {
+                    seen |= step.bit;
+                    pos += 2;
+                    continue;
+                }
+                Op::FourBehindTwo if matches!(record, [_, 1, _, _, _, _, ..]) => {
+                    seen |= step.bit;
+                    pos += 6;
+                    continue;
+                }
                 _ => {}
             }
+            let mut reader = Reader::new(&buf[start..]);
+            reader.seek(at - start);
+            grown += self.other(table, &mut reader, start, &mut seen)?;
+            pos = start + reader.pos();
         }
         if table.attributes != 0 {
             let added = self.visitor.leave(table.place, table.attributes);
@@ -175,6 +213,24 @@ impl<V: Visitor> Walk<'_, V> {
             }
         }
         Ok(grown)
+    }
+
+    /// Whether anything in `len` bytes of text at `at` in the source may need a look.
+    fn may_match(&mut self, at: usize, len: usize) -> bool {
+        let may = self.visitor.may_match(self.base + at, len);
+        self.ask_quiet();
+        may
+    }
+
+    /// Shows the visitor a leaf.
+    fn leaf(&mut self, leaf: Leaf<'_>) -> LeafAction {
+        let action = self.visitor.leaf(leaf);
+        self.ask_quiet();
+        action
+    }
+
+    fn ask_quiet(&mut self) {
+        self.quiet = self.visitor.quiet_until().saturating_sub(self.base);
     }
 
     /// An embedded message other than a pair; its length stands behind its one-byte tag.
@@ -222,6 +278,10 @@ impl<V: Visitor> Walk<'_, V> {
             {
                 return Err(Stop::Odd);
             }
+            (Action::Id(len), Value::Len(id)) => {
+                self.id(id.len(), len)?;
+                true
+            }
             (Action::Text, Value::Len(text)) => return self.field_text(table.place, number, at, end, text),
             (Action::KeyValue, Value::Len(pair)) => {
                 return self.pair(table.place, 0, at, len_at, end - pair.len(), end);
@@ -237,6 +297,15 @@ impl<V: Visitor> Walk<'_, V> {
             return Ok(self.unknown(at, end));
         }
         Ok(0)
+    }
+
+    /// An id of another length than ids have may hold anything, and is looked at by nobody.
+    #[inline]
+    fn id(&mut self, len: usize, of: u8) -> Result<(), Stop> {
+        if len == usize::from(of) || len == 0 || self.visitor.odd_id() {
+            return Ok(());
+        }
+        Err(Stop::Dropped)
     }
 
     #[cold]
@@ -260,11 +329,11 @@ impl<V: Visitor> Walk<'_, V> {
     /// A string field of the message.
     #[inline]
     fn field_text(&mut self, place: Place, number: u32, start: usize, end: usize, text: &[u8]) -> Result<isize, Stop> {
-        let at = self.base + end - text.len();
-        if !self.visitor.may_match(at, text.len()) {
+        if !self.may_match(end - text.len(), text.len()) {
             return Ok(0);
         }
-        match self.visitor.leaf(Leaf { place, key: &[], content: Content::Field(number, text), at, depth: 0 }) {
+        let at = self.base + end - text.len();
+        match self.leaf(Leaf { place, key: &[], content: Content::Field(number, text), at, depth: 0 }) {
             LeafAction::Keep => Ok(0),
             LeafAction::DropItem => Err(Stop::Dropped),
             LeafAction::Replace | LeafAction::RemoveAttribute => Ok(self.write(start, end, number)),
@@ -281,7 +350,6 @@ impl<V: Visitor> Walk<'_, V> {
     }
 
     /// A `KeyValue` record; its length stands at `len_at`, its payload at `payload..end`.
-    #[inline]
     fn pair(
         &mut self,
         place: Place,
@@ -293,34 +361,33 @@ impl<V: Visitor> Walk<'_, V> {
     ) -> Result<isize, Stop> {
         if self.plain_only
             && is_plain(&self.source[payload..end])
-            && !self.visitor.may_match(self.base + payload, end - payload)
+            && (end <= self.quiet || !self.may_match(payload, end - payload))
         {
             return Ok(0);
         }
         self.any_pair(place, depth, start, len_at, payload, end)
     }
 
-    /// A plain pair with a string that holds a candidate: the pair is written anew in one go. `None` if it needs the way of
-    /// all other pairs.
-    fn plain_pair(&mut self, place: Place, at: usize, payload: usize, end: usize) -> Result<Option<isize>, Stop> {
+    /// A plain pair that holds a candidate. A string is written anew in one go, with everything around it.
+    fn plain_pair(&mut self, place: Place, at: usize, payload: usize, end: usize) -> Result<isize, Stop> {
         let source = self.source;
-        let [_, key_len, rest @ ..] = &source[payload..end] else { return Ok(None) };
-        let Some((key, [_, _, STRING_TAG, _, text @ ..])) = rest.split_at_checked(*key_len as usize) else {
-            return Ok(None);
+        let (key, text) = match &source[payload..end] {
+            [_, key_len, rest @ ..] => match rest.split_at_checked(*key_len as usize) {
+                Some((key, [_, _, STRING_TAG, _, text @ ..])) if !self.may_match(payload + 2, key.len()) => (key, text),
+                _ => return self.any_pair(place, 0, at, at + 1, payload, end),
+            },
+            _ => return self.any_pair(place, 0, at, at + 1, payload, end),
         };
-        if self.visitor.may_match(self.base + payload + 2, key.len()) {
-            return Ok(None);
+        if !self.may_match(end - text.len(), text.len()) {
+            return Ok(0);
         }
         let text_at = self.base + end - text.len();
-        if !self.visitor.may_match(text_at, text.len()) {
-            return Ok(Some(0));
-        }
-        match self.visitor.leaf(Leaf { place, key, content: Content::Text(text), at: text_at, depth: 0 }) {
-            LeafAction::Keep => Ok(Some(0)),
+        match self.leaf(Leaf { place, key, content: Content::Text(text), at: text_at, depth: 0 }) {
+            LeafAction::Keep => Ok(0),
             LeafAction::DropItem => Err(Stop::Dropped),
             LeafAction::RemoveAttribute => {
                 self.out.cut(source, at, end);
-                Ok(Some(at as isize - end as isize))
+                Ok(at as isize - end as isize)
             }
             LeafAction::Replace => {
                 self.out.cut(source, at, end);
@@ -338,7 +405,7 @@ impl<V: Visitor> Walk<'_, V> {
                 out.push(STRING_TAG);
                 put_varint(out, text.len() as u64);
                 out.extend_from_slice(text);
-                Ok(Some((out.len() - before) as isize - (end - at) as isize))
+                Ok((out.len() - before) as isize - (end - at) as isize)
             }
         }
     }
@@ -456,11 +523,11 @@ impl<V: Visitor> Walk<'_, V> {
     }
 
     fn key(&mut self, key: &[u8], depth: usize, start: usize, end: usize) -> Result<isize, Stop> {
-        let at = self.base + end - key.len();
-        if !self.visitor.may_match(at, key.len()) {
+        if !self.may_match(end - key.len(), key.len()) {
             return Ok(0);
         }
-        match self.visitor.leaf(Leaf { place: Place::Key, key: &[], content: Content::Key(key), at, depth }) {
+        let at = self.base + end - key.len();
+        match self.leaf(Leaf { place: Place::Key, key: &[], content: Content::Key(key), at, depth }) {
             LeafAction::Keep => Ok(0),
             LeafAction::Replace => Ok(self.write(start, end, key_value::KEY)),
             LeafAction::RemoveAttribute => Err(Stop::RemoveAttribute),
@@ -500,20 +567,21 @@ impl<V: Visitor> Walk<'_, V> {
             let (content, text_at) = match (number, value) {
                 (any_value::STRING_VALUE, Value::Len(text)) => {
                     members += 1;
-                    let text_at = self.base + record_end - text.len();
-                    if !self.visitor.may_match(text_at, text.len()) {
+                    let text_at = record_end - text.len();
+                    let quiet = record_end <= self.quiet && text.len() < QUIET_LEN;
+                    if quiet || !self.may_match(text_at, text.len()) {
                         (None, 0)
                     } else {
-                        (Some(Content::Text(text)), text_at)
+                        (Some(Content::Text(text)), self.base + text_at)
                     }
                 }
                 (any_value::BYTES_VALUE, Value::Len(bytes)) => {
                     members += 1;
-                    let text_at = self.base + record_end - bytes.len();
-                    if !self.visitor.may_match(text_at, bytes.len()) {
+                    let text_at = record_end - bytes.len();
+                    if !self.may_match(text_at, bytes.len()) {
                         (None, 0)
                     } else {
-                        (Some(Content::Bytes(bytes)), text_at)
+                        (Some(Content::Bytes(bytes)), self.base + text_at)
                     }
                 }
                 (any_value::INT_VALUE, Value::Varint(value)) => {
@@ -557,7 +625,7 @@ impl<V: Visitor> Walk<'_, V> {
                 return Err(Stop::Odd);
             }
             if let Some(content) = content {
-                match self.visitor.leaf(Leaf { place, key: key.unwrap_or_default(), content, at: text_at, depth }) {
+                match self.leaf(Leaf { place, key: key.unwrap_or_default(), content, at: text_at, depth }) {
                     LeafAction::Keep => {}
                     LeafAction::Replace => {
                         let bytes = matches!(content, Content::Bytes(_));
@@ -620,24 +688,41 @@ impl<V: Visitor> Walk<'_, V> {
     }
 }
 
+/// Length of the plain pairs that `records` begins with, one behind another, all with the same tag.
+#[inline(never)]
+fn plain_run(records: &[u8], tag: u8) -> usize {
+    let mut rest = records;
+    while let [first, len @ 0..0x80, behind @ ..] = rest
+        && *first == tag
+        && let Some((pair, next)) = behind.split_at_checked(usize::from(*len))
+        && is_plain(pair)
+    {
+        rest = next;
+    }
+    records.len() - rest.len()
+}
+
 /// Whether a pair is written canonically with a short key and a scalar that only a match in its bytes makes interesting: the most
 /// common attributes by far.
 #[inline(always)]
 fn is_plain(pair: &[u8]) -> bool {
-    if let [0x0a, key_len, rest @ ..] = pair
-        && *key_len < 0x80
-        && let Some([0x12, value_len, tag, value @ ..]) = rest.get(*key_len as usize..)
-        && value.len() + 1 == *value_len as usize
-        && value.len() < 0x80
-    {
-        match (tag, value) {
-            (0x0a, [len, text @ ..]) => text.len() == *len as usize,
-            // A varint of at most five bytes has fewer than twelve digits.
-            (0x18, [head @ .., last]) => head.len() < 5 && *last < 0x80 && head.iter().all(|&byte| byte >= 0x80),
-            (0x10, [0..=1]) => true,
-            _ => false,
+    let [KEY_TAG, key_len @ 0..0x80, rest @ ..] = pair else { return false };
+    let Some(value) = rest.get(usize::from(*key_len)..).filter(|value| value.len() < 0x80) else { return false };
+    // Two headers of a tag and a length each, of the value and of the string in it, in one compare.
+    if let Some(heads) = value.first_chunk::<4>() {
+        let len = value.len() as u32;
+        let tags = u32::from_le_bytes([VALUE_TAG, 0, STRING_TAG, 0]);
+        if u32::from_le_bytes(*heads) == tags + ((len - 2) << 8) + ((len - 4) << 24) {
+            return true;
         }
-    } else {
-        false
+    }
+    match value {
+        [VALUE_TAG, len, scalar @ ..] if scalar.len() == usize::from(*len) => match scalar {
+            // A varint of at most five bytes has fewer than twelve digits.
+            [INT_TAG, head @ .., last] => head.len() < 5 && *last < 0x80 && head.iter().all(|&byte| byte >= 0x80),
+            [BOOL_TAG, 0..=1] => true,
+            _ => false,
+        },
+        _ => false,
     }
 }

@@ -32,8 +32,10 @@ pub(super) enum Action {
     Varint,
     Fixed64,
     Fixed32,
-    /// Length-delimited and never looked at: ids.
+    /// Length-delimited and never looked at.
     Opaque,
+    /// A trace or span id of so many bytes.
+    Id(u8),
     /// Repeated 64-bit scalars, packed or not.
     Packed(bool),
     Text,
@@ -58,13 +60,13 @@ impl Step {
 pub(super) struct Table {
     pub(super) place: Place,
     pub(super) entries: [Entry; 17],
-    /// By one-byte tag: the entry of a field with the layout that the schema gives it.
-    pub(super) by_tag: [Step; 128],
+    /// By the first byte of the tag: what to do with a field in the layout that the schema gives it.
+    pub(super) by_tag: [Step; 256],
     /// Number of the field that holds attributes; 0 if there is none.
     pub(super) attributes: u32,
 }
 
-/// What to do behind a one-byte tag, in one small value.
+/// What to do behind a tag, in one small value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Op {
@@ -73,15 +75,19 @@ pub(super) enum Op {
     Varint,
     Eight,
     Four,
+    /// Four bytes behind a tag of two: field 16.
+    FourBehindTwo,
     /// Length-delimited and never looked at.
     Skip,
+    /// Of no or `child` bytes.
+    Id,
     Text,
     KeyValue,
     AnyValue,
     Child,
 }
 
-/// An [`Op`] with the table of the child, and the bit that tells a second occurrence.
+/// An [`Op`] with the table of the child or the length of the id, and the bit that tells a second occurrence.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     pub(super) op: Op,
@@ -139,7 +145,8 @@ fn table(message: &'static schema::Message, place: Place) -> Table {
         let packed = field.label == Label::Repeated;
         let action = match field.kind {
             Kind::String => Action::Text,
-            Kind::Id | Kind::Bytes => Action::Opaque,
+            Kind::Id => Action::Id(if field.name == "trace_id" { 16 } else { 8 }),
+            Kind::Bytes => Action::Opaque,
             Kind::Fixed32 => Action::Fixed32,
             Kind::Double | Kind::Fixed64 | Kind::Sfixed64 if packed => Action::Packed(false),
             Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Action::Fixed64,
@@ -158,21 +165,26 @@ fn table(message: &'static schema::Message, place: Place) -> Table {
             *entry = Entry { action, bit };
         }
     }
-    let mut by_tag = [Step::OTHER; 128];
+    let mut by_tag = [Step::OTHER; 256];
     for (number, entry) in entries.iter().enumerate().take(16) {
         let (op, wire_type) = match entry.action {
             Action::Varint => (Op::Varint, WireType::Varint),
             Action::Fixed64 => (Op::Eight, WireType::Fixed64),
             Action::Fixed32 => (Op::Four, WireType::Fixed32),
             Action::Opaque | Action::Packed(_) => (Op::Skip, WireType::Len),
+            Action::Id(_) => (Op::Id, WireType::Len),
             Action::Text => (Op::Text, WireType::Len),
             Action::KeyValue => (Op::KeyValue, WireType::Len),
             Action::AnyValue => (Op::AnyValue, WireType::Len),
             Action::Child(_) => (Op::Child, WireType::Len),
             Action::Unknown => continue,
         };
-        let child = if let Action::Child(child) = entry.action { child } else { 0 };
+        let child = if let Action::Child(value) | Action::Id(value) = entry.action { value } else { 0 };
         by_tag[number << 3 | wire_type as usize] = Step { op, child, bit: entry.bit };
+    }
+    if let Some(Entry { action: Action::Fixed32, bit }) = entries.get(16) {
+        // The first byte of the tag; the second is 1.
+        by_tag[0x80 | WireType::Fixed32 as usize] = Step { op: Op::FourBehindTwo, child: 0, bit: *bit };
     }
     let attributes =
         (0..).zip(&entries).find(|(_, entry)| entry.action == Action::KeyValue).map_or(0, |(number, _)| number);

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 
+use super::walk::Head;
 use crate::error::Error;
 use crate::msg::Message;
 use crate::signal::Signal;
@@ -62,10 +63,32 @@ pub struct Cx<'a, C: ?Sized> {
     pub metric: Option<MetricHead<'a>>,
     /// In the hooks of envelopes: the envelope as it came to this walk, with everything inside. Empty for items.
     pub body: &'a [u8],
+    pub(super) outer: Outer<'a>,
     pub(super) state: Option<&'a mut (dyn BatchState + 'static)>,
 }
 
-impl<C: ?Sized> Cx<'_, C> {
+/// The envelopes around a message, read when a step asks for them.
+#[derive(Clone, Copy)]
+pub(super) struct Outer<'a> {
+    pub(super) resource: Option<&'a Head>,
+    pub(super) scope: Option<&'a Head>,
+    /// Who asks.
+    pub(super) step: usize,
+}
+
+impl<'a, C: ?Sized> Cx<'a, C> {
+    /// The fields of the resource's envelope other than resource and scopes, its schema URL above all, as this step would find
+    /// them. Empty in the resource hook.
+    pub fn resource_envelope(&self) -> &'a [u8] {
+        self.outer.resource.map_or(&[], |head| head.envelope_seen_by(self.outer.step))
+    }
+
+    /// The fields of the scope's envelope other than scope and items, as this step would find them. Empty in the resource and
+    /// scope hooks.
+    pub fn scope_envelope(&self) -> &'a [u8] {
+        self.outer.scope.map_or(&[], |head| head.envelope_seen_by(self.outer.step))
+    }
+
     /// The state that [`Step::begin`] made for this batch.
     pub fn state<T: BatchState>(&mut self) -> Option<&mut T> {
         let state: &mut dyn Any = self.state.as_deref_mut()?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::chain::Plan;
 use super::out::Out;
-use super::step::{BatchState, Cx, MetricHead, Reason, Step, Verdict};
+use super::step::{BatchState, Cx, MetricHead, Outer, Reason, Step, Verdict};
 use crate::error::{Error, Fault};
 use crate::msg::{Buffers, Message};
 use crate::signal::Signal;
@@ -23,7 +23,7 @@ pub struct Scratch {
 /// The messages at the head of one envelope: the inner one (resource, scope; for metrics the data message without points) and
 /// the envelope's own remaining fields, each in the versions that the steps see.
 #[derive(Debug, Default)]
-struct Head {
+pub(super) struct Head {
     inner: Buffers,
     envelope: Buffers,
     inner_source: Vec<u8>,
@@ -316,9 +316,7 @@ impl Walk {
         let body = &env.source[pos..end];
         let has_inner = split_head(envelope, body, head).map_err(|error| error.at(pos))?;
         head.inner_versions.start(&head.inner_source);
-        if envelope == Envelope::Metric {
-            head.envelope_versions.start(&head.envelope_source);
-        }
+        head.envelope_versions.start(&head.envelope_source);
         if hooks.first().is_none_or(|&first| first >= limit) {
             return Ok(());
         }
@@ -335,6 +333,7 @@ impl Walk {
                 scope: scope.map_or(&[], |head| head.inner_versions.seen_by(index)),
                 metric: None,
                 body,
+                outer: Outer { resource, scope, step: index },
                 state: state.as_deref_mut(),
             };
             let verdict = match envelope {
@@ -346,7 +345,7 @@ impl Walk {
             if inner.is_changed() {
                 inner_versions.push(index + 1, |arena| inner.write(arena));
             }
-            if envelope == Envelope::Metric && rest.is_changed() {
+            if rest.is_changed() {
                 envelope_versions.push(index + 1, |arena| rest.write(arena));
             }
             if let Verdict::Drop(reason) = verdict {
@@ -480,6 +479,7 @@ impl Walk {
                 scope: scope.inner_versions.seen_by(index),
                 metric: (frame.envelope == Envelope::Data).then(|| metric.seen_by(index)),
                 body: &[],
+                outer: Outer { resource: Some(resource), scope: Some(scope), step: index },
                 state: state.as_deref_mut(),
             };
             let verdict = step.item(&mut cx, &mut message).map_err(|error| error.at(payload_start))?;
@@ -531,6 +531,11 @@ impl Walk {
 }
 
 impl Head {
+    /// The fields of the envelope other than head and children, as a step finds them.
+    pub(super) fn envelope_seen_by(&self, step: usize) -> &[u8] {
+        self.envelope_versions.seen_by(step)
+    }
+
     fn kind_is(&mut self, kind: u32) {
         self.kind = kind;
     }

@@ -164,10 +164,10 @@ impl Step<()> for Edit {
                 return Ok(drop_if(attribute(resource.bytes(), attributes, key.as_bytes())?.is_some()));
             }
             Edit::SetResourceAttribute(key, value) => {
-                resource.attributes(attributes)?.set(key.as_bytes(), NewValue::Str(value.as_bytes()))?;
+                resource.attributes(attributes).set(key.as_bytes(), NewValue::Str(value.as_bytes()))?;
             }
             Edit::RemoveResourceAttribute(key) => {
-                resource.attributes(attributes)?.remove(key.as_bytes())?;
+                resource.attributes(attributes).remove(key.as_bytes())?;
             }
             Edit::SetResourceSchemaUrl(url) => envelope.set_len(tags::resource_spans::SCHEMA_URL, url.as_bytes())?,
             _ => {}
@@ -223,7 +223,7 @@ impl Step<()> for Edit {
                 item.index()?;
                 return Ok(drop_if(item.fixed64(time).is_multiple_of(multiple)));
             }
-            Edit::DropItemsWith(key) => return Ok(drop_if(item.attributes(attributes)?.contains(key.as_bytes())?)),
+            Edit::DropItemsWith(key) => return Ok(drop_if(item.attributes(attributes).contains(key.as_bytes())?)),
             Edit::DropItemsOf(key) => {
                 let found = attribute(cx.resource, tags::resource::ATTRIBUTES, key.as_bytes())?;
                 return Ok(drop_if(found.is_some()));
@@ -236,10 +236,10 @@ impl Step<()> for Edit {
                 return Ok(drop_if(last_string(metric.fields, tags::metric::NAME)? == name.as_bytes()));
             }
             Edit::SetItemAttribute(key, value) => {
-                item.attributes(attributes)?.set(key.as_bytes(), NewValue::Int(value))?;
+                item.attributes(attributes).set(key.as_bytes(), NewValue::Int(value))?;
             }
             Edit::RemoveItemAttribute(key) => {
-                item.attributes(attributes)?.remove(key.as_bytes())?;
+                item.attributes(attributes).remove(key.as_bytes())?;
             }
             _ => {}
         }

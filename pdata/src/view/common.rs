@@ -3,7 +3,7 @@
 use super::any_value::{AnyValueView, KeyValueView};
 use crate::error::Error;
 use crate::tags::{resource, scope};
-use crate::wire::{Fields, Reader, Short, Value, fields};
+use crate::wire::{Fields, Reader, Short, Value, WireType, fields};
 
 /// The payloads of one repeated message field, in wire order.
 #[derive(Clone, Copy, Debug)]
@@ -117,12 +117,18 @@ impl<'a> AttributesView<'a> {
 /// The value of the first attribute called `key` among the `KeyValue`s that `message` holds in field `number`.
 #[inline]
 pub fn attribute<'a>(message: &'a [u8], number: u32, key: &[u8]) -> Result<Option<AnyValueView<'a>>, Error> {
+    pair(message, number, key)?.map(|pair| pair.value()).transpose()
+}
+
+/// The first pair with this key among the `KeyValue`s that `message` holds in field `number`.
+#[inline]
+pub(crate) fn pair<'a>(message: &'a [u8], number: u32, key: &[u8]) -> Result<Option<KeyValueView<'a>>, Error> {
     let mut reader = Reader::new(message);
+    let wanted = number << 3 | WireType::Len as u32;
     loop {
         // Short pairs with another key are passed over without being taken apart.
         while let Some(short) = Short::at(message, reader.pos()) {
-            if short.tag & 7 == 2 && short.number() == number && !has_other_key(&message[short.payload..short.end], key)
-            {
+            if u32::from(short.tag) == wanted && !has_other_key(&message[short.payload..short.end], key) {
                 break;
             }
             reader.seek(short.end);
@@ -131,7 +137,7 @@ pub fn attribute<'a>(message: &'a [u8], number: u32, key: &[u8]) -> Result<Optio
         if let (true, Value::Len(payload)) = (field.number == number, field.value) {
             let pair = KeyValueView::parse(payload)?;
             if pair.key() == key {
-                return pair.value().map(Some);
+                return Ok(Some(pair));
             }
         }
     }
@@ -189,14 +195,21 @@ pub(super) fn last_len(message: &[u8], number: u32) -> Result<&[u8], Error> {
     Messages::new(message, number).try_fold(&[][..], |_, payload| payload)
 }
 
-/// The last varint occurrence of a field; zero if there is none.
-pub(super) fn last_varint(message: &[u8], number: u32) -> Result<u64, Error> {
+/// The last varint occurrence of a field; zero if there is none. For one field this is cheaper than the whole view.
+pub fn last_varint(message: &[u8], number: u32) -> Result<u64, Error> {
     let mut last = 0;
-    for field in fields(message) {
-        let field = field?;
+    let mut reader = Reader::new(message);
+    let wanted = number << 3 | WireType::Varint as u32;
+    loop {
+        while let Some(short) = Short::at(message, reader.pos()) {
+            if u32::from(short.tag) == wanted {
+                break;
+            }
+            reader.seek(short.end);
+        }
+        let Some(field) = reader.field()? else { return Ok(last) };
         if let (true, Value::Varint(value)) = (field.number == number, field.value) {
             last = value;
         }
     }
-    Ok(last)
 }

@@ -17,7 +17,8 @@ mod metrics;
 mod trace;
 
 pub use any_value::{AnyValueView, Elements, ElementsIter, KeyValueView, KvListIter};
-pub use common::{AttributesView, Messages, ResourceView, Scalars, ScopeView, attribute};
+pub(crate) use common::pair;
+pub use common::{AttributesView, Messages, ResourceView, Scalars, ScopeView, attribute, last_varint};
 pub use logs::{LogRecordView, LogsView, ResourceLogsView, ScopeLogsView};
 pub use metrics::{
     BucketsView, DataView, ExemplarView, ExponentialHistogramDataPointView, HistogramDataPointView, MetricView,

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use sluice_config::{Args, FixedSources, Problems, Toggle, resolve};
+use sluice_config::{Args, FixedSources, Problems, Secret, Toggle, resolve};
 
 use super::*;
 use crate::factory::Validate;
@@ -94,4 +94,38 @@ fn the_scheme_decides_on_tls() {
     assert!(plain("{endpoint: 'a:1', tls: {insecure: true}}"));
     assert!(!plain("{endpoint: 'https://a:1', tls: {insecure: true}}"));
     assert_eq!(decoded::<GrpcClient>("endpoint: dns:///a:1").0.target(), "a:1");
+}
+
+#[test]
+fn a_tls_block_reaches_the_network_whole() {
+    let material = TlsMaterial {
+        ca_file: "/ca".to_owned(),
+        cert_pem: Secret::new("cert"),
+        key_file: "/key".to_owned(),
+        min_version: "1.3".to_owned(),
+        cipher_suites: vec!["TLS_AES_128_GCM_SHA256".to_owned()],
+        curve_preferences: vec!["X25519".to_owned()],
+        include_system_ca_certs_pool: true,
+        ..TlsMaterial::default()
+    };
+    let client = TlsClient {
+        material: material.clone(),
+        insecure_skip_verify: true,
+        server_name_override: "name".to_owned(),
+        ..TlsClient::default()
+    };
+    let settings = client.settings();
+    assert!(settings.insecure_skip_verify && !settings.insecure);
+    assert_eq!(settings.server_name_override.as_deref(), Some("name"));
+    let server = TlsServer { material, client_ca_file: "/clients".to_owned(), ..TlsServer::default() };
+    assert_eq!(server.settings().client_ca_file, Some("/clients".into()));
+    assert_eq!(server.settings().common, settings.common);
+    let common = settings.common;
+    assert_eq!((common.ca_file, common.ca_pem), (Some("/ca".into()), None), "what is empty is not set");
+    assert_eq!((common.cert_file, common.cert_pem.as_deref()), (None, Some("cert")));
+    assert_eq!((common.key_file, common.key_pem), (Some("/key".into()), None));
+    assert_eq!((common.min_version.as_deref(), common.max_version), (Some("1.3"), None));
+    assert_eq!((common.cipher_suites.len(), common.curve_preferences.len()), (1, 1));
+    assert!(common.include_system_ca_certs_pool);
+    assert_eq!(common.reload_interval, None);
 }

@@ -1,7 +1,10 @@
 //! TLS, of servers and clients (collector-compat §2.5).
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 use sluice_config::{GoDuration, Problems, Secret};
+use sluice_net::tls::{ClientTlsSettings, ServerTlsSettings, TlsSettings};
 
 use crate::factory::{Validate, field};
 
@@ -40,6 +43,24 @@ impl TlsMaterial {
     /// Whether a key is configured.
     pub fn has_key(&self) -> bool {
         !self.key_file.is_empty() || !self.key_pem.is_empty()
+    }
+
+    /// As the network takes it: what is empty is not set.
+    fn settings(&self) -> TlsSettings {
+        TlsSettings {
+            ca_file: file(&self.ca_file),
+            ca_pem: text(self.ca_pem.expose()),
+            cert_file: file(&self.cert_file),
+            cert_pem: text(self.cert_pem.expose()),
+            key_file: file(&self.key_file),
+            key_pem: text(self.key_pem.expose()),
+            min_version: text(&self.min_version),
+            max_version: text(&self.max_version),
+            cipher_suites: self.cipher_suites.clone(),
+            curve_preferences: self.curve_preferences.clone(),
+            include_system_ca_certs_pool: self.include_system_ca_certs_pool,
+            reload_interval: Some(*self.reload_interval).filter(|interval| !interval.is_zero()),
+        }
     }
 }
 
@@ -112,6 +133,16 @@ impl TlsClient {
     pub fn is_plain(&self) -> bool {
         self.insecure && !self.material.has_ca()
     }
+
+    /// As the network takes it.
+    pub fn settings(&self) -> ClientTlsSettings {
+        ClientTlsSettings {
+            common: self.material.settings(),
+            insecure: self.insecure,
+            insecure_skip_verify: self.insecure_skip_verify,
+            server_name_override: text(&self.server_name_override),
+        }
+    }
 }
 
 impl Validate for TlsClient {
@@ -133,6 +164,25 @@ pub struct TlsServer {
     /// Clients must present a certificate of this CA.
     pub client_ca_file: String,
     pub client_ca_file_reload: bool,
+}
+
+impl TlsServer {
+    /// As the network takes it.
+    pub fn settings(&self) -> ServerTlsSettings {
+        ServerTlsSettings {
+            common: self.material.settings(),
+            client_ca_file: file(&self.client_ca_file),
+            ..ServerTlsSettings::default()
+        }
+    }
+}
+
+fn text(written: &str) -> Option<String> {
+    (!written.is_empty()).then(|| written.to_owned())
+}
+
+fn file(written: &str) -> Option<PathBuf> {
+    (!written.is_empty()).then(|| PathBuf::from(written))
 }
 
 impl Validate for TlsServer {

@@ -91,7 +91,7 @@ impl Ledger {
         telemetry.describe("sluice_items_appended_total", None, "Items that left a pipeline's steps and were kept.");
         telemetry.describe("sluice_items_delivered_total", None, "Items a destination has confirmed.");
         telemetry.describe("sluice_items_dropped_total", None, "Items that are gone, by component and reason.");
-        telemetry.describe("sluice_conservation_error", None, "Items unaccounted for. Anything but 0 is a bug.");
+        super::publish::describe(telemetry);
         let mut known: Vec<Reason> = reasons::CORE.to_vec();
         known.extend(further);
         known.push(UNREGISTERED);
@@ -140,17 +140,19 @@ impl Ledger {
         Snapshot { accounts: all }
     }
 
-    /// Publishes `sluice_conservation_error` and logs every account that does not balance. To be called every 10 s and
-    /// before each scrape.
+    /// All accounts as they are now; logs every one that does not balance. To be called every 10 s (delivery §10).
     pub fn check(&self) -> Snapshot {
         let snapshot = self.snapshot();
-        for account in &snapshot.accounts {
-            self.0.telemetry.gauge("sluice_conservation_error", &[("scope", &account.scope)]).set(account.error as f64);
-            if account.error != 0 {
-                tracing::error!(scope = account.scope, items = account.error, "ledger does not balance");
-            }
+        for account in snapshot.errors() {
+            tracing::error!(scope = account.scope, items = account.error, "ledger does not balance");
         }
         snapshot
+    }
+
+    /// Checks, and sets `sluice_conservation_error` and `sluice_ledger_items` to what it found. To be called before each
+    /// scrape and by nobody else, so that all terms of an account that a scrape shows are of one instant.
+    pub fn publish(&self) {
+        super::publish::publish(&self.0.telemetry, &self.check());
     }
 
     fn counters(&self, name: &str, label: &str, id: &str) -> [Counter; 3] {

@@ -32,7 +32,7 @@ fn drops_are_counted_by_component_reason_signal_and_tenant() {
     let pass = ledger.pipeline("logs").enter(Signal::Logs, 10);
     pass.settle(&Tenant::new("acme"), 7, &[(Arc::clone(&component), reasons::FILTER, 3)], 0);
     ledger.pipeline("logs").enter(Signal::Logs, 1).settle(&Tenant::default(), 0, &[(component, "toy", 1)], 0);
-    assert_eq!(ledger.check().errors().count(), 0);
+    ledger.publish();
     let text = telemetry.render(&Naming::default());
     for line in [
         r#"sluice_items_dropped_total{component="filter/a",reason="filter",signal="logs",tenant="acme"} 3"#,
@@ -54,6 +54,21 @@ fn what_is_not_accounted_for_shows() {
     assert_eq!(errors, [("destination/otlp".to_owned(), 1), ("pipeline/traces".to_owned(), 1)]);
     ledger.destination("otlp").completed(Signal::Logs, &Tenant::default(), &Completion::delivered(5), [0; 3]);
     assert_eq!(ledger.snapshot().get("destination/otlp").unwrap().error, 0);
+}
+
+#[test]
+fn every_term_of_an_account_is_shown() {
+    let (ledger, telemetry) = ledger();
+    ledger.destination("otlp").routed(Signal::Logs, 5, [0, 0, 5]);
+    let some = Completion { delivered: 2, dropped: [("toy", 1)].into_iter().collect(), parked: 0 };
+    ledger.destination("otlp").completed(Signal::Logs, &Tenant::default(), &some, [0, 0, 2]);
+    ledger.publish();
+    let text = telemetry.render(&Naming::default());
+    for (term, items) in [("entered", 5), ("created", 0), ("left", 2), ("dropped", 1), ("parked", 0), ("held", 2)] {
+        let line = format!(r#"sluice_ledger_items{{scope="destination/otlp",signal="logs",term="{term}"}} {items}"#);
+        assert!(text.lines().any(|found| found == line), "{line} not in\n{text}");
+    }
+    assert!(!text.contains(r#"scope="destination/otlp",signal="traces""#), "{text}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! destination fills its quota and never the log. An entry lives for as long as somebody refers to it.
 
 mod log;
+mod metrics;
 mod quota;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,9 +18,11 @@ use super::{
 };
 use crate::BoxFuture;
 use crate::admission::{Class, MemBudget, Reservation};
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::outcome::Refusal;
+use crate::telemetry::Telemetry;
 
 use log::Log;
 pub use quota::RECORD_OVERHEAD;
@@ -105,6 +108,15 @@ impl MemorySpine {
     /// The index of a destination.
     pub fn destination(&self, name: &str) -> Option<Destination> {
         self.0.lock().find(name)
+    }
+
+    /// Shows at each scrape what every destination still needs, and how much it may.
+    pub fn publish(&self, telemetry: &Telemetry, clock: Arc<dyn Clock>) {
+        let (shared, known) = (Arc::clone(&self.0), telemetry.clone());
+        telemetry.on_scrape(move || {
+            let queues = shared.lock().queues_shown();
+            queues.iter().for_each(|queue| metrics::show(queue, &known, clock.now()));
+        });
     }
 
     /// Bytes that entries occupy, and those they may.

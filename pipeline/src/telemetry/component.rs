@@ -88,9 +88,6 @@ pub struct ExporterMetrics {
     pub send_failed: PerSignal,
     /// Not taken into the queue.
     pub enqueue_failed: PerSignal,
-    /// Backlog, in units of the queue's sizer, by signal.
-    pub queue_size: [Gauge; 3],
-    pub queue_capacity: Gauge,
     pub in_flight: Gauge,
     /// Items of each payload sent.
     pub batch_send_size: Histogram,
@@ -105,11 +102,6 @@ impl ExporterMetrics {
             sent: counters("sent", "Number of items successfully sent to destination."),
             send_failed: counters("send_failed", "Number of items in failed attempts to send to destination."),
             enqueue_failed: counters("enqueue_failed", "Number of items failed to be added to the sending queue."),
-            queue_size: Signal::ALL.map(|signal| {
-                let labels = [("exporter", id.as_str()), ("data_type", signal.name())];
-                telemetry.gauge("otelcol_exporter_queue_size", &labels)
-            }),
-            queue_capacity: telemetry.gauge("otelcol_exporter_queue_capacity", &labels),
             in_flight: telemetry.gauge("otelcol_exporter_in_flight_requests", &labels),
             batch_send_size: telemetry.histogram("otelcol_exporter_queue_batch_send_size", &labels),
         }

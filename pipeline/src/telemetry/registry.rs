@@ -102,8 +102,11 @@ impl Telemetry {
         self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
     }
 
-    pub(super) fn run_hooks(&self) {
-        self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|hook| hook());
+    /// Runs the hooks. While the guard lives no other scrape runs them: what they set together is shown together.
+    pub(super) fn run_hooks(&self) -> impl Sized + '_ {
+        let hooks = self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+        hooks.iter().for_each(|hook| hook());
+        hooks
     }
 
     pub(super) fn families(&self) -> MutexGuard<'_, BTreeMap<String, Family>> {

@@ -54,7 +54,7 @@ impl Naming {
 impl Telemetry {
     /// Everything as text, families by name. Runs the scrape hooks first.
     pub fn render(&self, naming: &Naming) -> String {
-        self.run_hooks();
+        let _alone = self.run_hooks();
         let mut out = String::new();
         for (name, family) in &*self.families() {
             if !family.series.is_empty() {

@@ -56,14 +56,14 @@ fn names_are_those_of_the_generation_that_is_asked_for() {
     let receiver = ReceiverMetrics::new(&telemetry, &id, Transport::GRPC);
     receiver.accepted(Signal::Traces, 5);
     receiver.refused(Signal::Logs, 2, &Refusal::Memory);
-    ExporterMetrics::new(&telemetry, &id).queue_size[0].set(4);
+    ExporterMetrics::new(&telemetry, &id).in_flight.set(4.0);
 
     let first = telemetry.render(&Naming::default());
     for line in [
         r#"otelcol_receiver_accepted_spans{receiver="otlp",transport="grpc"} 5"#,
         r#"otelcol_receiver_refused_log_records{receiver="otlp",transport="grpc"} 2"#,
         r#"sluice_requests_refused_total{receiver="otlp",cause="memory"} 1"#,
-        r#"otelcol_exporter_queue_size{exporter="otlp",data_type="traces"} 4"#,
+        r#"otelcol_exporter_in_flight_requests{exporter="otlp"} 4"#,
         "# TYPE otelcol_process_uptime counter",
         "otelcol_process_uptime 7",
         "otelcol_process_cpu_seconds 1.5",
@@ -82,7 +82,7 @@ fn names_are_those_of_the_generation_that_is_asked_for() {
     let second = telemetry.render(&naming);
     for line in [
         r#"otelcol_receiver_accepted_spans_total{receiver="otlp",transport="grpc",service_name="sluice"} 5"#,
-        r#"otelcol_exporter_queue_size{exporter="otlp",data_type="traces",service_name="sluice"} 4"#,
+        r#"otelcol_exporter_in_flight_requests{exporter="otlp",service_name="sluice"} 4"#,
         r#"otelcol_process_uptime_seconds_total{service_name="sluice"} 7"#,
         r#"otelcol_process_cpu_seconds_total{service_name="sluice"} 1.5"#,
         r#"sluice_requests_refused_total{receiver="otlp",cause="memory",service_name="sluice"} 1"#,

@@ -6,7 +6,9 @@ use sluice_config::tree::{Node, Value};
 use sluice_ottl::pattern::Pattern;
 use sluice_pdata::Error;
 use sluice_pdata::msg::{Attributes, NewValue};
+use sluice_pdata::tags::{any_value, array_value, key_value, key_value_list};
 use sluice_pdata::view::AnyValueView;
+use sluice_pdata::wire::put_len;
 use sluice_pipeline::Context;
 
 use super::config::{Action, ActionKind, ConvertedType};
@@ -15,6 +17,8 @@ use super::convert::{OwnedValue, convert};
 /// Where the value of insert, update and upsert comes from.
 #[derive(Debug)]
 pub(super) enum Source {
+    /// Only a default value is given.
+    Nothing,
     Value(OwnedValue),
     Attribute(Box<[u8]>),
     Metadata(Box<str>),
@@ -25,21 +29,54 @@ pub(super) enum Source {
 /// One action, ready to be applied.
 #[derive(Debug)]
 pub(super) enum Compiled {
-    Set { key: Box<[u8]>, kind: ActionKind, source: Source },
-    Delete { key: Option<Box<[u8]>>, pattern: Option<Pattern> },
-    Hash { key: Option<Box<[u8]>>, pattern: Option<Pattern> },
-    Extract { key: Box<[u8]>, pattern: Pattern },
-    Convert { key: Box<[u8]>, to: ConvertedType },
+    /// `insert` of a constant: the payload of its `KeyValue`, encoded once.
+    InsertConstant {
+        key: Box<[u8]>,
+        pair: Box<[u8]>,
+    },
+    Set {
+        key: Box<[u8]>,
+        kind: ActionKind,
+        source: Source,
+        default: Option<OwnedValue>,
+    },
+    Delete {
+        key: Option<Box<[u8]>>,
+        pattern: Option<Pattern>,
+    },
+    Hash {
+        key: Option<Box<[u8]>>,
+        pattern: Option<Pattern>,
+    },
+    Extract {
+        key: Box<[u8]>,
+        pattern: Pattern,
+    },
+    Convert {
+        key: Box<[u8]>,
+        to: ConvertedType,
+    },
 }
 
-/// Checks the actions that stand at `path` of the config; what is wrong goes to `problems`, in upstream's words.
+/// Checks the actions that stand at `path` of the config; what is wrong goes to `problems`, in upstream's words (v0.159).
 pub(super) fn compile(actions: &[Action], path: &str, problems: &mut Problems<'_>) -> Vec<Compiled> {
     if actions.is_empty() {
-        problems.error("", "missing required field \"actions\"");
+        problems.error("", format!("missing required field {path:?}"));
     }
     let mut compiled = Vec::with_capacity(actions.len());
     for (at, action) in actions.iter().enumerate() {
-        match compile_one(action, at) {
+        let by_pattern = matches!(action.action, ActionKind::Delete | ActionKind::Hash);
+        let result = if by_pattern && action.key.is_empty() && action.pattern.is_empty() {
+            let field = "missing required field (at least one of \"key\" and \"pattern\" have to be used)";
+            Err(format!("error creating AttrProc due to {field} at the {at}-th action"))
+        } else if !by_pattern && action.key.is_empty() {
+            Err(format!("error creating AttrProc due to missing required field \"key\" at the {at}-th action"))
+        } else {
+            compile_one(action).map_err(|text| {
+                format!("error with key {:?} ({at}-th action): error creating AttrProc{text}", action.key)
+            })
+        };
+        match result {
             Ok(action) => compiled.push(action),
             Err(text) => {
                 problems.error(&format!("{path}::{at}"), text);
@@ -49,67 +86,60 @@ pub(super) fn compile(actions: &[Action], path: &str, problems: &mut Problems<'_
     compiled
 }
 
-fn compile_one(action: &Action, at: usize) -> Result<Compiled, String> {
-    let key = || -> Result<Box<[u8]>, String> {
-        if action.key.is_empty() {
-            return Err(format!(
-                "error creating AttrProc due to missing required field \"key\" at the {at}-th actions"
-            ));
+/// Whether a field of the config holds a value; a null is none.
+fn given(node: &Option<Node>) -> bool {
+    node.as_ref().is_some_and(|node| !node.is_null())
+}
+
+/// Compiles an action that has the key or pattern it needs. An error is the end of the sentence.
+fn compile_one(action: &Action) -> Result<Compiled, String> {
+    let key = || Box::from(action.key.as_bytes());
+    let optional_key = (!action.key.is_empty()).then(key);
+    let name = action.action.name();
+    let pattern = || {
+        let invalid = |error| format!(". Field \"pattern\" has invalid pattern: {:?}: {error}", action.pattern);
+        Pattern::new(&action.pattern).map_err(invalid)
+    };
+    let sources = [given(&action.value), !action.from_attribute.is_empty(), !action.from_context.is_empty()];
+    let sources = sources.into_iter().filter(|given| *given).count();
+    let unused_type = || match action.converted_type {
+        Some(_) => {
+            Err(format!(". Action {name:?} does not use the \"converted_type\" field. This must not be specified"))
         }
-        Ok(action.key.as_bytes().into())
+        None => Ok(()),
     };
-    let optional_key = (!action.key.is_empty()).then(|| Box::from(action.key.as_bytes()));
-    let pattern = || -> Result<Pattern, String> {
-        Pattern::new(&action.pattern).map_err(|error| {
-            format!("error creating AttrProc. Field \"pattern\" has invalid pattern: {:?} to be set at the {at}-th actions: {error}", action.pattern)
-        })
-    };
-    let sources = [action.value.is_some(), !action.from_attribute.is_empty(), !action.from_context.is_empty()];
-    let source_count = sources.into_iter().filter(|given| *given).count();
-    let takes_value = matches!(action.action, ActionKind::Insert | ActionKind::Update | ActionKind::Upsert);
-    if !takes_value && source_count > 0 {
-        return Err(format!(
-            "error creating AttrProc. Action \"{}\" does not use \"value\", \"from_attribute\" or \"from_context\" field. These must not be specified for {at}-th action",
-            name(action.action)
-        ));
-    }
-    let takes_pattern = matches!(action.action, ActionKind::Extract | ActionKind::Delete | ActionKind::Hash);
-    if !takes_pattern && !action.pattern.is_empty() {
-        return Err(format!(
-            "error creating AttrProc. Action \"{}\" does not use the \"pattern\" field. This must not be specified for {at}-th action",
-            name(action.action)
-        ));
-    }
-    if action.action != ActionKind::Convert && action.converted_type.is_some() {
-        return Err(format!(
-            "error creating AttrProc. Action \"{}\" does not use the \"converted_type\" field. This must not be specified for {at}-th action",
-            name(action.action)
-        ));
-    }
     match action.action {
-        ActionKind::Missing => {
-            Err(format!("error creating AttrProc due to unsupported action \"\" at the {at}-th actions"))
-        }
+        ActionKind::Missing => Err(" due to unsupported action \"\"".to_owned()),
         ActionKind::Insert | ActionKind::Update | ActionKind::Upsert => {
-            let key = key()?;
-            if source_count == 0 {
+            if sources == 0 && !given(&action.default_value) {
+                return Err(". Either field \"value\", \"from_attribute\", \"from_context\", or \"default_value\" must be specified".to_owned());
+            }
+            if sources > 1 {
+                return Err(" due to multiple value sources being set".to_owned());
+            }
+            if !action.pattern.is_empty() {
                 return Err(format!(
-                    "error creating AttrProc. Either field \"value\", \"from_attribute\" or \"from_context\" setting must be specified for {at}-th action"
+                    ". Action {name:?} does not use the \"pattern\" field. This must not be specified"
                 ));
             }
-            if source_count > 1 {
-                return Err(format!(
-                    "error creating AttrProc due to multiple value sources being set at the {at}-th actions"
-                ));
-            }
-            Ok(Compiled::Set { key, kind: action.action, source: source(action)? })
+            unused_type()?;
+            let default = action.default_value.as_ref().filter(|node| !node.is_null()).map(value).transpose()?;
+            Ok(match source(action)? {
+                // A constant is always there, and its default never needed.
+                Source::Value(value) if action.action == ActionKind::Insert => {
+                    let mut pair = Vec::new();
+                    value.as_new().write_pair(&key(), &mut pair);
+                    Compiled::InsertConstant { key: key(), pair: pair.into() }
+                }
+                source => Compiled::Set { key: key(), kind: action.action, source, default },
+            })
         }
         ActionKind::Delete | ActionKind::Hash => {
-            if optional_key.is_none() && action.pattern.is_empty() {
-                return Err(format!(
-                    "error creating AttrProc. Either field \"key\" or \"pattern\" must be specified for {at}-th action"
-                ));
+            if given(&action.value) || !action.from_attribute.is_empty() {
+                let fields = "\"value\" or \"from_attribute\" field";
+                return Err(format!(". Action {name:?} does not use {fields}. These must not be specified"));
             }
+            unused_type()?;
             let pattern = if action.pattern.is_empty() { None } else { Some(pattern()?) };
             Ok(match action.action {
                 ActionKind::Delete => Compiled::Delete { key: optional_key, pattern },
@@ -117,48 +147,41 @@ fn compile_one(action: &Action, at: usize) -> Result<Compiled, String> {
             })
         }
         ActionKind::Extract => {
-            let key = key()?;
+            if sources > 0 {
+                return Err(format!(
+                    ". Action {name:?} does not use a value source field. These must not be specified"
+                ));
+            }
             if action.pattern.is_empty() {
-                return Err(format!(
-                    "error creating AttrProc due to missing required field \"pattern\" for action \"extract\" at the {at}-th action"
-                ));
+                return Err(format!(" due to missing required field \"pattern\" for action {name:?}"));
             }
+            unused_type()?;
             let pattern = pattern()?;
-            if !pattern.has_named_groups() {
-                return Err(format!(
-                    "error creating AttrProc. Field \"pattern\" contains no named matcher groups at the {at}-th actions"
-                ));
+            if pattern.groups() == 0 {
+                return Err(". Field \"pattern\" contains no named matcher groups".to_owned());
             }
-            Ok(Compiled::Extract { key, pattern })
+            if pattern.has_unnamed_groups() {
+                return Err(". Field \"pattern\" contains at least one unnamed matcher group".to_owned());
+            }
+            Ok(Compiled::Extract { key: key(), pattern })
         }
         ActionKind::Convert => {
-            let key = key()?;
-            let to = action.converted_type.ok_or_else(|| {
-                format!(
-                    "error creating AttrProc due to missing required field \"converted_type\" for action \"convert\" at the {at}-th action"
-                )
-            })?;
-            Ok(Compiled::Convert { key, to })
+            if sources > 0 || !action.pattern.is_empty() {
+                let fields = "value sources or \"pattern\" field";
+                return Err(format!(". Action {name:?} does not use {fields}. These must not be specified"));
+            }
+            let missing = || format!(" due to missing required field \"converted_type\" for action {name:?}");
+            Ok(Compiled::Convert { key: key(), to: action.converted_type.ok_or_else(missing)? })
         }
-    }
-}
-
-fn name(kind: ActionKind) -> &'static str {
-    match kind {
-        ActionKind::Missing => "",
-        ActionKind::Insert => "insert",
-        ActionKind::Update => "update",
-        ActionKind::Upsert => "upsert",
-        ActionKind::Delete => "delete",
-        ActionKind::Hash => "hash",
-        ActionKind::Extract => "extract",
-        ActionKind::Convert => "convert",
     }
 }
 
 fn source(action: &Action) -> Result<Source, String> {
-    if let Some(node) = &action.value {
-        return literal(node).map(Source::Value).ok_or_else(|| "error unsupported value type".to_owned());
+    if let Some(node) = action.value.as_ref().filter(|node| !node.is_null()) {
+        return value(node).map(Source::Value);
+    }
+    if action.from_attribute.is_empty() && action.from_context.is_empty() {
+        return Ok(Source::Nothing);
     }
     if !action.from_attribute.is_empty() {
         return Ok(Source::Attribute(action.from_attribute.as_bytes().into()));
@@ -172,15 +195,52 @@ fn source(action: &Action) -> Result<Source, String> {
     }
 }
 
-/// A scalar of the config as an attribute value of its own type.
+fn value(node: &Node) -> Result<OwnedValue, String> {
+    literal(node).ok_or_else(|| ": unsupported value: an integer beyond 64 bits".to_owned())
+}
+
+/// A value of the config as an attribute value of its own type. `None` for null, and for numbers that have no such type.
 pub(super) fn literal(node: &Node) -> Option<OwnedValue> {
     Some(match &node.value {
         Value::Bool(value) => OwnedValue::Bool(*value),
         Value::Int(value) => OwnedValue::Int(i64::try_from(*value).ok()?),
         Value::Float(value) => OwnedValue::Double(*value),
         Value::String(text) => OwnedValue::Str(text.as_bytes().to_vec()),
-        Value::Null | Value::Seq(_) | Value::Map(_) => return None,
+        Value::Seq(items) => {
+            let mut list = Vec::new();
+            for item in items {
+                put_len(&mut list, array_value::VALUES, &member(item)?);
+            }
+            OwnedValue::Encoded(container(any_value::ARRAY_VALUE, &list))
+        }
+        Value::Map(entries) => {
+            let mut list = Vec::new();
+            for (key, entry) in entries {
+                let mut pair = Vec::new();
+                put_len(&mut pair, key_value::KEY, key.as_bytes());
+                put_len(&mut pair, key_value::VALUE, &member(&entry.value)?);
+                put_len(&mut list, key_value_list::VALUES, &pair);
+            }
+            OwnedValue::Encoded(container(any_value::KVLIST_VALUE, &list))
+        }
+        Value::Null => return None,
     })
+}
+
+/// The payload of the `AnyValue` of an element; a null is an empty one.
+fn member(node: &Node) -> Option<Vec<u8>> {
+    let mut payload = Vec::new();
+    if !node.is_null() {
+        literal(node)?.as_new().write(&mut payload);
+    }
+    Some(payload)
+}
+
+/// The payload of an `AnyValue` that holds a container.
+fn container(number: u32, content: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    put_len(&mut payload, number, content);
+    payload
 }
 
 impl Compiled {
@@ -195,7 +255,15 @@ impl Compiled {
     /// Applies the action to one attribute list.
     pub(super) fn apply(&self, attributes: &mut Attributes<'_, '_>, context: &Context) -> Result<(), Error> {
         match self {
-            Compiled::Set { key, kind, source } => set(attributes, key, *kind, source, context),
+            Compiled::InsertConstant { key, pair } => attributes.insert_pair(key, pair).map(|_| ()),
+            Compiled::Set { key, kind, source, default } => {
+                if !set(attributes, key, *kind, source, context)?
+                    && let Some(value) = default
+                {
+                    write(attributes, key, *kind, value.as_new())?;
+                }
+                Ok(())
+            }
             Compiled::Delete { key, pattern } => {
                 if let Some(key) = key {
                     attributes.remove(key)?;
@@ -240,9 +308,9 @@ fn owned(groups: Vec<(&str, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
     groups.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn keys_matching(attributes: &Attributes<'_, '_>, pattern: &Pattern) -> Result<Vec<Vec<u8>>, Error> {
+fn keys_matching(attributes: &mut Attributes<'_, '_>, pattern: &Pattern) -> Result<Vec<Vec<u8>>, Error> {
     let mut keys = Vec::new();
-    for (_, pair) in attributes.iter() {
+    for (_, pair) in attributes.iter()? {
         let key = pair?.key();
         if pattern.is_match(key) {
             keys.push(key.to_vec());
@@ -251,46 +319,54 @@ fn keys_matching(attributes: &Attributes<'_, '_>, pattern: &Pattern) -> Result<V
     Ok(keys)
 }
 
-fn write(attributes: &mut Attributes<'_, '_>, key: &[u8], kind: ActionKind, value: NewValue<'_>) -> Result<(), Error> {
+fn write(
+    attributes: &mut Attributes<'_, '_>,
+    key: &[u8],
+    kind: ActionKind,
+    value: NewValue<'_>,
+) -> Result<bool, Error> {
     match kind {
-        ActionKind::Insert => attributes.insert(key, value).map(|_| ()),
-        ActionKind::Update => attributes.update(key, value).map(|_| ()),
-        _ => attributes.set(key, value),
+        ActionKind::Insert => attributes.insert(key, value).map(|_| ())?,
+        ActionKind::Update => attributes.update(key, value).map(|_| ())?,
+        _ => attributes.set(key, value)?,
     }
+    Ok(true)
 }
 
+/// Writes what the source gives. Returns whether it gave something.
 fn set(
     attributes: &mut Attributes<'_, '_>,
     key: &[u8],
     kind: ActionKind,
     source: &Source,
     context: &Context,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     match source {
+        Source::Nothing => Ok(false),
         Source::Value(value) => write(attributes, key, kind, value.as_new()),
         Source::Attribute(from) => {
-            let Some(encoded) = attributes.encoded_value(from)? else { return Ok(()) };
+            let Some(encoded) = attributes.encoded_value(from)? else { return Ok(false) };
             write(attributes, key, kind, NewValue::Encoded(&encoded))
         }
         Source::Metadata(name) => {
             let values: Vec<&str> = context.metadata.get(name).collect();
             if values.is_empty() {
-                return Ok(());
+                return Ok(false);
             }
             write(attributes, key, kind, NewValue::Str(values.join(";").as_bytes()))
         }
         Source::Auth(name) => {
-            let Some(identity) = &context.identity else { return Ok(()) };
+            let Some(identity) = &context.identity else { return Ok(false) };
             let full = format!("auth.{name}");
             let found = identity.attributes.iter().find(|(known, _)| **known == *full || **known == **name);
             match (found, &**name) {
                 (Some((_, value)), _) => write(attributes, key, kind, NewValue::Str(value.as_bytes())),
                 (None, "subject") => write(attributes, key, kind, NewValue::Str(identity.subject.as_bytes())),
-                _ => Ok(()),
+                _ => Ok(false),
             }
         }
         Source::ClientAddress => {
-            let Some(peer) = context.peer else { return Ok(()) };
+            let Some(peer) = context.peer else { return Ok(false) };
             write(attributes, key, kind, NewValue::Str(peer.ip().to_string().as_bytes()))
         }
     }

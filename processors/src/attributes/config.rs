@@ -29,8 +29,10 @@ pub struct ResourceConfig {
 pub struct Action {
     pub key: String,
     pub action: ActionKind,
-    /// A scalar of any type; the attribute gets that type.
+    /// A scalar, list or map; the attribute gets that type.
     pub value: Option<Node>,
+    /// What insert, update and upsert write where the source gives nothing.
+    pub default_value: Option<Node>,
     /// Copies another attribute's value.
     pub from_attribute: String,
     /// `metadata.<key>`, `auth.<attribute>` or `client.address`.
@@ -41,12 +43,10 @@ pub struct Action {
 }
 
 /// What an action does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ActionKind {
     /// Not written in the config; an error.
     #[default]
-    #[serde(skip)]
     Missing,
     /// Adds where the key is absent.
     Insert,
@@ -64,14 +64,56 @@ pub enum ActionKind {
     Convert,
 }
 
+impl ActionKind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            ActionKind::Missing => "",
+            ActionKind::Insert => "insert",
+            ActionKind::Update => "update",
+            ActionKind::Upsert => "upsert",
+            ActionKind::Delete => "delete",
+            ActionKind::Hash => "hash",
+            ActionKind::Extract => "extract",
+            ActionKind::Convert => "convert",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ActionKind {
+    /// Case does not count, as upstream.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use ActionKind::{Convert, Delete, Extract, Hash, Insert, Missing, Update, Upsert};
+        let written = String::deserialize(deserializer)?.to_lowercase();
+        let all = [Missing, Insert, Update, Upsert, Delete, Hash, Extract, Convert];
+        all.into_iter().find(|kind| kind.name() == written).ok_or_else(|| {
+            serde::de::Error::custom(format!("error creating AttrProc due to unsupported action {written:?}"))
+        })
+    }
+}
+
 /// Target of `convert`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConvertedType {
     Int,
     Double,
     String,
     Bool,
+}
+
+impl<'de> Deserialize<'de> for ConvertedType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match String::deserialize(deserializer)?.as_str() {
+            "int" => ConvertedType::Int,
+            "double" => ConvertedType::Double,
+            "string" => ConvertedType::String,
+            "bool" => ConvertedType::Bool,
+            other => {
+                return Err(serde::de::Error::custom(format!(
+                    "error creating AttrProc due to invalid value {other:?} in field \"converted_type\" for action \"convert\""
+                )));
+            }
+        })
+    }
 }
 
 /// Which items `include` and `exclude` mean. Every kind of property that is given must match.
@@ -94,15 +136,28 @@ pub struct MatchProperties {
 }
 
 /// How texts are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MatchType {
     /// Not written; an error.
     #[default]
-    #[serde(skip)]
     Missing,
     Strict,
     Regexp,
+}
+
+impl<'de> Deserialize<'de> for MatchType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "strict" => Ok(MatchType::Strict),
+            "regexp" => Ok(MatchType::Regexp),
+            other => Err(serde::de::Error::custom(unrecognized(other))),
+        }
+    }
+}
+
+/// Upstream's words for a `match_type` that it does not know.
+pub(super) fn unrecognized(match_type: &str) -> String {
+    format!("unrecognized match_type: '{match_type}', valid types are: [regexp strict]")
 }
 
 /// Upstream's regexp cache: no effect here.

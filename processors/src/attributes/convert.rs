@@ -1,5 +1,7 @@
 //! Attribute values as text and as other types, the way upstream's `pcommon.Value` turns them.
 
+use sluice_ottl::Value;
+use sluice_ottl::text::body_string;
 use sluice_pdata::msg::NewValue;
 use sluice_pdata::view::AnyValueView;
 
@@ -12,6 +14,8 @@ pub(super) enum OwnedValue {
     Bool(bool),
     Int(i64),
     Double(f64),
+    /// A list or map: the payload of its `AnyValue`.
+    Encoded(Vec<u8>),
 }
 
 impl OwnedValue {
@@ -21,6 +25,7 @@ impl OwnedValue {
             OwnedValue::Bool(value) => NewValue::Bool(*value),
             OwnedValue::Int(value) => NewValue::Int(*value),
             OwnedValue::Double(value) => NewValue::Double(*value),
+            OwnedValue::Encoded(payload) => NewValue::Encoded(payload),
         }
     }
 }
@@ -32,6 +37,9 @@ pub(super) fn convert(value: AnyValueView<'_>, to: ConvertedType) -> Option<Owne
         (ConvertedType::String, From::Int(value)) => OwnedValue::Str(value.to_string().into_bytes()),
         (ConvertedType::String, From::Double(value)) => OwnedValue::Str(double_text(value).into_bytes()),
         (ConvertedType::String, From::Bool(value)) => OwnedValue::Str(value.to_string().into_bytes()),
+        (ConvertedType::String, From::Str(_)) => return None,
+        // Containers as JSON, bytes in base64, nothing as the empty text; what is too large or too deep stays as it is.
+        (ConvertedType::String, value) => OwnedValue::Str(body_string(&Value::from(value)).ok()?.into_owned()),
         (ConvertedType::Int, From::Str(text)) => OwnedValue::Int(text_of(text)?.parse().ok()?),
         (ConvertedType::Int, From::Double(value)) => OwnedValue::Int(value as i64),
         (ConvertedType::Int, From::Bool(value)) => OwnedValue::Int(i64::from(value)),

@@ -9,7 +9,7 @@ use sluice_pdata::{Error, Signal};
 use sluice_pipeline::Context;
 
 use super::action::literal;
-use super::config::{MatchAttribute, MatchProperties, MatchType};
+use super::config::{MatchAttribute, MatchProperties, MatchType, unrecognized};
 use super::convert::{OwnedValue, match_text};
 
 /// A text to compare with, strictly or by pattern.
@@ -60,7 +60,7 @@ impl Matcher {
     pub(super) fn new(properties: &MatchProperties, path: &str, problems: &mut Problems<'_>) -> Self {
         let mut compiler = Compiler { match_type: properties.match_type, path, problems };
         if properties.match_type == MatchType::Missing {
-            compiler.problems.error(path, "error unrecognized match_type: '', valid types are: [regexp strict]");
+            compiler.problems.error(path, unrecognized(""));
         }
         let severity = properties.log_severity_number;
         Matcher {
@@ -235,7 +235,8 @@ impl Compiler<'_, '_> {
         for (at, attribute) in attributes.iter().enumerate() {
             let path = format!("{}::{field}::{at}", self.path);
             if attribute.key.is_empty() {
-                self.problems.error(&path, "error creating processor. Can't have empty key in the list of attributes");
+                self.problems
+                    .error(&path, "error creating attribute filters: can't have empty key in the list of attributes");
                 continue;
             }
             let value = match &attribute.value {
@@ -252,8 +253,8 @@ impl Compiler<'_, '_> {
                     }
                 },
                 Some(node) => match literal(node) {
-                    Some(value) => Some(Expected::Equal(value)),
-                    None => {
+                    Some(value) if !matches!(value, OwnedValue::Encoded(_)) => Some(Expected::Equal(value)),
+                    _ => {
                         self.problems.error(&path, "error unsupported value type");
                         continue;
                     }

@@ -55,7 +55,7 @@ impl Step<Context> for AttributesStep {
         {
             return Ok(Verdict::Keep);
         }
-        let mut attributes = item.attributes(number)?;
+        let mut attributes = item.attributes(number);
         for action in &self.actions {
             action.apply(&mut attributes, cx.context)?;
         }
@@ -92,7 +92,7 @@ impl Step<Context> for ResourceStep {
         message: &mut Message<'_>,
         _envelope: &mut Message<'_>,
     ) -> Result<Verdict, Error> {
-        let mut attributes = message.attributes(resource::ATTRIBUTES)?;
+        let mut attributes = message.attributes(resource::ATTRIBUTES);
         for action in &self.actions {
             action.apply(&mut attributes, cx.context)?;
         }

@@ -4,6 +4,7 @@ use sluice_config::Problems;
 use sluice_config::tree::{Node, Value};
 use sluice_ottl::{Compiler, Condition, Conditions, Context, ErrorMode, LoadError, Registry, infer};
 use sluice_pdata::Signal;
+use sluice_pdata::pass::Level;
 
 use super::config::Config;
 
@@ -32,6 +33,19 @@ impl SignalConditions {
             Context::Metric => self.metric.push(group),
             Context::SpanEvent => self.event.push(group),
             _ => self.item.push(group),
+        }
+    }
+
+    /// The outermost level at which conditions must not meet what an earlier step has emptied: where a failure refuses the whole
+    /// request, and at metrics, whose conditions may look at the points.
+    pub(super) fn observes(&self) -> Option<Level> {
+        let refuses = |groups: &[Conditions]| groups.iter().any(|group| group.error_mode() == ErrorMode::Propagate);
+        if refuses(&self.resource) {
+            Some(Level::Resource)
+        } else if refuses(&self.scope) {
+            Some(Level::Scope)
+        } else {
+            (!self.metric.is_empty()).then_some(Level::Metric)
         }
     }
 

@@ -163,8 +163,7 @@ impl Step<Context> for FilterStep {
             metric,
             item,
             changes: changes.into_iter().find_map(|(has, level)| has.then_some(level)),
-            // A metric condition may look at the points.
-            observes: metric.then_some(Level::Metric),
+            observes: conditions.observes(),
         }
     }
 
@@ -201,7 +200,9 @@ impl Step<Context> for FilterStep {
     ) -> Result<Verdict, Error> {
         let groups = &self.conditions(cx.signal).scope;
         let request = request(cx.context, self.reads_request);
-        let record = WireRecord::outer().in_resource(cx.resource, &[]).in_scope(scope.bytes(), envelope.bytes());
+        let record = WireRecord::outer()
+            .in_resource(cx.resource, cx.resource_envelope())
+            .in_scope(scope.bytes(), envelope.bytes());
         holds(groups, record, request.as_ref(), now(cx.context), cx.state()).map(verdict)
     }
 
@@ -216,8 +217,8 @@ impl Step<Context> for FilterStep {
         let request = request(cx.context, self.reads_request);
         let (kind, data) = sluice_pdata::view::data_member(whole)?;
         let record = WireRecord::metric(Metric::parts(metric.bytes(), kind, data))
-            .in_resource(cx.resource, &[])
-            .in_scope(cx.scope, &[]);
+            .in_resource(cx.resource, cx.resource_envelope())
+            .in_scope(cx.scope, cx.scope_envelope());
         holds(groups, record, request.as_ref(), now(cx.context), cx.state()).map(verdict)
     }
 
@@ -231,7 +232,6 @@ impl Step<Context> for FilterStep {
         let conditions = self.conditions(cx.signal);
         let request = request(cx.context, self.reads_request);
         let now = now(cx.context);
-        let (resource, scope) = (cx.resource, cx.scope);
         if !conditions.item.is_empty() {
             let bytes = item.bytes();
             let record = match (cx.signal, cx.metric) {
@@ -242,7 +242,8 @@ impl Step<Context> for FilterStep {
                 }
                 (Signal::Metrics, None) => return Ok(Verdict::Keep),
             };
-            let record = record.in_resource(resource, &[]).in_scope(scope, &[]);
+            let record =
+                record.in_resource(cx.resource, cx.resource_envelope()).in_scope(cx.scope, cx.scope_envelope());
             if holds(&conditions.item, record, request.as_ref(), now, cx.state())? {
                 if let Some(state) = cx.state::<State>() {
                     state.dropped += 1;
@@ -271,8 +272,9 @@ impl FilterStep {
         item.index()?;
         let mut removed = Vec::new();
         for (index, (id, event)) in item.len_fields(span::EVENTS).enumerate() {
-            let record =
-                WireRecord::span_event(&whole, event, index).in_resource(cx.resource, &[]).in_scope(cx.scope, &[]);
+            let record = WireRecord::span_event(&whole, event, index)
+                .in_resource(cx.resource, cx.resource_envelope())
+                .in_scope(cx.scope, cx.scope_envelope());
             if holds(groups, record, request, now, cx.state())? {
                 removed.push(id);
             }

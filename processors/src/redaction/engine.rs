@@ -7,13 +7,13 @@ use super::counts::Counts;
 use super::decide::Finding;
 use super::detect::{Anchor, Hit};
 use super::error::RedactionError;
-use super::hash::{Masker, TokenSigner};
+use super::hash::{Masker, STARS, TokenSigner};
 use super::key_plan::{KeyCache, KeyRules, compile_all};
 use super::leaf::LeafVerdict;
 use super::pattern::{Gate, Pattern, any_of};
 use super::place::{self, Place};
 use super::scan::{Anchors, AnchorsBuilder, Candidates};
-use super::source::{Source, SourcePattern, Sources};
+use super::source::{BLOCKED_VALUES, Source, SourcePattern, Sources};
 
 /// Largest compiled set of rules, in bytes.
 const SET_BYTES: usize = 64 << 20;
@@ -52,6 +52,10 @@ pub struct Engine {
     pub(crate) url_span_name: bool,
     /// A key is of no account for the findings of detectors that wait for `@`, which are most.
     pub(crate) at_needs_no_key: bool,
+    /// There are patterns other than `blocked_values`.
+    pub(crate) rules: bool,
+    /// Length of the longest text that a mask writes.
+    pub(crate) longest_mask: usize,
     /// Some key's value is a URL to be sanitized.
     pub(crate) any_url: bool,
     decide_attributes: bool,
@@ -144,6 +148,15 @@ impl Engine {
             every_value: !slow.is_empty() || counts_allowed,
             at_needs_no_key: !keys.decide_findings()
                 && at_sources.iter().all(|&number| sources.list[usize::from(number)].certain),
+            rules: sources.patterns.iter().any(|pattern| pattern.source != BLOCKED_VALUES),
+            longest_mask: sources
+                .list
+                .iter()
+                .flat_map(|source| &source.mask)
+                .map(Vec::len)
+                .max()
+                .unwrap_or(0)
+                .max(STARS.len()),
             any_url: keys.any_url(),
             decide_attributes: keys.decide_attributes(),
             rules_bytes: bytes,

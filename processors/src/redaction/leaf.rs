@@ -45,6 +45,8 @@ pub enum Dropped {
     ByRule,
     /// A limit was passed and `on_limit` asks for it.
     OnLimit,
+    /// It breaks a rule of OTLP, so that it cannot be vouched for.
+    Invalid,
 }
 
 /// What a key says about its value, before the value is looked at.
@@ -175,7 +177,7 @@ impl Engine {
         verdict: LeafVerdict,
         out: &mut Vec<u8>,
     ) -> LeafVerdict {
-        if verdict != LeafVerdict::Replace || leaf.text.is_ascii() || !self.patterns.is_empty() {
+        if verdict != LeafVerdict::Replace || !self.patterns.is_empty() || leaf.text.is_ascii() {
             return verdict;
         }
         let was_allowed = scratch.was_allowed;
@@ -367,11 +369,12 @@ impl Engine {
         let Scratch { keys, caches, any_slow, findings, hits, normalized, wanted, counts, allowed, .. } = scratch;
         let (text, place) = (leaf.text, leaf.place);
         findings.clear();
-        let keyless =
-            self.at_needs_no_key && taken.digits.is_empty() && taken.literals.is_empty() && self.slow.is_empty();
-        let plan = if keyless { keys.keyless() } else { keys.plan(&self.keys, leaf.key) };
+        let by_detectors = !(taken.at.is_empty() && taken.digits.is_empty())
+            || !self.literal_sources.is_empty() && !taken.literals.is_empty();
+        let keyless = if by_detectors || self.rules { self.at_needs_no_key && taken.only_at() } else { true };
+        let plan = if keyless && self.slow.is_empty() { keys.keyless() } else { keys.plan(&self.keys, leaf.key) };
         let judge = Judge { engine: self, text, place, plan, metrics: scratch.metrics };
-        if self.scans(place) {
+        if by_detectors && self.scans(place) {
             let anchored = [(taken.at, &self.at_sources), (taken.digits, &self.digit_sources)];
             for (positions, sources) in anchored {
                 for &number in sources.iter() {
@@ -414,8 +417,10 @@ impl Engine {
             };
             wanted.extend_from_slice(if any { &self.slow } else { &[] });
         }
-        wanted.sort_unstable();
-        wanted.dedup();
+        if wanted.len() > 1 {
+            wanted.sort_unstable();
+            wanted.dedup();
+        }
         for &id in wanted.iter() {
             let SourcePattern { pattern, source, .. } = &self.patterns[usize::from(id)];
             let applies = match *source {
@@ -423,11 +428,17 @@ impl Engine {
                 source => self.scans(place) && self.in_scope(plan, source, place),
             };
             if applies {
-                let cache = caches[usize::from(id)].get_or_insert_with(|| pattern.regex().create_cache());
-                each_match(pattern.regex(), cache, text, |start, end| {
+                let found = |start, end| {
                     judge.admit_match(*source, start, end, normalized, counts, findings);
                     findings.len() <= MAX_FINDINGS
-                });
+                };
+                if let Some(split) = pattern.split() {
+                    let places = taken.literals.iter().filter(|entry| entry.1 == id);
+                    split.each_match(text, places.map(|entry| entry.0 as usize - leaf.at), found);
+                } else {
+                    let cache = caches[usize::from(id)].get_or_insert_with(|| pattern.regex().create_cache());
+                    each_match(pattern.regex(), cache, text, found);
+                }
             }
         }
         self.apply_allowed(allowed, text, findings, counts);
@@ -565,6 +576,9 @@ impl Engine {
 
     /// Whether `start..end` lies inside text that a mask has written.
     fn is_own_text(&self, text: &[u8], start: usize, end: usize) -> bool {
+        if end - start > self.longest_mask {
+            return false;
+        }
         std::iter::once(STARS).chain(self.sources.iter().filter_map(|source| source.mask.as_deref())).any(|mask| {
             let length = end - start;
             if mask.is_empty() || length > mask.len() {

@@ -6,7 +6,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`config`] | the block as written |
-//! | `re2`, `pattern` | the user's patterns |
+//! | `pattern`, `split` | the user's patterns |
 //! | `scan`, `digits` | candidates in the raw bytes of a request |
 //! | [`detect`] | the built-in detectors, one file each |
 //! | `source`, `engine` | the compiled block |
@@ -30,10 +30,10 @@ mod key_plan;
 mod leaf;
 mod pattern;
 mod place;
-mod re2;
 mod replace;
 mod scan;
 mod source;
+mod split;
 mod step;
 mod summary;
 mod telemetry;

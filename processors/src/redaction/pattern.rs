@@ -4,10 +4,11 @@ use regex_automata::util::syntax;
 use regex_automata::{Input, meta};
 use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
 use regex_syntax::hir::{Class, Hir, HirKind};
+use sluice_ottl::pattern::re2;
 
 use super::digits;
 use super::error::RedactionError;
-use super::re2;
+use super::split::Split;
 
 /// Largest compiled rule, in bytes.
 const RULE_BYTES: usize = 1 << 20;
@@ -22,6 +23,7 @@ pub(crate) struct Pattern {
     regex: meta::Regex,
     hir: Hir,
     gate: Gate,
+    split: Option<Split>,
 }
 
 /// What every match of a pattern contains, so that a value without it need not be searched.
@@ -45,7 +47,7 @@ impl Pattern {
             offset,
             reason,
         };
-        let translated = re2::translate(pattern).map_err(|error| fail(error.offset, error.reason.to_owned()))?;
+        let translated = re2::translate(pattern).map_err(|error| fail(error.offset, error.reason().to_owned()))?.regex;
         let hir = syntax::parse_with(&translated, &syntax::Config::new().utf8(false).nest_limit(100))
             .map_err(|error| fail(syntax_offset(&error, pattern.len()), syntax_reason(&error)))?;
         Self::build(&hir).map_err(|reason| fail(0, reason))
@@ -62,7 +64,14 @@ impl Pattern {
             None if longest_run(hir) >= digits::MIN_RUN => Gate::Digits,
             None => Gate::Open,
         };
-        Ok(Pattern { regex, hir: hir.clone(), gate })
+        let split = match &gate {
+            Gate::Literals(literals) => match literals.as_slice() {
+                [literal] => Split::new(hir, literal),
+                _ => None,
+            },
+            _ => None,
+        };
+        Ok(Pattern { regex, hir: hir.clone(), gate, split })
     }
 
     pub(crate) fn regex(&self) -> &meta::Regex {
@@ -73,8 +82,13 @@ impl Pattern {
         &self.gate
     }
 
+    /// The pattern as it is matched around its literal, if it can be.
+    pub(crate) fn split(&self) -> Option<&Split> {
+        self.split.as_ref()
+    }
+
     pub(crate) fn memory_usage(&self) -> usize {
-        self.regex.memory_usage()
+        self.regex.memory_usage() + self.split.as_ref().map_or(0, Split::memory_usage)
     }
 
     /// Whether the pattern matches anywhere. For cold paths: borrows scratch from the pattern's own pool.
@@ -377,7 +391,7 @@ mod tests {
     #[test]
     fn syntax_errors_name_pattern_and_offset() {
         let error = Pattern::compile("ab(c", "allowed_values", 1).unwrap_err();
-        assert_eq!(error.to_string(), "allowed_values[1]: pattern `ab(c` at offset 2: unclosed group");
+        assert_eq!(error.to_string(), "allowed_values[1]: pattern `ab(c` at offset 2: missing closing )");
     }
 
     #[test]

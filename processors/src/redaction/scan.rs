@@ -216,6 +216,11 @@ pub(crate) struct Taken<'a> {
 }
 
 impl Taken<'_> {
+    /// Nothing but places of `@`.
+    pub(crate) fn only_at(&self) -> bool {
+        self.digits.is_empty() && self.literals.is_empty()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.at.is_empty() && self.digits.is_empty() && self.literals.is_empty()
     }
@@ -240,6 +245,12 @@ impl Candidates {
     #[inline]
     pub fn any_before(&self, end: usize) -> bool {
         (self.next as usize) < end
+    }
+
+    /// Position of the first candidate that was not taken yet, or an offset behind every text.
+    #[inline]
+    pub fn next(&self) -> usize {
+        self.next as usize
     }
 
     /// Whether a candidate lies in `start..end`; moves to `start`. Ranges must come in ascending order.

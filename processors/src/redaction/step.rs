@@ -21,6 +21,8 @@ use super::visit::{Buffers, Visit, summarizes};
 const BY_RULE: Reason = "filter";
 /// Ledger reason of items that could not be redacted.
 const FAILED: Reason = "redaction_failed";
+/// Ledger reason of items with ids of a length that no id has (security §6): the sender is told.
+const INVALID: Reason = "invalid";
 
 /// The `redaction` processor of one pipeline.
 pub struct Redaction {
@@ -145,6 +147,7 @@ impl Worker {
             Some(_) if engine.is_dry_run() => Verdict::Keep,
             Some(Dropped::ByRule) => Verdict::Drop(BY_RULE),
             Some(Dropped::OnLimit) => Verdict::Drop(FAILED),
+            Some(Dropped::Invalid) => Verdict::Drop(INVALID),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The walk over one message: shows each leaf and each attribute to the engine.
 
-use sluice_pdata::leaves::{Content, Leaf, LeafAction, PairAction, Place as LeafPlace, Root, Visitor};
+use sluice_pdata::leaves::{Content, Leaf, LeafAction, PairAction, Place as LeafPlace, QUIET_LEN, Root, Visitor};
 use sluice_pdata::tags::{entity_ref, log_record, metric, scope, span, span_event, span_link, status};
 use sluice_pdata::view::AnyValueView;
 
@@ -217,6 +217,11 @@ impl Visitor for Visit<'_> {
         self.every_value || len > self.max_len || self.candidates.any_in(at, at + len)
     }
 
+    #[inline]
+    fn quiet_until(&self) -> usize {
+        if self.every_value || self.max_len < QUIET_LEN { 0 } else { self.candidates.next() }
+    }
+
     fn wants_pairs(&self) -> bool {
         self.engine.decides_by_key() || self.summarize
     }
@@ -340,6 +345,12 @@ impl Visitor for Visit<'_> {
             _ => {}
         }
         &self.buffers.replacement
+    }
+
+    #[cold]
+    fn odd_id(&mut self) -> bool {
+        self.dropped = Some(Dropped::Invalid);
+        false
     }
 
     fn remove_unknown(&mut self) -> bool {

@@ -1,7 +1,7 @@
 //! What the engine writes, as an OTLP metrics request.
 //!
 //! Each target is one resource with `service.name` (the label `job`) and `service.instance.id` (`instance`) only, so
-//! that no further `target_info` appears; all other labels are attributes of the data points. The metadata
+//! that no further `target_info` appears (but for `resource_attributes`, which asks for more); all other labels are attributes of the data points. The metadata
 //! `prometheus.type` makes names go out verbatim. The scope has no name, so that no `otel_scope_*` label appears.
 
 use super::labels::Labels;
@@ -19,6 +19,7 @@ pub fn encode(emissions: &[Emission], out: &mut Vec<u8>) -> usize {
             message(resource_metrics, 1, |resource| {
                 attribute(resource, 1, "service.name", emission.labels.get("job"));
                 attribute(resource, 1, "service.instance.id", emission.labels.get("instance"));
+                emission.resource.iter().for_each(|(name, value)| attribute(resource, 1, name, value));
             });
             message(resource_metrics, 2, |scope_metrics| {
                 // Samples of one metric stand side by side.

@@ -8,6 +8,9 @@ pub enum Error {
     /// The configuration breaks a rule that its types cannot express.
     #[error("{path}: {problem}")]
     Config { path: String, problem: String },
+    /// The state cannot be kept.
+    #[error("cannot keep the state of `up` in {path}: {source}", path = path.display())]
+    State { path: PathBuf, source: std::io::Error },
     /// A discovery file cannot be read. The last good content stays in force.
     #[error("cannot read the discovery file {path}: {source}", path = path.display())]
     FileUnreadable { path: PathBuf, source: std::io::Error },

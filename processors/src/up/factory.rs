@@ -9,7 +9,7 @@ use sluice_pipeline::processor::Processor;
 use sluice_pipeline::{ComponentId, Error};
 
 use super::config::Config;
-use super::step::UpStep;
+use super::step::FORWARDED_FOR;
 use super::task::Up;
 
 /// Makes `up` processors.
@@ -25,6 +25,10 @@ impl Factory<Processors> for UpFactory {
         Meta::new("up", Stability::Alpha)
     }
 
+    fn metadata_keys(&self, config: &Config) -> Vec<String> {
+        if config.trusted_proxies.is_empty() { Vec::new() } else { vec![FORWARDED_FOR.to_owned()] }
+    }
+
     fn build(&self, config: &Config, environment: Environment) -> Result<Processor, Error> {
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         let up = match built.get(&environment.id).and_then(Weak::upgrade) {
@@ -35,7 +39,7 @@ impl Factory<Processors> for UpFactory {
                 up
             }
         };
-        let step = UpStep { observer: Arc::clone(&up.observer) };
+        let step = up.step(environment.pipeline.as_ref());
         Ok(Processor::Emitting(Arc::new(step), up))
     }
 }

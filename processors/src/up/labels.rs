@@ -38,6 +38,12 @@ impl Labels {
     }
 }
 
+impl Default for Labels {
+    fn default() -> Self {
+        LabelsBuilder::default().build()
+    }
+}
+
 impl fmt::Debug for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;

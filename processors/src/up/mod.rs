@@ -12,11 +12,16 @@
 //! | [`state`], [`interval`], [`grid`], [`fault`], [`absence`] | when a target is up, and when that is written |
 //! | [`engine`] | the join; pure, time comes in as an argument |
 //! | [`observer`] | the handle by which receivers' tasks report pushes |
+//! | [`measure`], [`known`], [`align`] | what a push holds, what is remembered of its resource, the labels that it gets |
+//! | [`tracker`], [`stale`] | what each target pushed last, and the markers that end it |
 //! | [`emit`] | what the engine writes, as OTLP |
+//! | [`outbox`], [`sender`] | what the pipeline has not accepted yet, and who tries again |
 //! | [`step`], [`task`], [`factory`] | the processor: its step in the pass, its task, how it is made |
-//! | [`snapshot`] | what survives a restart |
+//! | [`telemetry`] | what it tells about itself |
+//! | [`snapshot`], [`store`], [`saver`] | what survives a restart |
 
 pub mod absence;
+pub mod align;
 pub mod config;
 pub mod discovery;
 pub mod duration;
@@ -28,18 +33,26 @@ pub mod fault;
 pub mod grid;
 pub mod identity;
 pub mod interval;
+pub mod known;
 pub mod labels;
 pub mod ladder;
 pub mod lru;
+pub mod measure;
 pub mod observer;
-pub mod re2;
+pub mod outbox;
 pub mod relabel;
+pub mod saver;
+pub mod sender;
 pub mod series;
 pub mod snapshot;
+pub mod stale;
 pub mod state;
 pub mod step;
+pub mod store;
 pub mod target;
 pub mod task;
+pub mod telemetry;
+pub mod tracker;
 
 #[cfg(test)]
 mod tests;

@@ -3,11 +3,11 @@
 //! Rules: the Prometheus configuration reference, `relabel_config`. Patterns are RE2, anchored, and `.` matches a
 //! newline.
 
-use regex::{Captures, Regex, RegexBuilder};
+use regex::{Captures, Match, Regex, RegexBuilder};
 use serde::Deserialize;
+use sluice_ottl::pattern::re2;
 
 use super::labels::LabelsBuilder;
-use super::re2;
 
 /// One entry of `relabel_configs`, as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -35,6 +35,8 @@ pub struct RelabelRule {
     sources: Vec<String>,
     separator: String,
     regex: Regex,
+    /// The names of its groups, from the first.
+    groups: Vec<Option<String>>,
     modulus: u64,
     target: String,
     replacement: String,
@@ -76,13 +78,15 @@ impl RelabelRule {
         };
         validate(config, action, name)?;
         let pattern = config.regex.as_deref().unwrap_or("(.*)");
-        let regex = RegexBuilder::new(&format!("^(?s:{})$", re2::translate(pattern)))
-            .build()
-            .map_err(|e| format!("the regex `{pattern}` does not compile: {e}"))?;
+        let invalid = |problem: String| format!("the regex `{pattern}` does not compile: {problem}");
+        let translated = re2::translate(pattern).map_err(|error| invalid(error.to_string()))?;
+        let regex = RegexBuilder::new(&format!("^(?s:{})$", translated.regex));
+        let regex = regex.build().map_err(|error| invalid(error.to_string()))?;
         Ok(RelabelRule {
             sources: config.source_labels.clone(),
             separator: config.separator.clone().unwrap_or_else(|| ";".to_owned()),
             regex,
+            groups: translated.names,
             modulus: config.modulus,
             target: config.target_label.clone(),
             replacement: config.replacement.clone().unwrap_or_else(|| "$1".to_owned()),
@@ -109,7 +113,7 @@ impl RelabelRule {
                     .iter()
                     .filter_map(|(name, value)| {
                         let captures = self.regex.captures(name)?;
-                        Some((expand(&self.replacement, &captures), value.to_owned()))
+                        Some((self.expand(&self.replacement, &captures), value.to_owned()))
                     })
                     .collect();
                 for (name, value) in mapped {
@@ -137,12 +141,51 @@ impl RelabelRule {
 
     fn replace(&self, joined: &str, labels: &mut LabelsBuilder) {
         if let Some(captures) = self.regex.captures(joined) {
-            let target = expand(&self.target, &captures);
+            let target = self.expand(&self.target, &captures);
             // A template may expand to no name at all: then the rule does nothing.
             if !target.is_empty() {
-                labels.set(target, expand(&self.replacement, &captures));
+                labels.set(target, self.expand(&self.replacement, &captures));
             }
         }
+    }
+
+    /// Expands `$1`, `${1}`, `$name`, `${name}` and `$$` as Go does: a name is the longest run of letters, digits and
+    /// underscores, so `$1x` is the group named `1x`; an unknown group is empty; a `$` that starts no name is a `$`.
+    fn expand(&self, template: &str, captures: &Captures<'_>) -> String {
+        let mut out = String::new();
+        let mut rest = template;
+        while let Some(at) = rest.find('$') {
+            out.push_str(&rest[..at]);
+            rest = &rest[at + 1..];
+            if let Some(tail) = rest.strip_prefix('$') {
+                out.push('$');
+                rest = tail;
+                continue;
+            }
+            let (inner, braced) = rest.strip_prefix('{').map_or((rest, false), |inner| (inner, true));
+            let end = inner.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(inner.len());
+            let (name, tail) = inner.split_at(end);
+            let tail = if braced { tail.strip_prefix('}') } else { Some(tail) };
+            match tail {
+                Some(tail) if !name.is_empty() => {
+                    let group = match name.parse::<usize>() {
+                        Ok(number) => captures.get(number),
+                        Err(_) => self.named(name, captures),
+                    };
+                    out.push_str(group.map_or("", |group| group.as_str()));
+                    rest = tail;
+                }
+                _ => out.push('$'),
+            }
+        }
+        out.push_str(rest);
+        out
+    }
+
+    /// The first group of this name that took part, as Go has it.
+    fn named<'t>(&self, name: &str, captures: &Captures<'t>) -> Option<Match<'t>> {
+        let named = self.groups.iter().enumerate().filter(|(_, group)| group.as_deref() == Some(name));
+        named.filter_map(|(index, _)| captures.get(index + 1)).next()
     }
 }
 
@@ -177,39 +220,6 @@ fn validate(config: &RelabelConfig, action: Action, name: &str) -> Result<(), St
         return Err(format!("`{name}` takes only `regex`"));
     }
     Ok(())
-}
-
-/// Expands `$1`, `${1}`, `$name`, `${name}` and `$$` as Go does: a name is the longest run of letters, digits and
-/// underscores, so `$1x` is the group named `1x`; an unknown group is empty; a `$` that starts no name is a `$`.
-fn expand(template: &str, captures: &Captures<'_>) -> String {
-    let mut out = String::new();
-    let mut rest = template;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(tail) = rest.strip_prefix('$') {
-            out.push('$');
-            rest = tail;
-            continue;
-        }
-        let (inner, braced) = rest.strip_prefix('{').map_or((rest, false), |inner| (inner, true));
-        let end = inner.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(inner.len());
-        let (name, tail) = inner.split_at(end);
-        let tail = if braced { tail.strip_prefix('}') } else { Some(tail) };
-        match tail {
-            Some(tail) if !name.is_empty() => {
-                let group = match name.parse::<usize>() {
-                    Ok(number) => captures.get(number),
-                    Err(_) => captures.name(name),
-                };
-                out.push_str(group.map_or("", |group| group.as_str()));
-                rest = tail;
-            }
-            _ => out.push('$'),
-        }
-    }
-    out.push_str(rest);
-    out
 }
 
 /// Unicode's simple mapping, one character for one, as Go's `ToLower` has it.

@@ -175,8 +175,17 @@ pub struct Emission {
     pub time_ms: u64,
     /// When counters of this target began, in milliseconds since the Unix epoch.
     pub start_ms: u64,
+    /// Further attributes of the resource (`resource_attributes`): names of semantic conventions.
+    pub resource: Labels,
     /// At least one sample.
     pub samples: Vec<Sample>,
+}
+
+impl Emission {
+    /// Whether it ends series instead of writing values. An emission never does both.
+    pub fn is_marker(&self) -> bool {
+        self.samples.first().is_some_and(|sample| sample.value.is_none())
+    }
 }
 
 #[cfg(test)]

@@ -1,24 +1,35 @@
 //! The task behind an `up` processor: polls discovery, drives the engine, and sends what it writes down the pipeline.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use sluice_pipeline::clock::Clock;
+use sluice_pipeline::clock::{Clock, Monotonic};
 use sluice_pipeline::component::{Component, Environment};
+use sluice_pipeline::context::Arrival;
 use sluice_pipeline::processor::Emitter;
-use sluice_pipeline::receiver::Consumer;
-use sluice_pipeline::{Batch, BoxFuture, ComponentId, Context, Error, PipelineId, Signal};
-use tokio::sync::Notify;
+use sluice_pipeline::receiver::{Consumer, Pushback};
+use sluice_pipeline::telemetry::Telemetry;
+use sluice_pipeline::{BoxFuture, ComponentId, Error, PipelineId, Signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::config::{Config, JobConfig};
+use super::align::Alignment;
+use super::config::{AlignLabels, Config, JobConfig};
 use super::discovery::file::FileDiscovery;
 use super::discovery::{TargetGroup, static_};
-use super::emit::encode;
-use super::engine::{Engine, JobId, Now, Surroundings, SyncOutcome};
-use super::observer::Observer;
+use super::engine::{Ended, Engine, JobId, Now, PoorlyMatched, Surroundings, SyncOutcome};
+use super::observer::{Observer, SeenSeries};
+use super::outbox::OwnSeries;
+use super::saver::Saver;
+use super::sender::{Lane, Sender};
+use super::state::Mono;
+use super::step::{LaneNumber, UpStep};
+use super::store::Store;
 use super::target::TargetBuilder;
+use super::telemetry::{LivenessMetrics, Outgoing};
+use super::tracker::StaleTracker;
 
 /// How often files are looked at: a change is seen within this.
 const POLL: Duration = Duration::from_secs(5);
@@ -33,9 +44,16 @@ pub struct Up {
     collector: String,
     pub(super) observer: Arc<Observer>,
     seed: ahash::RandomState,
-    lanes: Mutex<Vec<(PipelineId, Arc<dyn Consumer>)>>,
-    task: Mutex<Option<JoinHandle<()>>>,
-    stop: Arc<Notify>,
+    telemetry: Telemetry,
+    pipelines: Mutex<Vec<(PipelineId, Arc<dyn Consumer>)>>,
+    /// The engine's task, then the senders'.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    alignment: Arc<Alignment>,
+    /// The lanes of the pipelines whose steps were made.
+    numbers: Mutex<Vec<(PipelineId, Arc<LaneNumber>)>>,
+    stop: watch::Sender<bool>,
+    /// Set once the engine's task has ended: nothing more will be written.
+    drain: watch::Sender<bool>,
 }
 
 impl Up {
@@ -49,22 +67,116 @@ impl Up {
             collector: hostname(),
             observer: Arc::new(Observer::new(seed.clone(), RESOURCES)),
             seed,
-            lanes: Mutex::new(Vec::new()),
-            task: Mutex::new(None),
-            stop: Arc::new(Notify::new()),
+            telemetry: environment.telemetry.clone(),
+            pipelines: Mutex::new(Vec::new()),
+            tasks: Mutex::new(Vec::new()),
+            alignment: Arc::default(),
+            numbers: Mutex::new(Vec::new()),
+            stop: watch::Sender::new(false),
+            drain: watch::Sender::new(false),
+        }
+    }
+
+    /// The observing side in one pipeline.
+    pub fn step(&self, pipeline: Option<&PipelineId>) -> UpStep {
+        let lane = pipeline.filter(|pipeline| self.config.stale_on_down && pipeline.signal() == Signal::Metrics);
+        let lane = lane.map(|pipeline| {
+            let number = Arc::new(LaneNumber::default());
+            let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+            numbers.push((pipeline.clone(), Arc::clone(&number)));
+            number
+        });
+        UpStep {
+            observer: Arc::clone(&self.observer),
+            alignment: (self.config.align_labels == AlignLabels::Sd).then(|| Arc::clone(&self.alignment)),
+            lane,
+            seed: self.seed.clone(),
+            trusted_proxies: self.config.trusted_proxies.iter().map(std::net::IpAddr::to_canonical).collect(),
         }
     }
 
     /// Where the series go: the first metrics pipeline, or those that `emit_to` names.
-    fn targets(&self) -> Vec<Arc<dyn Consumer>> {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let metrics = lanes.iter().filter(|(pipeline, _)| pipeline.signal() == Signal::Metrics);
+    fn targets(&self) -> Vec<(PipelineId, Arc<dyn Consumer>)> {
+        let pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        let metrics = pipelines.iter().filter(|(pipeline, _)| pipeline.signal() == Signal::Metrics);
         if self.config.emit_to.is_empty() {
-            return metrics.take(1).map(|(_, consumer)| Arc::clone(consumer)).collect();
+            return metrics.take(1).cloned().collect();
         }
-        let named = metrics.filter(|(pipeline, _)| self.config.emit_to.iter().any(|name| name == pipeline.as_str()));
-        named.map(|(_, consumer)| Arc::clone(consumer)).collect()
+        metrics
+            .filter(|(pipeline, _)| self.config.emit_to.iter().any(|name| name == pipeline.as_str()))
+            .cloned()
+            .collect()
     }
+
+    /// Opens what an earlier process kept, if it is to be kept at all.
+    fn saver(&self, engine: &mut Engine) -> Result<Option<Saver>, Error> {
+        if self.config.state.directory.is_empty() {
+            return Ok(None);
+        }
+        let opened = Store::open(Path::new(&self.config.state.directory));
+        let (store, snapshot) = opened.map_err(|error| Error::config(error.to_string()))?;
+        engine.restore(snapshot);
+        Ok(Some(Saver::new(store, self.config.state.interval)))
+    }
+
+    /// A lane into each of these pipelines, and the tasks that empty them.
+    ///
+    /// What a pipeline's series look like is kept at its own step and marked stale in its own lane: another pipeline may have
+    /// redacted less.
+    fn lanes(&self, targets: Vec<(PipelineId, Arc<dyn Consumer>)>) -> (Vec<Arc<Lane>>, Vec<JoinHandle<()>>) {
+        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut lanes, mut tasks) = (Vec::new(), Vec::new());
+        for (pipeline, target) in targets {
+            let steps = numbers.iter().filter(|(of, _)| *of == pipeline);
+            steps.for_each(|(_, number)| number.set(lanes.len()));
+            // Live targets, and as many that have left and whose markers wait.
+            let limit = self.config.max_targets.saturating_mul(2);
+            let lane = Arc::new(Lane::new(limit, self.config.stale_tracker.max_bytes));
+            let sender = Sender {
+                id: self.id.clone(),
+                lane: Arc::clone(&lane),
+                target,
+                clock: Arc::clone(&self.clock),
+                telemetry: self.telemetry.clone(),
+                seed: self.seed.clone(),
+            };
+            lanes.push(lane);
+            tasks.push(tokio::spawn(sender.run(self.drain.subscribe())));
+        }
+        (lanes, tasks)
+    }
+}
+
+impl Up {
+    /// Shows at each scrape how it is; nothing any more once the tasks are gone.
+    fn publish(&self, engine: &Arc<Mutex<Engine>>, lanes: &[Arc<Lane>]) {
+        let metrics = LivenessMetrics::new(&self.telemetry, &self.id);
+        let (engine, clock, lanes) = (Arc::downgrade(engine), Arc::clone(&self.clock), lanes.to_vec());
+        self.telemetry.on_scrape(move || {
+            let Some(engine) = engine.upgrade() else { return };
+            let statistics = lock(&engine).statistics(now(&*clock));
+            let mut outgoing = Outgoing::default();
+            for lane in &lanes {
+                let outbox = lane.outbox();
+                let counts = outbox.counts();
+                outgoing.waiting += outbox.points();
+                outgoing.counts.superseded += counts.superseded;
+                outgoing.counts.evicted += counts.evicted;
+                outgoing.degraded += lane.degraded.load(Ordering::Relaxed) + counts.own_evicted;
+            }
+            metrics.publish(&statistics, &outgoing);
+        });
+    }
+}
+
+/// The engine is whole even if a task panicked: it is changed by pure functions of values.
+fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
+    engine.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now(clock: &dyn Clock) -> Now {
+    let arrival = clock.arrival();
+    Now { mono: arrival.monotonic.0, unix: Duration::from_nanos(arrival.wall.0) }
 }
 
 /// The name that tells this collector from others.
@@ -82,32 +194,43 @@ impl Component for Up {
                 return Err(Error::config("at least one metrics pipeline must list this processor"));
             }
             let surroundings = Surroundings { collector: self.collector.clone(), seed: self.seed.clone() };
-            let engine = Engine::new(self.config.clone(), surroundings).map_err(|e| Error::config(e.to_string()))?;
+            let mut engine =
+                Engine::new(self.config.clone(), surroundings).map_err(|e| Error::config(e.to_string()))?;
             let jobs = self.config.jobs.iter().map(|job| Discovery::new(job, &engine));
             let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
+            let saver = self.saver(&mut engine)?;
+            let engine = Arc::new(Mutex::new(engine));
+            self.alignment.connect(&engine);
+            let (lanes, mut tasks) = self.lanes(targets);
+            self.publish(&engine, &lanes);
+            let trackers = lanes.iter().map(|_| StaleTracker::new(self.config.stale_tracker.clone())).collect();
             let driver = Driver {
-                id: self.id.clone(),
                 engine,
                 jobs,
                 observer: Arc::clone(&self.observer),
                 clock: Arc::clone(&self.clock),
-                targets,
+                lanes,
+                trackers,
+                saver,
             };
-            let task = tokio::spawn(driver.run(Arc::clone(&self.stop)));
-            *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+            tasks.insert(0, tokio::spawn(driver.run(self.stop.subscribe())));
+            *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
             Ok(())
         })
     }
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.stop.notify_one();
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        self.stop.send_replace(true);
         Box::pin(async move {
-            if let Some(task) = task {
-                let abort = task.abort_handle();
-                if tokio::time::timeout(grace, task).await.is_err() {
-                    abort.abort();
+            let grace = self.clock.now() + grace;
+            for mut task in tasks {
+                tokio::select! {
+                    _ = &mut task => {}
+                    () = self.clock.sleep_until(grace) => task.abort(),
                 }
+                // The engine's task is the first: the senders have its last words to bring in.
+                self.drain.send_replace(true);
             }
         })
     }
@@ -115,7 +238,13 @@ impl Component for Up {
 
 impl Emitter for Up {
     fn connect(&self, pipeline: &PipelineId, behind: Arc<dyn Consumer>) {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push((pipeline.clone(), behind));
+        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).push((pipeline.clone(), behind));
+    }
+}
+
+impl Pushback for Up {
+    fn pushed_back(&self, at: Arrival) {
+        self.observer.refused(Now { mono: at.monotonic.0, unix: Duration::from_nanos(at.wall.0) });
     }
 }
 
@@ -177,61 +306,103 @@ impl Discovery {
     }
 }
 
+/// Drives the engine by the clock.
 struct Driver {
-    id: ComponentId,
-    engine: Engine,
+    /// Locked for one turn at a time; scrapes look at it in between.
+    engine: Arc<Mutex<Engine>>,
     jobs: Vec<Discovery>,
     observer: Arc<Observer>,
     clock: Arc<dyn Clock>,
-    targets: Vec<Arc<dyn Consumer>>,
+    lanes: Vec<Arc<Lane>>,
+    /// One for each lane.
+    trackers: Vec<StaleTracker>,
+    saver: Option<Saver>,
 }
 
 impl Driver {
-    fn now(&self) -> Now {
-        Now { mono: self.clock.now().0, unix: Duration::from_nanos(self.clock.wall().0) }
-    }
-
-    async fn run(mut self, stop: Arc<Notify>) {
-        let mut next_poll = Duration::ZERO;
-        let started = self.now();
-        self.poll(started);
-        self.engine.receiver_ready(started);
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut next_poll = self.begin();
         loop {
-            let now = self.now();
-            // First what has arrived: what is due is judged by it.
-            self.observer.drain(&mut self.engine, now);
-            if now.mono >= next_poll {
-                self.poll(now);
-                next_poll = now.mono + POLL;
+            let mut wake = self.turn(&mut next_poll);
+            if let Some(saver) = &mut self.saver {
+                let now = now(&*self.clock);
+                wake = wake.min(saver.save_if_due(now.mono, || lock(&self.engine).snapshot(now)));
             }
-            let emissions = self.engine.tick(now);
-            if !emissions.is_empty() {
-                let mut request = Vec::new();
-                let points = encode(&emissions, &mut request);
-                self.send(Bytes::from(request), points).await;
-            }
-            let wake = self.engine.next_wakeup().min(next_poll).max(now.mono + Duration::from_millis(10));
             tokio::select! {
-                () = self.clock.sleep_until(sluice_pipeline::clock::Monotonic(wake)) => {}
-                () = stop.notified() => return,
+                () = self.clock.sleep_until(Monotonic(wake)) => {}
+                _ = stop.changed() => break,
             }
+        }
+        // What has arrived since the last turn is known to the next process.
+        self.turn(&mut next_poll);
+        if let Some(saver) = self.saver {
+            let snapshot = lock(&self.engine).snapshot(now(&*self.clock));
+            saver.finish(snapshot).await;
         }
     }
 
-    fn poll(&mut self, now: Now) {
-        for job in &mut self.jobs {
-            job.poll(&mut self.engine, now);
-        }
+    /// Discovery, and readiness. When to look for targets again.
+    fn begin(&mut self) -> Mono {
+        let engine = &mut *lock(&self.engine);
+        let now = now(&*self.clock);
+        self.jobs.iter_mut().for_each(|job| job.poll(engine, now));
+        engine.receiver_ready(now);
+        now.mono + POLL
     }
 
-    async fn send(&self, request: Bytes, points: usize) {
-        let context = Arc::new(Context::internal(self.id.clone(), self.clock.arrival()));
-        for target in &self.targets {
-            let batch = Batch::new(Signal::Metrics, request.clone(), points, Arc::clone(&context));
-            if let Err(refusal) = target.consume(batch).await {
-                // A gap, never a wrong value: the grid point is not written again.
-                tracing::warn!(processor = %self.id, %refusal, points, "synthetic metrics were refused");
+    /// Does what is due. When to come again.
+    fn turn(&mut self, next_poll: &mut Mono) -> Mono {
+        let shared = Arc::clone(&self.engine);
+        let engine = &mut *lock(&shared);
+        let now = now(&*self.clock);
+        // First what has arrived: what is due is judged by it.
+        let seen = self.observer.drain(engine, now);
+        seen.iter().for_each(|seen| self.keep(engine, seen));
+        if now.mono >= *next_poll {
+            self.jobs.iter_mut().for_each(|job| job.poll(engine, now));
+            *next_poll = now.mono + POLL;
+            for PoorlyMatched { job, matched, targets } in engine.poorly_matched(now) {
+                tracing::warn!(
+                    %job,
+                    matched,
+                    targets,
+                    "less than half of the targets were found among the senders: do the keys of `match` fit?"
+                );
             }
+        }
+        let emissions = engine.tick(now);
+        if !emissions.is_empty() {
+            self.lanes.iter().for_each(|lane| lane.add(&emissions));
+        }
+        for ended in engine.take_ended() {
+            for (lane, tracker) in self.lanes.iter().zip(&mut self.trackers) {
+                match ended {
+                    Ended::Silent { series, time_ms } => {
+                        let kept = tracker.last_pushed(series);
+                        lane.add_own(OwnSeries { target: series, time_ms, kept });
+                    }
+                    Ended::Forgotten { series } => tracker.forget(series),
+                }
+            }
+        }
+        engine.next_wakeup().min(*next_poll).max(now.mono + Duration::from_millis(10))
+    }
+
+    /// Remembers which series a target has pushed.
+    fn keep(&mut self, engine: &mut Engine, seen: &SeenSeries) {
+        let SeenSeries { at, known, pushed } = seen;
+        let (Some(lane), Some(tracker)) = (self.lanes.get(pushed.lane), self.trackers.get_mut(pushed.lane)) else {
+            return;
+        };
+        let before = tracker.degraded();
+        let mut complete = true;
+        for (target, timing) in engine.targets_of(known.identity()) {
+            complete &= tracker.pushed(target, &timing, *at, pushed.series, pushed.bytes.as_deref());
+            lane.outbox().drop_own(target);
+        }
+        lane.degraded.fetch_add(tracker.degraded() - before, Ordering::Relaxed);
+        if !complete {
+            known.forget(pushed.series);
         }
     }
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sluice_net::Reserve;
-use sluice_net::grpc::{Admission, Reply, Request, UnaryService};
+use sluice_net::grpc::{Admission, Refused, Reply, Request, UnaryService};
 use sluice_net::listen::RequestHead;
 use sluice_pdata::Signal;
 use sluice_pdata::wire::{put_len, put_message, put_varint_field};
 use sluice_pipeline::answer::GrpcAnswer;
+use sluice_pipeline::outcome::SizeLimit;
 use sluice_pipeline::{Accepted, Refusal};
 use tonic::{Code, Status};
 
@@ -41,6 +42,25 @@ impl UnaryService for GrpcService {
             Ok(accepted) => Ok(Reply { message: response(&accepted) }),
             Err(refusal) => Err(answer(&refusal, self.intake.delay())),
         }
+    }
+
+    fn refused(&self, route: Option<&Signal>, cause: Refused) {
+        let refusal = match cause {
+            Refused::Head => Refusal::Headers,
+            Refused::Method => Refusal::Method { allow: "POST" },
+            Refused::ContentType => Refusal::ContentType,
+            Refused::UnknownMethod => Refusal::UnknownPath,
+            Refused::Encoding => Refusal::UnknownEncoding { encoding: String::new() },
+            Refused::TooLarge { limit } => {
+                Refusal::TooLarge { what: SizeLimit::Wire, size: limit as u64 + 1, limit: limit as u64 }
+            }
+            Refused::Busy => Refusal::Memory,
+            Refused::Deadline => Refusal::DeadlineExceeded,
+            Refused::Malformed => Refusal::Malformed { message: String::new() },
+            Refused::ShuttingDown => Refusal::ShuttingDown,
+            Refused::Internal => Refusal::Internal,
+        };
+        self.intake.count_refusal(route.copied().unwrap_or(Signal::Traces), &refusal);
     }
 }
 

@@ -62,7 +62,11 @@ impl HttpService for Http {
     fn refuse(&self, head: &RequestHead, refusal: &NetRefusal) -> Response<ResponseBody> {
         let refusal = match refusal {
             NetRefusal::NotFound => Refusal::UnknownPath,
-            NetRefusal::MethodNotAllowed => return self.method_not_allowed(),
+            NetRefusal::MethodNotAllowed => {
+                let signal = self.route(head.path()).unwrap_or(Signal::Traces);
+                self.intake.count_refusal(signal, &Refusal::Method { allow: "POST" });
+                return self.method_not_allowed();
+            }
             NetRefusal::UriTooLong => Refusal::Uri,
             NetRefusal::HeadersTooLarge => Refusal::Headers,
             NetRefusal::UnsupportedEncoding(encoding) => Refusal::UnknownEncoding { encoding: encoding.clone() },

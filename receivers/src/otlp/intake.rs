@@ -11,32 +11,16 @@ use sluice_net::{Encoding, Exhausted, MustFinish};
 use sluice_pdata::{Signal, canonical, framing, json, schema};
 use sluice_pipeline::context::{Metadata, Tenant, Transport};
 use sluice_pipeline::outcome::{Refusal, SizeLimit, retry_delay};
-use sluice_pipeline::receiver::Ingress;
+use sluice_pipeline::receiver::{Ingress, RequestLimits};
 use sluice_pipeline::telemetry::ReceiverMetrics;
 use sluice_pipeline::{Accepted, Batch, ComponentId, Context};
-
-/// Limits on content (security §6).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Body as it comes, in bytes.
-    pub(super) wire_bytes: usize,
-    /// Body decompressed, in bytes.
-    pub(super) decompressed_bytes: usize,
-    pub(super) items: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { wire_bytes: 20 << 20, decompressed_bytes: 64 << 20, items: 250_000 }
-    }
-}
 
 /// One protocol's way in.
 pub(super) struct Intake {
     pub(super) ingress: Ingress,
     pub(super) receiver: ComponentId,
     pub(super) transport: Transport,
-    pub(super) limits: Limits,
+    pub(super) limits: RequestLimits,
     pub(super) metrics: ReceiverMetrics,
 }
 
@@ -88,13 +72,18 @@ impl Intake {
         body: &mut Body,
         format: Format,
     ) -> Result<Batch, Refusal> {
-        let limits = DecompressLimits { max_bytes: self.limits.decompressed_bytes, ..DecompressLimits::default() };
+        let limits = DecompressLimits {
+            max_bytes: self.limits.decompressed_bytes,
+            max_ratio: self.limits.compression_ratio,
+            ..DecompressLimits::default()
+        };
         let plain = body.decompressed(&limits).await.map_err(|error| refusal(error, body.bytes.len()))?;
         let (bytes, as_it_came) = match format {
             Format::Protobuf => (plain, true),
             Format::Json => {
-                let wire =
-                    json::read(signal, &plain).map_err(|error| Refusal::Malformed { message: error.to_string() })?;
+                let mut wire = Vec::with_capacity(plain.len() / 2);
+                json::read_message(signal.request(), &plain, self.limits.json_depth, &mut wire)
+                    .map_err(|error| Refusal::Malformed { message: error.to_string() })?;
                 (Bytes::from(wire), false)
             }
         };
@@ -124,9 +113,10 @@ impl Intake {
         retry_delay(&*self.ingress.rng)
     }
 
-    /// Counts a request that was refused before its items were known.
+    /// Counts a request that was refused before its items were known, and tells who must know.
     pub(super) fn count_refusal(&self, signal: Signal, refusal: &Refusal) {
         self.metrics.refused(signal, 0, refusal);
+        self.ingress.refused(signal, refusal);
     }
 
     fn context(&self, head: &RequestHead) -> Context {

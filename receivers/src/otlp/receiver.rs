@@ -7,20 +7,21 @@ use std::time::Duration;
 
 use sluice_net::http::{HeaderName, HeaderValue};
 use sluice_net::listen::{Listener, ListenerSettings, Server, Versions};
-use sluice_net::tls::{ServerTls as ServerTlsConfig, ServerTlsSettings, TlsSettings};
+use sluice_net::tls::ServerTls;
 use sluice_net::{Bind, BufferPool, ListenerLimits, Reserve};
 use sluice_pipeline::blocks::{GrpcServer, HttpServer, TlsServer};
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::context::Transport;
-use sluice_pipeline::receiver::{Ingress, Receiver};
+use sluice_pipeline::receiver::{Ingress, Receiver, RequestLimits};
 use sluice_pipeline::telemetry::{ReceiverMetrics, Telemetry};
 use sluice_pipeline::{BoxFuture, ComponentId, Error};
 
 use super::config::{Config, HttpProtocol};
 use super::grpc::GrpcService;
 use super::http::Http;
-use super::intake::{Intake, Limits};
+use super::intake::Intake;
 use super::reserve::Bodies;
+use crate::listener_metrics::publish;
 
 /// OTLP over gRPC and HTTP.
 pub struct OtlpReceiver {
@@ -53,10 +54,10 @@ impl OtlpReceiver {
         let ingress = self.ingress.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(ingress) = ingress else { return Err(Error::config("the receiver is not part of any pipeline")) };
         let pool = BufferPool::default();
-        let mut servers = Vec::new();
+        let (mut servers, mut counters) = (Vec::new(), Vec::new());
         if let Some(grpc) = self.config.protocols.grpc.as_ref().map(|grpc| &grpc.server) {
             let service = GrpcService {
-                intake: self.intake(&ingress, Transport::GRPC, grpc_limits(grpc)),
+                intake: self.intake(&ingress, Transport::GRPC, grpc.max_message_bytes()),
                 reserve: Arc::new(Bodies(ingress.memory.clone())) as Arc<dyn Reserve>,
             };
             let listener = Listener::bind(ListenerSettings {
@@ -68,11 +69,13 @@ impl OtlpReceiver {
             .await
             .map_err(|error| Error::config(error.to_string()))?;
             tracing::info!(endpoint = %grpc.endpoint, "Starting GRPC server");
-            servers.push(listener.serve(sluice_net::grpc::Server::new(Arc::new(service))));
+            let server = listener.serve(sluice_net::grpc::Server::new(Arc::new(service)));
+            counters.push((Transport::GRPC, server.counters_handle()));
+            servers.push(server);
         }
         if let Some(http) = self.config.protocols.http.as_ref() {
             let service = Http {
-                intake: self.intake(&ingress, Transport::HTTP, http_limits(&http.server)),
+                intake: self.intake(&ingress, Transport::HTTP, http.server.max_body_bytes()),
                 reserve: Arc::new(Bodies(ingress.memory.clone())) as Arc<dyn Reserve>,
                 paths: [&http.traces_url_path, &http.metrics_url_path, &http.logs_url_path]
                     .map(|path| with_slash(path)),
@@ -87,18 +90,21 @@ impl OtlpReceiver {
             .await
             .map_err(|error| Error::config(error.to_string()))?;
             tracing::info!(endpoint = %http.server.endpoint, "Starting HTTP server");
-            servers.push(listener.serve(sluice_net::http::Server::new(Arc::new(service))));
+            let server = listener.serve(sluice_net::http::Server::new(Arc::new(service)));
+            counters.push((Transport::HTTP, server.counters_handle()));
+            servers.push(server);
         }
+        publish(&self.telemetry, &self.id, counters);
         *self.servers.lock().unwrap_or_else(PoisonError::into_inner) = servers;
         Ok(())
     }
 
-    fn intake(&self, ingress: &Ingress, transport: Transport, limits: Limits) -> Intake {
+    fn intake(&self, ingress: &Ingress, transport: Transport, size: Option<u64>) -> Intake {
         Intake {
             ingress: ingress.clone(),
             receiver: self.id.clone(),
             transport,
-            limits,
+            limits: with_size(ingress.limits, size),
             metrics: ReceiverMetrics::new(&self.telemetry, &self.id, transport),
         }
     }
@@ -140,19 +146,12 @@ fn bind(endpoint: &str, transport: &str) -> Bind {
     if transport == "unix" { Bind::Unix(PathBuf::from(endpoint)) } else { Bind::Tcp(endpoint.to_owned()) }
 }
 
-fn limits(written: Option<u64>) -> Limits {
+/// A size that is written for a listener replaces both sizes on it (security §6).
+fn with_size(limits: RequestLimits, written: Option<u64>) -> RequestLimits {
     match written.and_then(|bytes| usize::try_from(bytes).ok()) {
-        Some(bytes) => Limits { wire_bytes: bytes, decompressed_bytes: bytes, ..Limits::default() },
-        None => Limits::default(),
+        Some(bytes) => RequestLimits { wire_bytes: bytes, decompressed_bytes: bytes, ..limits },
+        None => limits,
     }
-}
-
-fn grpc_limits(grpc: &GrpcServer) -> Limits {
-    limits(grpc.max_message_bytes())
-}
-
-fn http_limits(http: &HttpServer) -> Limits {
-    limits(http.max_body_bytes())
 }
 
 fn given(duration: Duration) -> Option<Duration> {
@@ -193,30 +192,10 @@ fn response_headers(http: &HttpProtocol) -> Result<Vec<(HeaderName, HeaderValue)
         .collect()
 }
 
-fn tls(block: Option<&TlsServer>, versions: Versions) -> Result<Option<ServerTlsConfig>, Error> {
+fn tls(block: Option<&TlsServer>, versions: Versions) -> Result<Option<ServerTls>, Error> {
     let Some(block) = block else { return Ok(None) };
-    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let file = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
-    let material = &block.material;
-    let settings = ServerTlsSettings {
-        common: TlsSettings {
-            ca_file: file(&material.ca_file),
-            ca_pem: text(material.ca_pem.expose()),
-            cert_file: file(&material.cert_file),
-            cert_pem: text(material.cert_pem.expose()),
-            key_file: file(&material.key_file),
-            key_pem: text(material.key_pem.expose()),
-            min_version: text(&material.min_version),
-            max_version: text(&material.max_version),
-            cipher_suites: material.cipher_suites.clone(),
-            curve_preferences: material.curve_preferences.clone(),
-            include_system_ca_certs_pool: material.include_system_ca_certs_pool,
-            reload_interval: given(material.reload_interval.0),
-        },
-        client_ca_file: file(&block.client_ca_file),
-        ..ServerTlsSettings::default()
-    };
+    let settings = block.settings();
     let invalid = |error: sluice_net::Error| Error::config(error.to_string());
     settings.validate().map_err(invalid)?;
-    ServerTlsConfig::new(settings, versions).map(Some).map_err(invalid)
+    ServerTls::new(settings, versions).map(Some).map_err(invalid)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sluice_pdata::pass::Reason;
 use tokio::sync::Notify;
 
+use super::metrics::Shown;
 use super::quota::{Quota, Usage};
 use super::{Charge, Origin};
 use crate::error::Error;
@@ -46,12 +47,11 @@ struct Queued {
 impl Queue {
     fn both(&self) -> Usage {
         let [received, derived] = &self.usage;
-        Usage {
-            records: received.records + derived.records,
-            items: self.backlog_items(),
-            bytes: received.bytes + derived.bytes,
-            wire_bytes: received.wire_bytes + derived.wire_bytes,
-        }
+        received.plus(derived)
+    }
+
+    fn oldest(&self) -> Option<&Entry> {
+        self.in_flight.values().next().or(self.unread.front()).map(|queued| &queued.entry)
     }
 
     fn backlog_items(&self) -> [u64; 3] {
@@ -296,18 +296,29 @@ impl Log {
     pub(super) fn backlog(&mut self, destination: Destination) -> Backlog {
         let Some(queue) = self.queue(destination) else { return Backlog::default() };
         let both = queue.both();
-        let oldest = queue.in_flight.values().next().or(queue.unread.front());
         Backlog {
-            records: both.records as usize,
+            records: both.records.iter().sum::<u64>() as usize,
             items: both.items.map(|items| items as usize),
-            bytes: both.wire_bytes as usize,
-            oldest: oldest.map(|queued| (queued.entry.seq(), queued.entry.ingest())),
+            bytes: both.wire_bytes() as usize,
+            oldest: queue.oldest().map(|entry| (entry.seq(), entry.ingest())),
         }
+    }
+
+    /// Every configured queue, to be shown.
+    pub(super) fn queues_shown(&self) -> Vec<Shown> {
+        let configured = self.queues.iter().filter(|queue| !queue.detached);
+        let shown = configured.map(|queue| Shown {
+            name: Arc::clone(&queue.name),
+            usage: queue.both(),
+            quota: queue.quota.clone(),
+            oldest: queue.oldest().map(|entry| entry.ingest().monotonic),
+        });
+        shown.collect()
     }
 
     /// Whether a record of no size would be refused.
     pub(super) fn check(&mut self, routes: RouteSet) -> Result<(), Refusal> {
-        let least = Usage { records: 1, bytes: super::RECORD_OVERHEAD, ..Usage::default() };
+        let least = Usage { records: [1, 0, 0], bytes: super::RECORD_OVERHEAD, ..Usage::default() };
         for destination in routes.iter() {
             let Some(queue) = self.queue(destination) else { continue };
             if queue.quota.on_quota == OnQuota::Reject && !queue.fits(Origin::Received, &least) {

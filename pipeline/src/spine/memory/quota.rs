@@ -1,5 +1,6 @@
 //! What a destination may hold, and what happens beyond.
 
+use crate::Signal;
 use crate::batch::Batch;
 use crate::outcome::{Refusal, SizeLimit};
 use crate::processor::Sizer;
@@ -20,35 +21,61 @@ pub(super) fn charged(batch: &Batch) -> u64 {
 /// What a destination has not completed, or what a request would add to that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Usage {
-    pub(super) records: u64,
+    /// By signal, as the next two.
+    pub(super) records: [u64; 3],
     pub(super) items: [u64; 3],
+    /// Uncompressed OTLP, what `sizer: bytes` counts.
+    pub(super) wire_bytes: [u64; 3],
     /// As charged.
     pub(super) bytes: u64,
-    /// Uncompressed OTLP, what `sizer: bytes` counts.
-    pub(super) wire_bytes: u64,
 }
 
 impl Usage {
     pub(super) fn add(&mut self, batch: &Batch) {
-        self.records += 1;
-        self.items[batch.signal() as usize] += batch.items() as u64;
+        let signal = batch.signal() as usize;
+        self.records[signal] += 1;
+        self.items[signal] += batch.items() as u64;
+        self.wire_bytes[signal] += batch.bytes().len() as u64;
         self.bytes += charged(batch);
-        self.wire_bytes += batch.bytes().len() as u64;
     }
 
     pub(super) fn sub(&mut self, batch: &Batch) {
-        self.records -= 1;
-        self.items[batch.signal() as usize] -= batch.items() as u64;
+        let signal = batch.signal() as usize;
+        self.records[signal] -= 1;
+        self.items[signal] -= batch.items() as u64;
+        self.wire_bytes[signal] -= batch.bytes().len() as u64;
         self.bytes -= charged(batch);
-        self.wire_bytes -= batch.bytes().len() as u64;
+    }
+
+    /// Both together.
+    pub(super) fn plus(&self, other: &Usage) -> Usage {
+        let sum = |a: &[u64; 3], b: &[u64; 3]| std::array::from_fn(|signal| a[signal] + b[signal]);
+        Usage {
+            records: sum(&self.records, &other.records),
+            items: sum(&self.items, &other.items),
+            wire_bytes: sum(&self.wire_bytes, &other.wire_bytes),
+            bytes: self.bytes + other.bytes,
+        }
+    }
+
+    pub(super) fn wire_bytes(&self) -> u64 {
+        self.wire_bytes.iter().sum()
+    }
+
+    fn by_signal(&self, sizer: Sizer) -> &[u64; 3] {
+        match sizer {
+            Sizer::Requests => &self.records,
+            Sizer::Items => &self.items,
+            Sizer::Bytes => &self.wire_bytes,
+        }
+    }
+
+    pub(super) fn sized_of(&self, sizer: Sizer, signal: Signal) -> u64 {
+        self.by_signal(sizer)[signal as usize]
     }
 
     fn sized(&self, sizer: Sizer) -> u64 {
-        match sizer {
-            Sizer::Requests => self.records,
-            Sizer::Items => self.items.iter().sum(),
-            Sizer::Bytes => self.wire_bytes,
-        }
+        self.by_signal(sizer).iter().sum()
     }
 }
 

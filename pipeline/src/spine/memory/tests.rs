@@ -1,8 +1,11 @@
 //! The memory spine, case by case; random histories are in `tests/histories.rs`.
 
+use std::time::Duration;
+
 use super::*;
 use crate::processor::Sizer;
 use crate::spine::OnQuota::{self, DropNewest, DropOldest, Reject};
+use crate::telemetry::Naming;
 use crate::testing::{World, destination, names, to};
 
 mod histories;
@@ -79,6 +82,28 @@ fn drop_oldest_refuses_nothing_and_counts_at_the_dead_one_alone() {
     let dropped = |name| snapshot.get(name).unwrap().dropped.clone();
     assert_eq!(dropped("destination/b"), [("b".into(), "quota_drop_oldest", [3, 0, 0])]);
     assert_eq!(dropped("destination/a"), []);
+}
+
+#[test]
+fn what_a_destination_still_needs_is_shown() {
+    let world = World::new();
+    let spine = two(&world, 4, Reject);
+    spine.publish(&world.telemetry, Arc::new(world.clock.clone()));
+    keep(&spine, vec![record(&world, "1", &[1])]).unwrap();
+    world.clock.advance(Duration::from_secs(3));
+    keep(&spine, vec![record(&world, "2", &[0, 1])]).unwrap();
+    assert_eq!(read(&spine, 0), ["2"]);
+    let text = world.telemetry.render(&Naming::default());
+    for line in [
+        r#"otelcol_exporter_queue_size{exporter="a",data_type="traces"} 1"#,
+        r#"otelcol_exporter_queue_size{exporter="b",data_type="traces"} 2"#,
+        r#"sluice_destination_lag_items{exporter="b",data_type="traces"} 2"#,
+        r#"sluice_destination_lag_seconds{exporter="a"} 0"#,
+        r#"sluice_destination_lag_seconds{exporter="b"} 3"#,
+        &format!(r#"sluice_destination_held_bytes{{exporter="b"}} {}"#, 2 * one(&world)),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} not in\n{text}");
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Tests of the whole text engine.
 
 mod actions;
+mod ids;
 mod laws;
 mod model;
 mod pass;
 mod settings;
+mod settings_law;
 mod summary;
 mod upstream;
 mod walk;

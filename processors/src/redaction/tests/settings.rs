@@ -12,7 +12,7 @@ fn what_cannot_work_is_refused_with_a_reason() {
             json!({"hash_function": "hmac-sha512", "hmac_key": "0123456789012345678901234567890123456789"}),
             "at least 64 bytes",
         ),
-        (json!({"blocked_values": ["ok", "(a"]}), "blocked_values[1]: pattern `(a` at offset 0: unclosed group"),
+        (json!({"blocked_values": ["ok", "(a"]}), "blocked_values[1]: pattern `(a` at offset 0: missing closing )"),
         (json!({"ignored_key_patterns": ["\\1"]}), "ignored_key_patterns[0]: pattern"),
         (json!({"packs": ["network"]}), "packs: `network` is not supported yet"),
         (json!({"packs": ["nothing"]}), "unknown variant `nothing`"),

@@ -60,6 +60,12 @@ pub(super) struct Entry {
     pub written_labels: Labels,
     pub written: SeriesSet,
     pub last_written_ms: Option<u64>,
+    /// Names what it pushes for as long as it is expected, also if another sender takes its place.
+    pub series: u32,
+    /// Whether its own series were marked stale and it has not pushed since; true before the first push.
+    pub ended: bool,
+    /// Until when somebody else's `up` is taken as present under its labels.
+    pub scraped_until: Option<Mono>,
 }
 
 /// A target that is no longer expected.

@@ -40,6 +40,8 @@ pub(super) struct Job {
     pub first_sync: Option<Mono>,
     pub last_success: Option<Duration>,
     pub failures: u64,
+    /// Whether it was looked at how many of its targets are matched.
+    pub match_checked: bool,
     /// Hash of an update that would remove too much and waits for its confirmation.
     pub doubted: Option<u64>,
     /// Expected targets by their discovery labels; those that are leaving are not among them.
@@ -70,6 +72,7 @@ impl Job {
             first_sync: None,
             last_success: None,
             failures: 0,
+            match_checked: false,
             doubted: None,
             targets: HashMap::default(),
             leaving: HashMap::default(),

@@ -11,10 +11,12 @@
 //! | `sync` | discovery updates: insertion, removal, the guard against a sudden shrink |
 //! | `observe` | pushes, and what they change |
 //! | `matching` | which targets an identity has |
+//! | `ended` | targets whose own series end |
 //! | `peers` | whether a peer sends for itself alone |
 //! | `write` | grid points and stale markers |
 //! | `status` | counters and the targets view |
 
+mod ended;
 mod entry;
 mod job;
 mod matching;
@@ -28,16 +30,18 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
+pub use self::ended::Ended;
 use self::entry::Entry;
 use self::job::Job;
 pub use self::observe::Arrival;
 use self::observe::KnownIdentity;
 use self::peers::Peer;
-pub use self::status::{Counters, Statistics, TargetStatus};
+pub use self::status::{Counters, PoorlyMatched, Statistics, TargetStatus};
 pub use self::sync::SyncOutcome;
 use super::absence::Absences;
 use super::config::Config;
@@ -96,8 +100,10 @@ pub struct Engine {
     /// Tells a slot's present target from earlier ones.
     generation: u32,
     ladder: LadderIndex,
-    /// Bumped when a match may have changed.
+    /// Bumped when targets changed, so that a match may have, too.
     version: u64,
+    /// Bumped with `version`, and when a peer turned out to forward for others.
+    revision: Arc<AtomicU64>,
     /// Who writes a series: the first of those with equal labels.
     owners: HashMap<Labels, SmallVec<[Slot; 1]>, ahash::RandomState>,
     expected: Lru<KnownIdentity>,
@@ -115,6 +121,7 @@ pub struct Engine {
     now: Option<Now>,
     planned: Mono,
     pending: Vec<Emission>,
+    ended: Vec<Ended>,
     restored: HashMap<(String, u64), TargetSnapshot>,
     counters: Counters,
 }
@@ -136,6 +143,7 @@ impl Engine {
             generation: 0,
             ladder,
             version: 0,
+            revision: Arc::new(AtomicU64::new(0)),
             owners: HashMap::default(),
             expected: Lru::default(),
             unexpected: Lru::default(),
@@ -151,6 +159,7 @@ impl Engine {
             now: None,
             planned: Mono::ZERO,
             pending: Vec::new(),
+            ended: Vec::new(),
             restored: HashMap::new(),
             counters: Counters::default(),
         })
@@ -221,6 +230,16 @@ impl Engine {
     /// Calls must also come when nothing is due: their absence is how the engine sees that the process stood still.
     pub fn next_wakeup(&self) -> Mono {
         self.planned
+    }
+
+    /// Changes whenever a sender's target may have changed: what was concluded before is to be asked again.
+    pub fn revision(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.revision)
+    }
+
+    fn rematch(&mut self) {
+        self.version += 1;
+        self.revision.fetch_add(1, Ordering::Relaxed);
     }
 
     fn learned_job(&self) -> JobId {

@@ -38,6 +38,8 @@ pub struct Arrival {
     pub all_no_recorded_value: bool,
     /// The payload was refused as invalid.
     pub rejected: Option<RejectReason>,
+    /// It holds a value of a metric `up`: somebody else writes that for the sender.
+    pub brings_up: bool,
 }
 
 impl Arrival {
@@ -51,6 +53,7 @@ impl Arrival {
             newest_data: None,
             all_no_recorded_value: false,
             rejected: None,
+            brings_up: false,
         }
     }
 }
@@ -194,6 +197,7 @@ impl Engine {
                 liveness.push(seen, push, before, job.up_after);
             }
         }
+        entry.ended &= arrival.signal != Signal::Metrics;
         if entry.leaving.is_some() {
             return;
         }
@@ -206,11 +210,26 @@ impl Engine {
                 self.align(slot, now.mono);
             }
         }
+        if arrival.brings_up {
+            self.note_scraped(slot, identity, now.mono.saturating_add(timing.deadline));
+        }
         self.end_absence(slot);
         self.watch(slot, now.mono);
         // Pushes move the LATE timer away; it is set again only when it fires, or when it was set too late.
         if self.entry(slot).is_some_and(|entry| entry.late_due.is_some() && entry.late_due < entry.armed) {
             self.arm(slot, now);
+        }
+    }
+
+    /// Somebody else writes `up` for a sender: if under the same labels, the synthetic one is withheld (`up`, Expected set).
+    fn note_scraped(&mut self, slot: Slot, identity: &Identity, until: Mono) {
+        let aligned = self.config.align_labels == AlignLabels::Sd;
+        let Some(entry) = self.entry_mut(slot) else { return };
+        let job = identity.job().unwrap_or_default();
+        let same =
+            entry.labels.get("job") == job && entry.labels.get("instance") == identity.instance().unwrap_or_default();
+        if aligned || same {
+            entry.scraped_until = Some(until);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Peer addresses: whether the one behind it sends for itself alone.
 
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Engine;
@@ -35,6 +36,7 @@ impl Engine {
             self.peers.insert(peer_key, (address, peer), limit);
         }
         let Some((_, peer)) = self.peers.touch(peer_key) else { return 0 };
+        let before = peer.epoch;
         if peer.current != key {
             // One identity after another is a restart; two at a time are a forwarder.
             let returns = peer.previous == key;
@@ -48,6 +50,9 @@ impl Engine {
         } else if peer.forwards_until.is_some_and(|until| at > until) {
             peer.forwards_until = None;
             peer.epoch += 1;
+        }
+        if peer.epoch != before {
+            self.revision.fetch_add(1, Ordering::Relaxed);
         }
         peer.epoch
     }

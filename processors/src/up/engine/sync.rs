@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::entry::{Entry, Kind, Leaving, Senders, Traffic};
 use super::job::Origin;
-use super::{Engine, JobId, Now};
+use super::{Ended, Engine, JobId, Now};
 use crate::up::grid::Grid;
 use crate::up::interval::LearnedInterval;
 use crate::up::labels::{Labels, LabelsBuilder};
@@ -115,8 +115,9 @@ impl Engine {
             entry.armed = None;
             entry.senders.clear();
             entry.matched = None;
-            self.version += 1;
+            self.rematch();
         }
+        let Some(entry) = self.entries[slot as usize].as_mut() else { return };
         if before.grid != entry.target.grid {
             entry.grid = Grid::new(entry.target.grid, entry.target.labels.fnv64a());
             entry.next_ms = entry.grid.after(now.unix_ms().max(entry.last_written_ms.unwrap_or(0)));
@@ -162,6 +163,9 @@ impl Engine {
             labels,
             written: SeriesSet::default(),
             last_written_ms: None,
+            series: self.generation,
+            ended: true,
+            scraped_until: None,
             target,
         };
         if let Some(kept) = self.restored.remove(&(state.name.clone(), labels_hash)) {
@@ -169,7 +173,7 @@ impl Engine {
         }
         state.targets.insert(entry.target.labels.clone(), slot);
         self.ladder.insert(job.0, slot, &rungs_of(&state.rungs, kind), &entry.target.relabelled);
-        self.version += 1;
+        self.rematch();
         self.owners.entry(entry.labels.clone()).or_default().push(slot);
         self.entries[slot as usize] = Some(entry);
         self.watch(slot, now.mono);
@@ -189,7 +193,7 @@ impl Engine {
         let job = &mut self.jobs[entry.job as usize];
         job.targets.remove(&entry.target.labels);
         job.leaving.insert(entry.target.labels.clone(), slot);
-        self.version += 1;
+        self.rematch();
         self.disown(&labels, slot);
         self.end_absence(slot);
         self.arm(slot, now);
@@ -204,7 +208,7 @@ impl Engine {
         job.leaving.remove(&entry.target.labels);
         job.targets.insert(entry.target.labels.clone(), slot);
         self.owners.entry(entry.labels.clone()).or_default().push(slot);
-        self.version += 1;
+        self.rematch();
         self.watch(slot, now.mono);
         self.arm(slot, now);
     }
@@ -213,12 +217,15 @@ impl Engine {
     pub(super) fn forget(&mut self, slot: Slot) {
         self.end_absence(slot);
         let Some(entry) = self.entries[slot as usize].take() else { return };
+        if self.config.stale_on_down {
+            self.ended.push(Ended::Forgotten { series: entry.series });
+        }
         self.disown(&entry.labels, slot);
         let job = &mut self.jobs[entry.job as usize];
         let known = if entry.leaving.is_some() { &mut job.leaving } else { &mut job.targets };
         known.remove(&entry.target.labels);
         self.ladder.remove(entry.job, slot, &rungs_of(&job.rungs, entry.kind), &entry.target.relabelled);
-        self.version += 1;
+        self.rematch();
         self.free.push(slot);
     }
 

@@ -6,6 +6,7 @@ use super::{Engine, JobId, Now};
 use crate::up::absence::Limit;
 use crate::up::config::{HaMode, IngestMetrics, Signal};
 use crate::up::duration::AutoDuration;
+use crate::up::labels::Labels;
 use crate::up::ladder::Slot;
 use crate::up::series::{Emission, RejectReason, Sample, Series, SeriesSet};
 use crate::up::state::{Circumstances, Mono, State, Timing};
@@ -159,7 +160,11 @@ impl Engine {
             let (labels, written) = (entry.written_labels.clone(), std::mem::take(&mut entry.written));
             entry.traffic.begin_interval();
             self.write_markers(slot, labels, written, point);
+            self.end_series(slot, point);
             return state;
+        }
+        if state == State::Down {
+            self.end_series(slot, point);
         }
         let samples = self.samples(slot, state, at, &circumstances);
         let Some(entry) = self.entries[slot as usize].as_mut() else { return State::Gone };
@@ -183,7 +188,8 @@ impl Engine {
         }
         entry.last_written_ms = Some(point);
         let start_ms = entry.traffic.start_ms;
-        self.pending.push(Emission { labels, time_ms: point, start_ms, samples });
+        let resource = self.resource_of(slot);
+        self.pending.push(Emission { labels, time_ms: point, start_ms, resource, samples });
         state
     }
 
@@ -197,10 +203,11 @@ impl Engine {
         };
         if !self.owners.get(&labels).is_some_and(|slots| slots.iter().any(replaced)) {
             self.write_markers(slot, labels, written, leaving.stale_ms);
+            self.end_series(slot, leaving.stale_ms);
         }
     }
 
-    fn write_markers(&mut self, slot: Slot, labels: crate::up::labels::Labels, written: SeriesSet, point: u64) {
+    fn write_markers(&mut self, slot: Slot, labels: Labels, written: SeriesSet, point: u64) {
         let taken_over = self.owners.get(&labels).and_then(|slots| slots.first()).is_some_and(|first| {
             *first != slot && self.entry(*first).is_some_and(|o| o.leaving.is_none() && !o.written.is_empty())
         });
@@ -209,7 +216,24 @@ impl Engine {
         }
         let samples = written.iter().map(|series| Sample { series, value: None }).collect();
         let start_ms = self.entry(slot).map_or(0, |entry| entry.traffic.start_ms);
-        self.pending.push(Emission { labels, time_ms: point, start_ms, samples });
+        let resource = self.resource_of(slot);
+        self.pending.push(Emission { labels, time_ms: point, start_ms, resource, samples });
+    }
+
+    /// What discovery knows of the target's pod, under the names of the semantic conventions.
+    fn resource_of(&self, slot: Slot) -> Labels {
+        const KUBERNETES: [(&str, &str); 6] = [
+            ("k8s.namespace.name", "__meta_kubernetes_namespace"),
+            ("k8s.pod.name", "__meta_kubernetes_pod_name"),
+            ("k8s.pod.uid", "__meta_kubernetes_pod_uid"),
+            ("k8s.container.name", "__meta_kubernetes_pod_container_name"),
+            ("k8s.node.name", "__meta_kubernetes_pod_node_name"),
+            ("k8s.cluster.name", "__k8s_cluster_name__"),
+        ];
+        let entry = self.entry(slot).filter(|_| self.config.resource_attributes);
+        let known =
+            |entry: &Entry| KUBERNETES.map(|(name, label)| (name, entry.target.relabelled.get(label).to_owned()));
+        entry.map(known).iter().flatten().map(|(name, value)| (*name, value.as_str())).collect()
     }
 
     fn samples(&mut self, slot: Slot, state: State, at: Mono, circumstances: &Circumstances) -> Vec<Sample> {
@@ -224,7 +248,11 @@ impl Engine {
             return samples;
         }
         if let Some(up) = state.value() {
-            add(Series::Up, f64::from(u8::from(up)));
+            if entry.scraped_until.is_some_and(|until| at <= until) {
+                self.counters.withheld_scraped += 1;
+            } else {
+                add(Series::Up, f64::from(u8::from(up)));
+            }
             for (signal, liveness) in &mut entry.signals {
                 if let Some(up) = liveness.state_at(at, circumstances).value() {
                     add(Series::OtlpUp(*signal), f64::from(u8::from(up)));

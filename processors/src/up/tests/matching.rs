@@ -381,3 +381,22 @@ fn a_key_is_no_longer_ambiguous_once_the_other_target_is_gone() {
     world.push(&sender);
     assert_eq!(matched(&world, "10.0.0.1:80"), Some(Rung::HostName));
 }
+
+#[test]
+fn a_job_that_matches_less_than_half_is_told_once_after_two_warm_ups() {
+    for (pushing, expected) in [(1, 1), (2, 0)] {
+        let mut world = World::new("{jobs: [{job_name: app, expected_interval: 60s}]}");
+        world.sync(&["a:1", "b:1", "c:1", "d:1"]);
+        for instance in ["a:1", "b:1"].iter().take(pushing) {
+            world.push(&app(instance));
+        }
+        // D is 135 s, and so is the warm-up.
+        world.run_until(secs(270));
+        assert!(world.engine.poorly_matched(world.now()).is_empty());
+        world.run_until(secs(271));
+        let found = world.engine.poorly_matched(world.now());
+        assert_eq!(found.len(), expected);
+        assert!(found.iter().all(|poor| (poor.matched, poor.targets) == (1, 4)));
+        assert!(world.engine.poorly_matched(world.now()).is_empty(), "once");
+    }
+}

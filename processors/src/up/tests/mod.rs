@@ -1,10 +1,16 @@
+mod collector;
 mod configuring;
+mod contacts;
 mod cost;
 mod discovering;
+mod driving;
 mod emitting;
+mod keeping;
 mod laws;
 mod matching;
 mod observing;
+mod outgoing;
+mod own_series;
 mod relabelling;
 mod replicas;
 mod scenarios;

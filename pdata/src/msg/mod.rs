@@ -2,12 +2,14 @@
 //!
 //! A [`Message`] costs nothing until a field is asked for; then one walk notes where each field lies. Edits replace, add or
 //! remove whole field records; new content lies in an arena that the caller owns and reuses. What is not touched keeps its
-//! bytes and its place, unknown fields included.
+//! bytes and its place, unknown fields included. Adding a record needs no such walk: it goes to the end.
+
+mod attributes;
 
 use crate::error::{Error, Fault};
-use crate::tags::key_value;
-use crate::view::{AnyValueView, KeyValueView};
 use crate::wire::{self, Reader, Short, Value, WireType};
+
+pub use attributes::{Attributes, NewValue};
 
 /// Where a field record lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +44,10 @@ pub struct Buffers {
 pub struct Message<'a> {
     source: &'a [u8],
     buffers: &'a mut Buffers,
+    /// The slots say what the content is. If not, it is the source (unless the content was `rewritten`) and then the arena.
     indexed: bool,
     changed: bool,
-    /// The content lies in the arena as a whole, not yet indexed.
+    /// The source counts no more: the arena holds the content as a whole. Never set together with `indexed`.
     rewritten: bool,
     /// Offset of `source` in the batch that the pass walks, while these are still that batch's bytes.
     position: Option<usize>,
@@ -83,10 +86,13 @@ impl<'a> Message<'a> {
             return Ok(());
         }
         self.indexed = true;
-        if self.rewritten {
-            self.rewritten = false;
-            return self.index_arena(0);
+        if !std::mem::take(&mut self.rewritten) {
+            self.index_source()?;
         }
+        self.index_arena(0)
+    }
+
+    fn index_source(&mut self) -> Result<(), Error> {
         offset(self.source.len())?;
         let (source, slots) = (self.source, &mut self.buffers.slots);
         let mut note = |number, wire_type, start: usize, payload: usize, end: usize| {
@@ -158,11 +164,12 @@ impl<'a> Message<'a> {
 
     /// Makes the edited content contiguous in the arena.
     fn flatten(&mut self) {
-        let Buffers { slots, arena, whole } = &mut *self.buffers;
+        let mut whole = std::mem::take(&mut self.buffers.whole);
         whole.clear();
-        write_slots(slots, self.source, arena, whole);
-        std::mem::swap(arena, whole);
-        slots.clear();
+        self.write(&mut whole);
+        std::mem::swap(&mut self.buffers.arena, &mut whole);
+        self.buffers.whole = whole;
+        self.buffers.slots.clear();
         self.indexed = false;
         self.rewritten = true;
     }
@@ -286,7 +293,11 @@ impl<'a> Message<'a> {
 
     /// Adds a length-delimited field whose payload `write` appends.
     pub fn push(&mut self, number: u32, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
-        self.index()?;
+        if !self.indexed {
+            wire::put_message(&mut self.buffers.arena, number, write);
+            self.changed = true;
+            return Ok(());
+        }
         let slot = self.append(number, write)?;
         self.buffers.slots.push(slot);
         self.changed = true;
@@ -354,20 +365,26 @@ impl<'a> Message<'a> {
 
     /// The attributes that the message holds in its repeated `KeyValue` field `number`.
     #[inline]
-    pub fn attributes(&mut self, number: u32) -> Result<Attributes<'_, 'a>, Error> {
-        self.index()?;
-        Ok(Attributes { message: self, number })
+    pub fn attributes(&mut self, number: u32) -> Attributes<'_, 'a> {
+        Attributes::new(self, number)
+    }
+
+    /// While there is no index: the content, in two parts.
+    #[inline]
+    fn parts(&self) -> Option<[&[u8]; 2]> {
+        match (self.indexed, self.rewritten) {
+            (true, _) => None,
+            (false, true) => Some([&[], &self.buffers.arena]),
+            (false, false) => Some([self.source, &self.buffers.arena]),
+        }
     }
 
     // ---- writing -------------------------------------------------------------------------------------------------
 
     /// Length of the message as it stands now.
     pub fn encoded_len(&self) -> usize {
-        if !self.changed {
-            return self.source.len();
-        }
-        if self.rewritten {
-            return self.buffers.arena.len();
+        if let Some(parts) = self.parts() {
+            return parts.iter().map(|part| part.len()).sum();
         }
         let live = self.buffers.slots.iter().filter(|slot| slot.place != Place::Removed);
         live.map(|slot| (slot.end - slot.start) as usize).sum()
@@ -375,12 +392,10 @@ impl<'a> Message<'a> {
 
     /// Appends the message as it stands now.
     pub fn write(&self, out: &mut Vec<u8>) {
-        if self.rewritten {
-            out.extend_from_slice(&self.buffers.arena);
-        } else if self.changed {
-            write_slots(&self.buffers.slots, self.source, &self.buffers.arena, out);
-        } else {
-            out.extend_from_slice(self.source);
+        match self.parts() {
+            Some(parts) => parts.iter().for_each(|part| out.extend_from_slice(part)),
+            None if self.changed => write_slots(&self.buffers.slots, self.source, &self.buffers.arena, out),
+            None => out.extend_from_slice(self.source),
         }
     }
 }
@@ -434,137 +449,4 @@ fn write_slots(slots: &[Slot], source: &[u8], arena: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&source[run]);
-}
-
-/// An attribute value to write.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum NewValue<'v> {
-    Str(&'v [u8]),
-    Bool(bool),
-    Int(i64),
-    Double(f64),
-    Bytes(&'v [u8]),
-    /// The payload of an encoded `AnyValue`, for containers and for copies.
-    Encoded(&'v [u8]),
-}
-
-impl NewValue<'_> {
-    /// Appends the payload of the `AnyValue`.
-    pub fn write(self, out: &mut Vec<u8>) {
-        use crate::tags::any_value as tag;
-        match self {
-            NewValue::Str(text) => wire::put_len(out, tag::STRING_VALUE, text),
-            NewValue::Bool(value) => wire::put_varint_field(out, tag::BOOL_VALUE, u64::from(value)),
-            NewValue::Int(value) => wire::put_varint_field(out, tag::INT_VALUE, value as u64),
-            NewValue::Double(value) => wire::put_fixed64(out, tag::DOUBLE_VALUE, value.to_bits()),
-            NewValue::Bytes(bytes) => wire::put_len(out, tag::BYTES_VALUE, bytes),
-            NewValue::Encoded(payload) => out.extend_from_slice(payload),
-        }
-    }
-
-    /// Appends the payload of a `KeyValue`.
-    pub fn write_pair(self, key: &[u8], out: &mut Vec<u8>) {
-        wire::put_len(out, key_value::KEY, key);
-        wire::put_message(out, key_value::VALUE, |out| self.write(out));
-    }
-}
-
-/// One attribute list of a message. With duplicate keys reads take the first, removal acts on all.
-#[derive(Debug)]
-pub struct Attributes<'m, 'a> {
-    message: &'m mut Message<'a>,
-    number: u32,
-}
-
-impl Attributes<'_, '_> {
-    /// The pairs in order.
-    pub fn iter(&self) -> impl Iterator<Item = (FieldId, Result<KeyValueView<'_>, Error>)> {
-        self.message.len_fields(self.number).map(|(id, payload)| (id, KeyValueView::parse(payload)))
-    }
-
-    fn find(&self, key: &[u8]) -> Result<Option<(FieldId, KeyValueView<'_>)>, Error> {
-        for (id, payload) in self.message.len_fields(self.number) {
-            // A pair whose canonical key has another length cannot have this key, unless a second key follows.
-            let pair = KeyValueView::parse(payload)?;
-            if pair.key() == key {
-                return Ok(Some((id, pair)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The value of the first attribute with this key.
-    pub fn get(&self, key: &[u8]) -> Result<Option<AnyValueView<'_>>, Error> {
-        self.find(key)?.map(|(_, pair)| pair.value()).transpose()
-    }
-
-    /// The payload of the first such attribute's `AnyValue`, encoded, to be written elsewhere.
-    pub fn encoded_value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let Some((_, pair)) = self.find(key)? else { return Ok(None) };
-        let mut encoded = Vec::new();
-        for field in wire::fields(pair.bytes()) {
-            // Occurrences of the value merge; behind one another they are one value.
-            if let (key_value::VALUE, Value::Len(value)) = (field?.number, field?.value) {
-                encoded.extend_from_slice(value);
-            }
-        }
-        Ok(Some(encoded))
-    }
-
-    /// Whether an attribute has this key.
-    pub fn contains(&self, key: &[u8]) -> Result<bool, Error> {
-        Ok(self.find(key)?.is_some())
-    }
-
-    /// Sets the value of the first attribute with this key, or adds one at the end.
-    pub fn set(&mut self, key: &[u8], value: NewValue<'_>) -> Result<(), Error> {
-        let found = self.find(key)?.map(|(id, _)| id);
-        match found {
-            Some(id) => self.message.replace(id, |out| value.write_pair(key, out)),
-            None => self.message.push(self.number, |out| value.write_pair(key, out)),
-        }
-    }
-
-    /// Adds an attribute unless the key is there. Returns whether it was added.
-    pub fn insert(&mut self, key: &[u8], value: NewValue<'_>) -> Result<bool, Error> {
-        if self.contains(key)? {
-            return Ok(false);
-        }
-        self.message.push(self.number, |out| value.write_pair(key, out)).map(|()| true)
-    }
-
-    /// Sets the value of an attribute that is there. Returns whether it was.
-    pub fn update(&mut self, key: &[u8], value: NewValue<'_>) -> Result<bool, Error> {
-        let Some(id) = self.find(key)?.map(|(id, _)| id) else { return Ok(false) };
-        self.message.replace(id, |out| value.write_pair(key, out)).map(|()| true)
-    }
-
-    /// Replaces one attribute, key and value.
-    pub fn replace(&mut self, id: FieldId, key: &[u8], value: NewValue<'_>) -> Result<(), Error> {
-        self.message.replace(id, |out| value.write_pair(key, out))
-    }
-
-    /// Removes the attributes for which `remove` says so. Returns how many went.
-    pub fn remove_where(
-        &mut self,
-        mut remove: impl FnMut(&KeyValueView<'_>) -> Result<bool, Error>,
-    ) -> Result<usize, Error> {
-        let mut removed = 0;
-        for at in 0..self.message.buffers.slots.len() {
-            let slot = self.message.buffers.slots[at];
-            if slot.number != self.number || slot.wire_type != WireType::Len || slot.place == Place::Removed {
-                continue;
-            }
-            if remove(&KeyValueView::parse(self.message.payload(&slot))?)? {
-                self.message.remove(FieldId(at));
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
-
-    /// Removes every attribute with this key. Returns how many there were.
-    pub fn remove(&mut self, key: &[u8]) -> Result<usize, Error> {
-        self.remove_where(|pair| Ok(pair.key() == key))
-    }
 }

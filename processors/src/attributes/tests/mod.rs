@@ -1,0 +1,6 @@
+//! Tests of both processors.
+
+mod actions;
+mod config;
+mod laws;
+mod matching;

@@ -1,0 +1,5 @@
+//! Tests of the processor.
+
+mod dropping;
+mod failing;
+mod laws;
