@@ -30,6 +30,8 @@ pub(super) struct Sent {
     pub acked: bool,
     /// Where it is in the journal, once it is acknowledged.
     pub seq: u64,
+    /// A stage made it again after a crash: it may come as often.
+    pub again: bool,
 }
 
 /// What is known of a completion.
@@ -76,7 +78,7 @@ impl Model {
         let len = random.below(most) as usize;
         let (signal, items) = (random.below(3) as u8, 1 + random.below(5) as u32);
         let set: RouteSet = routes.iter().filter_map(|name| dest(name)).collect();
-        self.sent.insert(id, Sent { routes, signal, items, len, acked: false, seq: 0 });
+        self.sent.insert(id, Sent { routes, signal, items, len, acked: false, seq: 0, again: false });
         Record {
             routes: set,
             signal,
@@ -154,7 +156,8 @@ impl Model {
 
     /// Whether a record may come again: it is not done, or no cursor on disk is sure to know.
     pub(super) fn may_come(&self, name: &str, id: u64) -> bool {
-        self.done.get(name).and_then(|done| done.get(&id)).is_none_or(|done| *done != Done::Saved)
+        self.sent.get(&id).is_some_and(|sent| sent.again)
+            || self.done.get(name).and_then(|done| done.get(&id)).is_none_or(|done| *done != Done::Saved)
     }
 }
 

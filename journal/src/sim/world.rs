@@ -294,7 +294,7 @@ impl World {
                 // Made again: the same bytes under the same id.
                 (record.signal, record.items) = (known.signal, known.items);
                 record.payload = super::model::payload(id | DERIVED, known.len);
-                model.sent.insert(id | DERIVED, known);
+                model.sent.insert(id | DERIVED, super::model::Sent { again: true, ..known });
             }
             records.push(record);
         }
