@@ -104,7 +104,7 @@ impl Inner {
                 }
             }
             // What was handed out before the damage will still be settled.
-            let held = destination.in_flight.iter().filter(|(seq, held)| held.no == no && !sequences.contains(seq));
+            let held = destination.handed().filter(|(seq, held)| held.no == no && !sequences.contains(seq));
             held.for_each(|(_, held)| left.add(&held.tally()));
             let mut lost = pending;
             lost.sub(&left);

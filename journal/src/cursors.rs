@@ -33,6 +33,9 @@ impl Inner {
 
     /// Writes one cursor.
     pub(crate) fn save_cursor(&self, dest: Dest) -> Result<(), Error> {
+        if self.is_released() {
+            return Err(Error::Closed);
+        }
         let mut files = self.lock_cursors();
         let Some(file) = files.get_mut(&dest.0) else { return Ok(()) };
         let (slot, unsaved, name) = {

@@ -171,6 +171,11 @@ impl Destination {
         self.inflight_high = self.inflight_high.max(seq);
     }
 
+    /// What was handed out and is not done, before a rewind or after.
+    pub(crate) fn handed(&self) -> impl Iterator<Item = (&u64, &Held)> {
+        self.in_flight.iter().chain(&self.rewound)
+    }
+
     /// A record is done.
     pub(crate) fn complete(&mut self, seq: u64) -> Option<Held> {
         let held = self.in_flight.remove(&seq).or_else(|| self.rewound.remove(&seq))?;
@@ -204,6 +209,12 @@ impl Destination {
         self.read_from = self.committed() + 1;
         self.rewound.append(&mut self.in_flight);
         self.epoch += 1;
+    }
+
+    /// Records that were to be handed out again, and were not among those up to `passed`: they are damaged by now.
+    pub(crate) fn not_found(&mut self, passed: u64) -> Vec<(u64, Held)> {
+        let behind = self.rewound.split_off(&(passed + 1));
+        std::mem::replace(&mut self.rewound, behind).into_iter().collect()
     }
 
     /// Gives up everything up to `last`; what is pending is returned.

@@ -304,6 +304,7 @@ impl Journal {
             context: letter.context.clone(),
             payload: letter.payload.clone(),
             attachment: None,
+            attachment_bytes: 0,
         };
         self.append(vec![record], answer);
     }

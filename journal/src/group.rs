@@ -20,6 +20,8 @@ pub(crate) struct Outgoing {
     payload: Bytes,
     /// For the tail; `None` for what nobody reads.
     pub entry: Option<Entry>,
+    /// What its attachment keeps alive.
+    pub attached: u64,
     /// Of a WATERMARK record.
     pub mark: Option<Watermark>,
 }
@@ -51,6 +53,7 @@ impl Outgoing {
             ingest_ms: record.ingest_ms,
             request_id: record.request_id,
         };
+        let attached = record.attachment_bytes;
         let entry = Entry {
             seq,
             signal: record.signal,
@@ -63,19 +66,27 @@ impl Outgoing {
             attachment: record.attachment,
             condemned: false,
         };
-        Outgoing { header, routes: record.routes, context: record.context, payload, entry: Some(entry), mark: None }
+        Outgoing {
+            header,
+            routes: record.routes,
+            context: record.context,
+            payload,
+            entry: Some(entry),
+            attached,
+            mark: None,
+        }
     }
 
     pub(crate) fn watermark(mark: Watermark, seq: u64, route_set: u32) -> Self {
         let payload = Bytes::from(mark.encode());
         let header = plain(seq, Kind::Watermark, route_set, &payload);
         let routes = RouteSet::EMPTY.with(Dest(mark.stage));
-        Outgoing { header, routes, context: Bytes::new(), payload, entry: None, mark: Some(mark) }
+        Outgoing { header, routes, context: Bytes::new(), payload, entry: None, attached: 0, mark: Some(mark) }
     }
 
     /// A record as it is in another segment.
     pub(crate) fn copied(header: Header, routes: RouteSet, contents: Bytes) -> Self {
-        Outgoing { header, routes, context: Bytes::new(), payload: contents, entry: None, mark: None }
+        Outgoing { header, routes, context: Bytes::new(), payload: contents, entry: None, attached: 0, mark: None }
     }
 
     pub(crate) fn size(&self) -> u64 {

@@ -37,8 +37,8 @@ pub(crate) struct Inner {
     pub config: Config,
     pub uuid: Uuid,
     pub queue: Queue,
-    pub writer: Mutex<Writer>,
     pub keeper: Mutex<Keeper>,
+    pub writer: Mutex<Writer>,
     pub cursors: Mutex<std::collections::BTreeMap<u8, SlotFile>>,
     pub routes: Mutex<SlotFile>,
     pub meta: Mutex<MetaFile>,
@@ -46,7 +46,8 @@ pub(crate) struct Inner {
     pub dead: Mutex<std::collections::BTreeMap<String, Arc<DeadLetters>>>,
     /// Counts the turns of each thread, for liveness probes.
     pub beats: [AtomicU64; 2],
-    pub _lock: Box<dyn Any + Send + Sync>,
+    /// The directory's lock, until the journal is closed.
+    pub lock: Mutex<Option<Box<dyn Any + Send + Sync>>>,
 }
 
 /// `META`, and what it says.
@@ -62,6 +63,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Inner {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// Whether the directory may belong to another process by now.
+    pub(crate) fn is_released(&self) -> bool {
+        lock(&self.lock).is_none()
     }
 
     pub(crate) fn lock_writer(&self) -> MutexGuard<'_, Writer> {
@@ -301,6 +307,8 @@ impl Journal {
         self.0.queue.close();
         while self.step_writer() {}
         let inner = &self.0;
+        // No upkeep is under way, and none begins.
+        let _keeper = inner.lock_keeper();
         let mut writer = inner.lock_writer();
         if std::mem::replace(&mut inner.lock().closed, true) {
             return Ok(());
@@ -317,6 +325,8 @@ impl Journal {
             meta.clean = Some(clean);
             true
         });
+        // Whoever still holds a clone can read, and changes nothing on disk any more.
+        lock(&inner.lock).take();
         if saved && noted { Ok(()) } else { Err(Error::Closed) }
     }
 }

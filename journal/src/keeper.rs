@@ -75,6 +75,9 @@ impl Inner {
     /// One turn of upkeep.
     pub(crate) fn keep(&self) {
         let mut keeper = self.lock_keeper();
+        if self.lock().closed {
+            return;
+        }
         let now = self.clock.now();
         keeper.observe(now);
         let most = self.lock().dests.values().map(|dest| dest.unsaved).max().unwrap_or(0);

@@ -11,6 +11,7 @@ use crate::format::record::{Header, Kind};
 use crate::format::{Chain, PAGE, SegNo};
 use crate::group::unpack;
 use crate::journal::{Inner, Journal};
+use crate::observer::{DropReason, Moved};
 use crate::record::{Entry, ReadLimit};
 use crate::route::{Dest, RouteSet};
 use crate::scan::{Scan, Step};
@@ -66,8 +67,10 @@ impl Journal {
     pub fn has_unread(&self, dest: Dest) -> bool {
         let state = self.0.lock();
         let Some(destination) = state.dests.get(&dest.0).filter(|dest| dest.detached.is_none()) else { return false };
-        let held = (destination.in_flight.len()) as u64;
-        destination.backlog.records > held && destination.read_from <= destination.horizon().min(state.durable)
+        let held = destination.in_flight.len() as u64;
+        !state.closed
+            && destination.backlog.records > held
+            && destination.read_from <= destination.horizon().min(state.durable)
     }
 
     /// The oldest record that a destination has not completed: its sequence and when it came in, in milliseconds since the
@@ -97,6 +100,9 @@ impl Inner {
                 let state = self.lock();
                 let attached = state.dests.get(&dest.0).filter(|dest| dest.detached.is_none());
                 let Some(destination) = attached else { return Err(Error::UnknownDestination) };
+                if state.closed {
+                    return Ok(Vec::new());
+                }
                 let upto = destination.horizon().min(state.durable);
                 (destination.read_from, upto, destination.epoch, destination.suspects_from(destination.read_from))
             };
@@ -122,6 +128,11 @@ impl Inner {
                 entries.push(entry);
             }
             destination.passed(passed);
+            for (seq, held) in destination.not_found(passed) {
+                destination.finish(seq, &held);
+                let moved = Moved { signal: held.signal, items: u64::from(held.items), tenant: held.tenant };
+                self.observer.dropped(dest, moved, DropReason::Corrupt, &destination.backlog.items);
+            }
             drop(state);
             if suspect {
                 // Noted before anybody looks at it. Without the note, a crash only takes one turn more.

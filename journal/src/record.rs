@@ -30,6 +30,8 @@ pub struct Record {
     pub context: Bytes,
     pub payload: Bytes,
     pub attachment: Option<Attachment>,
+    /// What the attachment keeps alive beyond context and payload.
+    pub attachment_bytes: u64,
 }
 
 /// What a destination reads.

@@ -14,6 +14,14 @@ pub(crate) struct Recent {
     pub no: SegNo,
     /// On disk.
     pub bytes: u64,
+    /// What its attachment keeps alive.
+    pub attached: u64,
+}
+
+impl Recent {
+    fn charge(&self) -> u64 {
+        self.bytes + self.attached + OVERHEAD
+    }
 }
 
 /// Charged for a record on top of its bytes.
@@ -35,11 +43,11 @@ impl Tail {
     }
 
     pub(crate) fn push(&mut self, recent: Recent) {
-        self.bytes += recent.bytes + OVERHEAD;
+        self.bytes += recent.charge();
         self.records.push_back(recent);
         while self.bytes > self.limit {
             let Some(oldest) = self.records.pop_front() else { break };
-            self.bytes -= oldest.bytes + OVERHEAD;
+            self.bytes -= oldest.charge();
             self.from = oldest.entry.seq + 1;
         }
     }

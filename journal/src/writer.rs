@@ -281,7 +281,13 @@ impl Inner {
                     woken = woken.with(dest);
                 }
             }
-            let recent = Recent { entry: entry.clone(), routes: record.routes, no, bytes: tally.bytes };
+            let recent = Recent {
+                entry: entry.clone(),
+                routes: record.routes,
+                no,
+                bytes: tally.bytes,
+                attached: record.attached,
+            };
             state.tail.push(recent);
         }
         woken.iter().for_each(|dest| self.observer.readable(dest));

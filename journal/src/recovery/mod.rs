@@ -205,7 +205,7 @@ impl Journal {
             observer,
             config,
             uuid,
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         };
         let journal = Journal(Arc::new(inner));
         journal.begin(fresh, destinations)?;

@@ -89,6 +89,7 @@ impl Model {
             context: Bytes::copy_from_slice(&id.to_le_bytes()),
             payload: payload(id, len),
             attachment: None,
+            attachment_bytes: 0,
         }
     }
 
