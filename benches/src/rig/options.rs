@@ -21,6 +21,9 @@ pub struct Options {
     /// Rounds; each runs every candidate once, the median counts
     #[arg(long, default_value_t = 3)]
     pub runs: u32,
+    /// How often a fan-out run repeats the outage [default: as the scenario says; 1 in a smoke run]
+    #[arg(long)]
+    pub cycles: Option<u32>,
     /// One short round at a low rate: shows that everything works, measures nothing
     #[arg(long)]
     pub smoke: bool,
