@@ -13,6 +13,7 @@ use crate::format::watermark::Watermark;
 use crate::format::{Chain, PAGE, SegNo};
 use crate::group::{Outgoing, Place, barrier_size, encode};
 use crate::journal::Inner;
+use crate::names;
 use crate::observer::{Event, Moved};
 use crate::queue::Request;
 use crate::record::SeqRange;
@@ -346,11 +347,14 @@ impl Inner {
             let newest = state.chains[chain as usize].last().map(|segment| segment.no().ordinal());
             let ordinal = newest.unwrap_or(0).max(writer.ordinal[chain as usize]) + 1;
             let base_seq = state.durable + 1;
-            let clash = |(path, _): &&(String, u64)| {
-                let name = path.rsplit('/').next().unwrap_or(path);
-                crate::names::parse_segment(name) == Some((base_seq, chain))
+            // Another name than that of any file which is still to be unlinked.
+            let taken = |generation: &u32| {
+                let path = names::segment(SegNo::new(chain, ordinal), base_seq, *generation);
+                state.garbage.iter().any(|(garbage, _)| *garbage == path)
+                    || state.segments().any(|segment| segment.file.path == path)
             };
-            (base_seq, state.garbage.iter().filter(clash).count() as u32, ordinal, state.spare)
+            let generation = (0..u32::MAX).find(|generation| !taken(generation)).unwrap_or(0);
+            (base_seq, generation, ordinal, state.spare)
         };
         let header = SegmentHeader {
             uuid: self.uuid,
