@@ -366,13 +366,14 @@ impl Inner {
             before: writer.items[chain as usize],
             own: [0; SIGNALS],
         };
+        // Never again, even if this fails: a file with this number may be there all the same.
+        writer.ordinal[chain as usize] = ordinal;
         if spare {
             self.lock().spare = false;
         }
         let (handle, file) = segment::create(&*self.vfs, header, self.config.segment_size, spare, self.config.bugs)
             .map_err(|error| Error::io("create a segment")(error))?;
         let file = Arc::new(file);
-        writer.ordinal[chain as usize] = ordinal;
         let contents = Contents::empty(PAGE);
         let segment = Segment { file: Arc::clone(&file), contents, active: true, size: self.config.segment_size };
         let durable = {
