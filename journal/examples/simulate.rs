@@ -16,6 +16,9 @@ use sluice_journal::Bugs;
 use sluice_journal::sim::{Outcome, Plan, Survived, mutations, run};
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("mutations") {
+        return mutate(std::env::args().nth(2).and_then(|text| text.parse().ok()).unwrap_or(10_000));
+    }
     let number =
         |index: usize, default: u64| std::env::args().nth(index).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (points, first, seeds) = (number(1, 1_000_000), number(2, 0), number(3, 1000));

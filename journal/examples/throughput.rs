@@ -2,7 +2,7 @@
 //!
 //! `cargo run --profile quick -p sluice-journal --example throughput -- [DIRECTORY] [CLIENTS] [SECONDS] [RECORD_BYTES]`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use sluice_journal::threads::run;
 use sluice_journal::vfs::disk::DiskVfs;
 use sluice_journal::{Config, Dest, DestSpec, Error, Journal, Parts, ReadLimit, Record, RouteSet};
 
-fn open(directory: &PathBuf) -> Result<Journal, Error> {
+fn open(directory: &Path) -> Result<Journal, Error> {
     let io = |source| Error::Io { what: "directory".to_owned(), source };
     let parts = Parts {
         vfs: Arc::new(DiskVfs::open(directory, true).map_err(io)?),
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     let record = Record { routes, items: 40, payload: payload.clone(), ..Record::default() };
                     let (tell, told) = mpsc::channel();
                     let began = Instant::now();
-                    let answer = move |result: Result<_, Error>| drop(tell.send(result.is_ok()));
+                    let answer = move |result: Result<_, Error>| tell.send(result.is_ok()).unwrap_or(());
                     running.journal().append(vec![record], Box::new(answer));
                     if told.recv() == Ok(true) {
                         appended.fetch_add(1, Ordering::Relaxed);

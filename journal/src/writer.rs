@@ -346,7 +346,8 @@ impl Inner {
             }
             let newest = state.chains[chain as usize].last().map(|segment| segment.no().ordinal());
             let ordinal = newest.unwrap_or(0).max(writer.ordinal[chain as usize]) + 1;
-            let base_seq = state.durable + 1;
+            // What a failed segment of this chain may still hold beyond what was published is superseded.
+            let base_seq = state.published[chain as usize] + 1;
             // Another name than that of any file which is still to be unlinked.
             let taken = |generation: &u32| {
                 let path = names::segment(SegNo::new(chain, ordinal), base_seq, *generation);
