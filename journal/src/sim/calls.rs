@@ -98,7 +98,12 @@ impl VfsFile for SimFile {
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let disk = self.disk.enter(Call::Read)?;
-        Ok(disk.inodes.get(&self.inode).map_or(0, |inode| inode.seen.read(buf, offset)))
+        let Some(inode) = disk.inodes.get(&self.inode) else { return Ok(0) };
+        let blocks = offset / 4096..(offset + buf.len() as u64).div_ceil(4096);
+        if inode.broken.iter().any(|block| blocks.contains(block)) {
+            return Err(error(io::ErrorKind::Other));
+        }
+        Ok(inode.seen.read(buf, offset))
     }
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<usize> {

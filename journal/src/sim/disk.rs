@@ -35,6 +35,8 @@ pub(super) struct Inode {
     pub(super) seen: Image,
     pub(super) durable: Image,
     pub(super) pending: Vec<Pending>,
+    /// Blocks of 4 KiB that cannot be read.
+    pub(super) broken: Vec<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -209,6 +211,15 @@ impl SimDisk {
         if let Some(inode) = disk.inodes.get_mut(&inode) {
             inode.seen.flip(offset, mask);
             inode.durable.flip(offset, mask);
+        }
+    }
+
+    /// Makes a block of 4 KiB unreadable.
+    pub fn break_block(&self, path: &str, block: u64) {
+        let mut disk = self.lock();
+        let Some(&inode) = disk.names.get(path) else { return };
+        if let Some(inode) = disk.inodes.get_mut(&inode) {
+            inode.broken.push(block);
         }
     }
 

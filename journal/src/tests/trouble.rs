@@ -74,3 +74,29 @@ fn a_record_over_half_a_segment_is_refused_for_good() {
     assert!(matches!(refusal, Error::TooLarge { .. }) && !refusal.is_retryable());
     assert!(rig.append(&["a"], SEGMENT as usize / 2 - 64).is_ok());
 }
+
+#[test]
+fn a_bad_sector_costs_what_overlaps_it_and_a_disk_that_is_gone_costs_nothing() {
+    let rig = Rig::with(Config { tail_bytes: 0, ..config() }, specs(&["a"]));
+    let sequences: Vec<u64> = (0..12).map(|_| rig.append(&["a"], 1900).unwrap()).collect();
+    let dest = rig.dest("a");
+    rig.disk.set_faults(Faults { read_error: 1000, ..Faults::default() });
+    (0..100).for_each(|_| assert!(rig.journal.read(dest, ALL).is_err()));
+    rig.disk.set_faults(Faults::default());
+    assert_eq!(rig.journal.stats().corrupt_items, [0; 4]);
+    // The third block of the first segment, in which records lie.
+    let first = rig.disk.files().into_iter().find(|(path, _)| path.ends_with(".log")).unwrap().0;
+    rig.disk.break_block(&first, 2);
+    let mut read = Vec::new();
+    for _ in 0..100 {
+        match rig.journal.read(dest, ALL) {
+            Ok(entries) => read.extend(entries),
+            Err(_) => rig.clock.advance(Duration::from_millis(250)),
+        }
+    }
+    assert!(!rig.journal.has_unread(dest));
+    let lost = sequences.len() - read.len();
+    assert!((2..=4).contains(&lost), "{lost} records of 2 KiB overlap a block of 4 KiB");
+    assert_eq!(rig.journal.stats().corrupt_items[0], lost as u64);
+    assert_eq!(rig.dropped(DropReason::Corrupt), lost as u64);
+}
