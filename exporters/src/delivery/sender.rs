@@ -90,7 +90,7 @@ impl Sender {
             let timeout = self.delivery.timeout;
             let deadline = (!timeout.is_zero()).then(|| self.clock.now() + timeout);
             let attempt = Attempt { number, deadline };
-            let guard = ProbeGuard { gate: &self.gate, pass };
+            let guard = PassGuard { gate: &self.gate, pass };
             self.metrics.in_flight.increment(1.0);
             let outcome = match deadline {
                 None => self.exporter.send(payload.clone(), &attempt).await,
@@ -108,11 +108,11 @@ impl Sender {
             std::mem::forget(guard);
             let (after, at_least, message, config_error) = match outcome {
                 SendOutcome::Delivered { dropped } => {
-                    self.works();
+                    self.works(pass);
                     return Verdict::Delivered(dropped.to_vec());
                 }
                 SendOutcome::Partial { rejected, message } => {
-                    self.works();
+                    self.works(pass);
                     let rejected = rejected.min(payload.items);
                     if rejected > 0 {
                         tracing::warn!(exporter = %self.id, rejected, %message, "Partial success response");
@@ -122,11 +122,11 @@ impl Sender {
                     return Verdict::Delivered(Vec::new());
                 }
                 SendOutcome::Split { message } | SendOutcome::Permanent { message } => {
-                    self.works();
+                    self.works(pass);
                     return Verdict::Divide(message);
                 }
                 SendOutcome::Internal { message } => {
-                    self.works();
+                    self.works(pass);
                     return Verdict::GiveUp(message);
                 }
                 SendOutcome::ConfigError { message } => (None, retry.max_interval(), message, true),
@@ -151,25 +151,25 @@ impl Sender {
         }
     }
 
-    fn works(&self) {
+    fn works(&self, pass: Pass) {
         if self.gate.is_failing() {
             tracing::info!(exporter = %self.id, "destination answers again");
             self.config_error.set(0.0);
         }
-        self.gate.works();
+        self.gate.works(pass, &*self.clock);
     }
 }
 
 /// How much longer than its deadline an attempt may take before it is cut off.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Gives a probe back when its attempt is dropped half-way.
-struct ProbeGuard<'g> {
+/// Gives the leave back when its attempt is dropped half-way.
+struct PassGuard<'g> {
     gate: &'g Gate,
     pass: Pass,
 }
 
-impl Drop for ProbeGuard<'_> {
+impl Drop for PassGuard<'_> {
     fn drop(&mut self) {
         self.gate.leave(self.pass);
     }
