@@ -112,7 +112,7 @@ impl Endpoints {
             std::mem::take(&mut self.running).into_iter().partition(|(setting, _)| wanted.contains(setting));
         self.running = stay;
         for (_, server) in end {
-            server.shutdown(GRACE).await;
+            server.retire(GRACE).await;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Receivers: where telemetry comes in.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use sluice_config::service::Limits;
 use sluice_net::listen::Sockets;
@@ -30,6 +31,12 @@ pub trait Receiver: Component {
 
     /// Offers what it listens on to those that come after it.
     fn offer(&self, _sockets: &mut Sockets) {}
+
+    /// Stops because a reload has put another one in its place, or none: takes no new connections, but refuses no request that
+    /// comes on an old one within `grace`.
+    fn retire(&self, grace: Duration) -> BoxFuture<'_, ()> {
+        self.stop(grace)
+    }
 }
 
 /// Where a listener's batches go at this moment. Clones share it; a reload swaps it under a listener that stays.

@@ -162,7 +162,7 @@ fn stormy(number: usize, sink: u16, other: u16, extra: u16) -> (String, bool) {
     let (mut processors, mut exporters) = (Vec::new(), vec!["otlp_grpc"]);
     let mut more = String::new();
     let mut good = true;
-    match number % 8 {
+    match number % 9 {
         0 => processors.push("filter"),
         // The exporter is replaced, and takes over what waits.
         1 => timeout = "7s",
@@ -176,6 +176,8 @@ fn stormy(number: usize, sink: u16, other: u16, extra: u16) -> (String, bool) {
         4 => exporters.push("otlp_grpc/other"),
         5 => more = ", logs: {receivers: [otlp], exporters: [nop]}".to_owned(),
         6 => (processors, good) = (vec!["nonsense"], false),
+        // The receiver itself is replaced, at the same addresses.
+        7 => receivers = receivers.replace("grpc: ", "grpc: {max_recv_msg_size_mib: 8}"),
         _ => {
             receivers += &format!(", otlp/extra: {{protocols: {{grpc: {{endpoint: \"127.0.0.1:{sink}\"}}}}}}");
             (listed, good) = ("otlp, otlp/extra", false);
@@ -200,6 +202,9 @@ service:
     (yaml, good)
 }
 
+/// Of each protocol.
+const CLIENTS: usize = 3;
+
 /// Reloads of the storm. The long form is `SLUICE_RELOADS=100` (delivery §12, D11: 500).
 fn reloads() -> usize {
     std::env::var("SLUICE_RELOADS").ok().and_then(|count| count.parse().ok()).unwrap_or(20)
@@ -212,7 +217,7 @@ fn reloads_under_load_fail_no_request_and_lose_nothing() {
     let of = |number| stormy(number, sink.port, other.port, extra);
     let file = File::new("storm", &of(0).0);
     let mut sluice = file.start();
-    let load = Load::start(sluice.grpc, sluice.http, 3);
+    let load = Load::start(sluice.grpc, sluice.http, CLIENTS);
     let mut outcomes = [0, 0];
     for number in 1..=reloads() {
         let (yaml, good) = of(number);
@@ -221,7 +226,9 @@ fn reloads_under_load_fail_no_request_and_lose_nothing() {
     }
     let sent = load.stop();
     assert_eq!(sent.failed, Vec::<String>::new());
-    assert_eq!(sent.reconnected, 0, "every connection stays");
+    // Only a receiver that is replaced says good-bye to its clients: when it goes and when it comes back.
+    let good_byes = (1..=reloads()).filter(|number| matches!(number % 9, 7 | 8)).count() * 2 * CLIENTS;
+    assert!(sent.reconnected <= good_byes, "{} > {good_byes}", sent.reconnected);
     assert!(sent.acknowledged.len() > 10 * reloads(), "{}", sent.acknowledged.len());
     let deadline = Instant::now() + PATIENCE;
     while sink.arrived().len() < sent.acknowledged.len() && Instant::now() < deadline {
@@ -242,5 +249,8 @@ fn reloads_under_load_fail_no_request_and_lose_nothing() {
     sluice.signal("TERM");
     let (status, log, _) = sluice.end();
     assert_eq!(status.code(), Some(0), "{log}");
-    assert!(!log.contains("does not balance") && !log.contains("panicked"), "{log}");
+    assert!(
+        ["does not balance", "panicked", "still under way", "still busy"].iter().all(|bad| !log.contains(bad)),
+        "{log}"
+    );
 }

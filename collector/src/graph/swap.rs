@@ -53,25 +53,23 @@ impl Graph {
                 emitter.connect(behind.clone());
             }
         }
-        let (kept, fresh): (Vec<_>, Vec<_>) = ingresses.into_iter().partition(|(id, _)| stays(&diff.receivers, id));
-        for (id, ingress) in kept {
-            if let Some(receiver) = self.parts.receivers.get(&id)
+        // Those that are replaced bring what still comes to them to the new graph.
+        for (id, ingress) in ingresses {
+            if let Some(receiver) = old.parts.receivers.get(&id)
                 && let Err(error) = receiver.connect(ingress)
             {
                 tracing::error!(receiver = id.as_str(), %error, "the receiver could not be connected");
             }
         }
         // Connected when they were bound.
-        for (id, _) in fresh {
-            if let Some(receiver) = self.parts.receivers.get(&id)
-                && let Err(error) = receiver.start().await
-            {
+        for (id, receiver) in self.parts.receivers.iter().filter(|(id, _)| !stays(&diff.receivers, id)) {
+            if let Err(error) = receiver.start().await {
                 tracing::error!(receiver = id.as_str(), %error, "the receiver could not be started");
             }
         }
         // From here on nothing comes in the old way.
         let ended = old.parts.receivers.iter().filter(|(id, _)| ends(&diff.receivers, id));
-        join_all(ended.map(|(_, receiver)| receiver.stop(GRACE))).await;
+        join_all(ended.map(|(_, receiver)| receiver.retire(GRACE))).await;
         for (_, emitter) in old.parts.emitters() {
             if !self.parts.has_emitter(emitter) {
                 emitter.stop(GRACE).await;

@@ -106,6 +106,7 @@ impl Listener {
             pool: self.settings.pool,
             counters: Arc::clone(&counters),
             leaving: AtomicBool::new(false),
+            retiring: AtomicBool::new(false),
         });
         let acceptor = Acceptor {
             service: Arc::new(service),
@@ -167,8 +168,20 @@ impl Server {
 
     /// Stops accepting, tells every connection to go away, and waits for requests in flight, at most `deadline`. Then
     /// cuts what is left and returns how many connections that were (`delivery.md` section 8).
-    pub async fn shutdown(mut self, deadline: Duration) -> usize {
+    pub async fn shutdown(self, deadline: Duration) -> usize {
         self.shared.leaving.store(true, Ordering::Relaxed);
+        self.end(deadline).await
+    }
+
+    /// Stops accepting, for another listener has taken the socket over or none is wanted any more. Requests are served as
+    /// before, but each connection is told to end; what is left after `deadline` is cut. Returns how many connections that
+    /// were (`delivery.md` section 8, hot reload).
+    pub async fn retire(self, deadline: Duration) -> usize {
+        self.shared.retiring.store(true, Ordering::Relaxed);
+        self.end(deadline).await
+    }
+
+    async fn end(mut self, deadline: Duration) -> usize {
         self.stop.send_replace(true);
         let Ok(mut connections) = (&mut self.task).await else { return 0 };
         let drained = async { while connections.join_next().await.is_some() {} };

@@ -128,6 +128,21 @@ impl OtlpReceiver {
         Ok(())
     }
 
+    async fn end<F: Future<Output = usize> + Send + 'static>(&self, how: impl Fn(Server) -> F) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { servers, metrics }) = running else { return };
+        // All at once: each has the whole grace.
+        let tasks: Vec<_> = servers.into_iter().map(|server| tokio::spawn(how(server))).collect();
+        for task in tasks {
+            if let Ok(cut) = task.await
+                && cut > 0
+            {
+                tracing::warn!(connections = cut, "connections were still busy at the end of the grace period");
+            }
+        }
+        metrics.show();
+    }
+
     fn intake(&self, ingress: &CurrentIngress, transport: Transport, size: Option<u64>) -> Intake {
         Intake {
             ingress: ingress.clone(),
@@ -152,20 +167,7 @@ impl Component for OtlpReceiver {
     }
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Box::pin(async move {
-            let Some(Running { servers, metrics }) = running else { return };
-            // All at once: each has the whole grace.
-            let tasks: Vec<_> = servers.into_iter().map(|server| tokio::spawn(server.shutdown(grace))).collect();
-            for task in tasks {
-                if let Ok(cut) = task.await
-                    && cut > 0
-                {
-                    tracing::warn!(connections = cut, "connections were still busy at the end of the grace period");
-                }
-            }
-            metrics.show();
-        })
+        Box::pin(self.end(move |server| server.shutdown(grace)))
     }
 }
 
@@ -190,6 +192,10 @@ impl Receiver for OtlpReceiver {
     fn offer(&self, sockets: &mut Sockets) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.iter().flat_map(|running| &running.servers).for_each(|server| server.offer(sockets));
+    }
+
+    fn retire(&self, grace: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(self.end(move |server| server.retire(grace)))
     }
 }
 
