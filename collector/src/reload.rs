@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use metrics::{Counter, Gauge};
+use sluice_config::service::{Encoding, LogLevel};
 use sluice_config::{Diagnostic, Severity};
 use sluice_pipeline::telemetry::Telemetry;
 
@@ -23,6 +24,8 @@ pub struct Collector {
     around: Surroundings,
     load: Load,
     outcomes: Outcomes,
+    /// As the process was started with.
+    logs: (LogLevel, Encoding),
 }
 
 impl Collector {
@@ -36,6 +39,7 @@ impl Collector {
             endpoints: Endpoints::new(around.telemetry.clone()),
             load,
             outcomes: Outcomes::new(&around.telemetry),
+            logs: logs(&plan),
             around,
         };
         let (_never, patient) = tokio::sync::watch::channel(false);
@@ -72,6 +76,9 @@ impl Collector {
         loaded.findings.iter().for_each(log);
         let errors = loaded.findings.iter().filter(|found| found.is_error()).count();
         let plan = loaded.plan.with_context(|| format!("invalid configuration: {errors} errors"))?;
+        if logs(&plan) != self.logs {
+            tracing::warn!("`service::telemetry::logs` has changed: that needs a restart");
+        }
         self.apply(plan, patience).await
     }
 
@@ -81,6 +88,12 @@ impl Collector {
         self.endpoints.swap(endpoints).await;
         Ok(diff)
     }
+}
+
+/// What the process's log is set to.
+fn logs(plan: &Plan) -> (LogLevel, Encoding) {
+    let logs = &plan.service.telemetry.logs;
+    (logs.level, logs.encoding)
 }
 
 /// A finding in the log, with the place it is about.

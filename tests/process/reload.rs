@@ -155,6 +155,45 @@ fn a_listener_moves_to_its_new_address_and_the_others_stay() {
     assert!(shown.contains("before") && shown.contains("behind"), "{shown}");
 }
 
+#[test]
+fn up_keeps_what_it_knows_unless_its_own_config_changes() {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("up-{}", std::process::id()));
+    let with = |up: &str, more: &str| {
+        let jobs = "jobs: [{job_name: app, static_configs: [{targets: ['a:1']}]}]";
+        let state = format!("state: {{directory: {}}}", directory.display());
+        let pipelines = format!("metrics: {{receivers: [otlp], processors: [up], exporters: [nop]}}{more}");
+        format!("{OTLP}processors: {{up: {{{jobs}, {state}{up}}}}}\n{SHOWN}service: {{pipelines: {{{pipelines}}}}}\n")
+    };
+    let file = File::new("up", &with("", ""));
+    let mut sluice = file.start();
+    let is_up = |sluice: &Sluice| {
+        metric(sluice, "otlp_liveness_targets{job=\"app\",state=\"up\",processor=\"up\"} ") == Some(1.0)
+    };
+    let resource = r#"{"attributes":[{"key":"service.name","value":{"stringValue":"app"}},{"key":"service.instance.id","value":{"stringValue":"a:1"}}]}"#;
+    let push = format!(
+        r#"{{"resourceMetrics":[{{"resource":{resource},"scopeMetrics":[{{"metrics":[{{"name":"m","gauge":{{"dataPoints":[{{"asDouble":1,"timeUnixNano":"1"}}]}}}}]}}]}}]}}"#
+    );
+    let json = ("content-type", "application/json");
+    let deadline = Instant::now() + PATIENCE;
+    while !is_up(&sluice) {
+        assert!(Instant::now() < deadline, "the target does not come up");
+        assert_eq!(http(sluice.http, "POST", "/v1/metrics", &[json], push.as_bytes()).status, 200);
+    }
+    // Another pipeline names it, too: the instance stays, with its lock on the directory.
+    let logs = ", logs: {receivers: [otlp], processors: [up], exporters: [nop]}";
+    file.reload(&mut sluice, &with("", logs), DONE);
+    assert!(is_up(&sluice), "what was known is known");
+    // Its own config is another one: the next instance gets the directory when the one before has let go of it.
+    file.reload(&mut sluice, &with(", up_after: 2", logs), DONE);
+    file.reload(&mut sluice, &with(", up_after: 2, emit_to: [logs]", logs), REFUSED);
+    sluice.signal("TERM");
+    let (status, log, _) = sluice.end();
+    let _ = std::fs::remove_dir_all(&directory);
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains("could not be started") && !log.contains("starts anew"), "{log}");
+    assert!(log.contains("at least one metrics pipeline must list this processor"), "{log}");
+}
+
 /// A configuration of the storm: what changes with its number.
 fn stormy(number: usize, sink: u16, other: u16, extra: u16) -> (String, bool) {
     let mut timeout = "5s";

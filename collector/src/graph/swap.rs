@@ -160,6 +160,8 @@ impl Graph {
             });
             if goes_on {
                 handed.push(id);
+            } else {
+                sluice_exporters::delivery::forget(&id, &around.telemetry);
             }
         }
         join_all(ending).await;

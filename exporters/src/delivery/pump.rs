@@ -37,6 +37,13 @@ const CONSUMERS: usize = 10;
 /// Records taken from the spine at once.
 const RECORDS: usize = 1024;
 
+const CONFIG_ERROR: &str = "sluice_destination_config_error";
+
+/// Takes back what was said of a destination that is not configured any more: nobody would ever take an alarm back.
+pub fn forget(exporter: &ComponentId, telemetry: &Telemetry) {
+    telemetry.forget(CONFIG_ERROR, &[("exporter", exporter.as_str())]);
+}
+
 /// A destination at work.
 pub struct Pump {
     stop: Arc<Stop>,
@@ -82,7 +89,7 @@ impl Pump {
         let sender = Arc::new(Sender {
             gate: Gate::default(),
             metrics: ExporterMetrics::new(&telemetry, &id),
-            config_error: telemetry.gauge("sluice_destination_config_error", &label),
+            config_error: telemetry.gauge(CONFIG_ERROR, &label),
             retries: telemetry.counter("sluice_exporter_retries_total", &label),
             id,
             exporter,

@@ -66,7 +66,6 @@ impl Conn {
         self.shared.leaving.load(Ordering::Relaxed)
     }
 
-    /// The connection is to end with its next answer.
     pub(crate) fn is_retiring(&self) -> bool {
         self.shared.retiring.load(Ordering::Relaxed)
     }
@@ -270,7 +269,7 @@ async fn watch_over<C: Graceful>(served: C, is_http2: bool, conn: &Conn, mut lea
                 // No cut-off of our own: the server cuts all connections at its deadline.
                 watchdog.leaves(None);
                 if !is_http2 && conn.is_retiring() {
-                    // HTTP/1 cannot say that it will close: it says so with the next answer, or after a while.
+                    // HTTP/1 can say so only with its next answer.
                     watchdog.leave_at = Some(Instant::now() + LINGER);
                 } else {
                     served.as_mut().leave();

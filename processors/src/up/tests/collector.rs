@@ -47,7 +47,7 @@ pub(super) struct Collector {
     pub(super) telemetry: Telemetry,
     spine: MemorySpine,
     ingress: Ingress,
-    emitter: Arc<dyn Emitter>,
+    pub(super) emitter: Arc<dyn Emitter>,
     /// Whether the destination takes what comes.
     pub(super) delivers: bool,
     /// What the destination has, in order.
