@@ -59,6 +59,12 @@ pub async fn call<T: DeserializeOwned>(
     path: &str,
     body: &str,
 ) -> Result<T, Error> {
+    let answer = fetch(address, method, path, body).await?;
+    serde_json::from_slice(&answer).of_peer(&format!("{address}{path}"))
+}
+
+/// One HTTP request; the body of a 200.
+pub async fn fetch(address: SocketAddr, method: Method, path: &str, body: &str) -> Result<Bytes, Error> {
     let peer = format!("{address}{path}");
     let peer = peer.as_str();
     let socket = TcpStream::connect(address).await.of_peer(peer)?;
@@ -76,5 +82,5 @@ pub async fn call<T: DeserializeOwned>(
     if status != StatusCode::OK {
         return Err(String::from_utf8_lossy(&answer)).of_peer(peer);
     }
-    serde_json::from_slice(&answer).of_peer(peer)
+    Ok(answer)
 }

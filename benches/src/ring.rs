@@ -149,6 +149,11 @@ fn patch(bytes: &mut [u8], slots: &[Slot], first: u64, tracked: Option<(u32, u32
     for slot in slots {
         match slot.content {
             Content::Time { age } => write(slot.at, &now.saturating_sub(age).to_le_bytes()),
+            Content::Sent => {
+                if tracked.is_some() {
+                    write(slot.at, &now.to_le_bytes());
+                }
+            }
             Content::TraceId { item } => {
                 if let Some(key) = key(item) {
                     write(slot.at, &key.to_trace_id());

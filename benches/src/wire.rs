@@ -16,6 +16,8 @@ pub enum Content {
     Time { age: u64 },
     /// A 16-byte trace id, which in tracked runs is the key of the item with this index in the request.
     TraceId { item: u32 },
+    /// An eight-byte span id, which in tracked runs is the time of the send in nanoseconds since the epoch.
+    Sent,
     /// A `double`, which in tracked runs is the key of the data point with this index in the request.
     Value { item: u32 },
 }
@@ -107,6 +109,15 @@ impl Message {
         self.tag(field, 2);
         self.raw_varint(16);
         self.slot(Content::TraceId { item });
+        self.bytes.extend_from_slice(value);
+        self
+    }
+
+    /// A span id; tracked runs write the time of the send over it.
+    pub fn span_id(&mut self, field: u32, value: &[u8; 8]) -> &mut Self {
+        self.tag(field, 2);
+        self.raw_varint(8);
+        self.slot(Content::Sent);
         self.bytes.extend_from_slice(value);
         self
     }

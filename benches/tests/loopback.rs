@@ -31,7 +31,7 @@ async fn listener() -> (TcpListener, SocketAddr) {
 }
 
 async fn backend(mode: Mode, track: bool) -> Backend {
-    let sink = Arc::new(Sink::new(mode, track));
+    let sink = Arc::new(Sink::new(mode, track).unwrap());
     let ((grpc_listener, grpc), (http_listener, http), (control_listener, control)) =
         (listener().await, listener().await, listener().await);
     tokio::spawn(serve_grpc(grpc_listener, Arc::clone(&sink), 1 << 20));

@@ -21,6 +21,8 @@ const INTAKE_GRACE: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(5);
 /// How often the ledger is added up, whether anybody looks or not (delivery §10).
 const AUDIT: Duration = Duration::from_secs(10);
+/// How long memory that a burst left behind is kept at most, about.
+const TIDY: Duration = Duration::from_secs(2);
 /// Until the graph sets the budget from what it may use.
 const FIRST_BUDGET: u64 = 64 << 20;
 
@@ -47,6 +49,7 @@ pub async fn run(plan: Plan, load: Load) -> anyhow::Result<()> {
     telemetry.on_scrape(move || ledger.publish());
     let audit = tokio::spawn(audit(around.ledger.clone(), Arc::clone(&around.clock)));
     let mut collector = Collector::start(plan, load, around.clone()).await?;
+    let tidy = tokio::spawn(tidy(Arc::clone(&around.clock)));
     tracing::info!("Everything is ready. Begin running and processing data.");
 
     let name = loop {
@@ -75,6 +78,7 @@ pub async fn run(plan: Plan, load: Load) -> anyhow::Result<()> {
         _ = end.received() => tracing::warn!("second signal: stopping at once"),
     }
     audit.abort();
+    tidy.abort();
     around.ledger.check();
     endpoints.stop().await;
     tracing::info!("Shutdown complete.");
@@ -105,5 +109,16 @@ async fn audit(ledger: Ledger, clock: Arc<dyn Clock>) {
     loop {
         clock.sleep(AUDIT).await;
         ledger.check();
+    }
+}
+
+/// Lets the allocator give back what a burst left behind. It does so one second after memory was freed, but only when it next
+/// frees a page: without traffic, never.
+async fn tidy(clock: Arc<dyn Clock>) {
+    /// More than fits into a page that is shared with other allocations.
+    const PAGE: usize = 1 << 20;
+    loop {
+        clock.sleep(TIDY).await;
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(PAGE)));
     }
 }

@@ -38,7 +38,7 @@ impl UnaryService for Relay {
     async fn call(&self, request: Request<&'static str, ()>) -> Result<Reply, Status> {
         let outgoing = Outgoing {
             path: request.route,
-            message: request.body.bytes,
+            message: request.body.bytes.into(),
             encoding: request.body.encoding,
             timeout: Some(std::time::Duration::from_secs(5)),
             headers: HeaderMap::new(),

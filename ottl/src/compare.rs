@@ -45,7 +45,8 @@ pub fn compare(op: CompareOp, left: &Value<'_>, right: &Value<'_>) -> Result<boo
     })
 }
 
-fn holds(op: CompareOp, order: Ordering) -> bool {
+/// Whether `op` holds between two values in this order.
+pub(crate) fn holds(op: CompareOp, order: Ordering) -> bool {
     match op {
         CompareOp::Eq => order.is_eq(),
         CompareOp::Ne => order.is_ne(),

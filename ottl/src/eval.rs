@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::compare::compare;
+use crate::compare::{compare, holds};
 use crate::error::EvalError;
 use crate::expr::{CallExpr, Cond, Expr, KeyExpr, Keyed};
 use crate::function::{Body, Call};
@@ -24,7 +24,14 @@ impl Cond {
                 };
                 Ok(equal != *negated)
             }
-            Cond::Compare(op, left, right) => compare(*op, &left.eval(scope)?, &right.eval(scope)?),
+            Cond::Compare(op, left, right) => {
+                if let (Expr::Path(path), Expr::Const(Value::Int(literal))) = (left, right)
+                    && let Some(number) = scope.record.int(*path)?
+                {
+                    return Ok(holds(*op, number.cmp(literal)));
+                }
+                compare(*op, &left.eval(scope)?, &right.eval(scope)?)
+            }
             Cond::And(all) => {
                 for one in all {
                     if !one.eval(scope)? {

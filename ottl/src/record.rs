@@ -24,6 +24,16 @@ pub trait Record {
     /// Malformed wire bytes.
     fn read(&self, path: Path) -> Result<Value<'_>, EvalError>;
 
+    /// The value of a path that is an integer, where the record can tell it without making a [`Value`]; `None` to be asked
+    /// by [`Record::read`].
+    ///
+    /// # Errors
+    /// Malformed wire bytes.
+    fn int(&self, path: Path) -> Result<Option<i64>, EvalError> {
+        let _ = path;
+        Ok(None)
+    }
+
     /// The value of the first attribute with a key; `None` if there is none.
     ///
     /// # Errors

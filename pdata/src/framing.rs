@@ -7,7 +7,7 @@
 use crate::error::{Error, Fault};
 use crate::signal::Signal;
 use crate::tags::{exponential_histogram, histogram, metric, resource_spans, scope_spans, sum, traces_request};
-use crate::wire::{Reader, WireType};
+use crate::wire::{Reader, WireType, skip_run};
 
 /// The largest protobuf message.
 const MAX_LEN: usize = i32::MAX as usize;
@@ -182,23 +182,4 @@ fn payload<'a>(reader: &mut Reader<'a>, wire_type: WireType) -> Result<&'a [u8],
         return Err(Error::new(Fault::WireType, reader.pos()));
     }
     reader.len_prefixed()
-}
-
-/// Skips the run of length-delimited fields `number` that starts at `pos` and returns how many there were. Stops, without
-/// judging, at anything else: another field, a length of three or more bytes, a field that is cut off.
-#[inline]
-fn skip_run(message: &[u8], pos: &mut usize, number: u32) -> usize {
-    let tag = (number << 3) as u8 | WireType::Len as u8;
-    let mut count = 0;
-    while let Some(&[first, low, high]) = message.get(*pos..).and_then(|rest| rest.first_chunk::<3>()) {
-        let (head, len) =
-            if low < 0x80 { (2, usize::from(low)) } else { (3, usize::from(low & 0x7f) | usize::from(high) << 7) };
-        let end = *pos + head + len;
-        if first != tag || (head == 3 && high >= 0x80) || end > message.len() {
-            break;
-        }
-        *pos = end;
-        count += 1;
-    }
-    count
 }

@@ -156,6 +156,52 @@ pub(crate) fn short_payload(record: &[u8], pos: usize) -> Option<(&[u8], usize)>
     Some((payload, pos + head + len))
 }
 
+/// Where the first field at or behind `pos` starts that has the one-byte tag `wanted`, or is not short, or is cut off: what lies
+/// before it is passed over. A tight loop of its own, because most of a message is passed over when one field is looked for.
+#[inline(never)]
+pub(crate) fn skip_others(message: &[u8], mut pos: usize, wanted: u8) -> usize {
+    while let Some(&[tag, next]) = message.get(pos..).and_then(<[u8]>::first_chunk::<2>)
+        && tag != wanted
+        && (8..0x80).contains(&tag)
+    {
+        let len = match tag & 7 {
+            2 if next < 0x80 => 2 + usize::from(next),
+            1 => 9,
+            5 => 5,
+            0 if next < 0x80 => 2,
+            2 => match message.get(pos + 2) {
+                Some(&high) if high < 0x80 => 3 + (usize::from(next & 0x7f) | usize::from(high) << 7),
+                _ => break,
+            },
+            _ => break,
+        };
+        if len > message.len() - pos {
+            break;
+        }
+        pos += len;
+    }
+    pos
+}
+
+/// Skips the run of length-delimited fields `number` that starts at `pos` and returns how many there were. Stops, without
+/// judging, at anything else: another field, a length of three or more bytes, a field that is cut off.
+#[inline]
+pub(crate) fn skip_run(message: &[u8], pos: &mut usize, number: u32) -> usize {
+    let tag = (number << 3) as u8 | WireType::Len as u8;
+    let mut count = 0;
+    while let Some(&[first, low, high]) = message.get(*pos..).and_then(|rest| rest.first_chunk::<3>()) {
+        let (head, len) =
+            if low < 0x80 { (2, usize::from(low)) } else { (3, usize::from(low & 0x7f) | usize::from(high) << 7) };
+        let end = *pos + head + len;
+        if first != tag || (head == 3 && high >= 0x80) || end > message.len() {
+            break;
+        }
+        *pos = end;
+        count += 1;
+    }
+    count
+}
+
 /// A forward reader over one message.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {

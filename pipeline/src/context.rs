@@ -108,6 +108,11 @@ impl Metadata {
         Metadata(kept)
     }
 
+    /// Metadata as [`Metadata::iter`] gave it, from wherever it was kept.
+    pub(crate) fn restored(pairs: Vec<(Arc<str>, Arc<str>)>) -> Self {
+        Metadata(pairs.into())
+    }
+
     /// All values of a key, in the order they came. The key is lower-case.
     pub fn get<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> + 'a {
         self.0.iter().filter(move |(name, _)| &**name == key).map(|(_, value)| &**value)

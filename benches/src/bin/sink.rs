@@ -39,7 +39,7 @@ async fn main() -> Result<(), Error> {
     if options.grpc.is_none() && options.http.is_none() {
         return Err(Error::Invalid("--grpc or --http is needed".into()));
     }
-    let sink = Arc::new(Sink::new(options.mode, options.track));
+    let sink = Arc::new(Sink::new(options.mode, options.track)?);
     let bind =
         async |address: SocketAddr| TcpListener::bind(address).await.map_err(Error::io(format!("listen on {address}")));
     if let Some(address) = options.grpc {

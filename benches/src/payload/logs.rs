@@ -59,7 +59,7 @@ fn record(shape: &Shape, item: u32, random: &mut Random) -> Message {
         .attribute(6, "order.state", random.pick(&["accepted", "accepted", "on hold"]))
         .fixed32(8, 1)
         .trace_id(9, &random.id16(), item)
-        .bytes(10, &random.id8())
+        .span_id(10, &random.id8())
         .time(11, age.saturating_sub(1_000_000));
     record
 }

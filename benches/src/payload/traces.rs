@@ -28,7 +28,7 @@ fn span(shape: &Shape, item: u32, random: &mut Random) -> Message {
     let end = random.below(1_000_000_000);
     let mut span = Message::new();
     span.trace_id(1, &random.id16(), item)
-        .bytes(2, &random.id8())
+        .span_id(2, &random.id8())
         .bytes(4, &random.id8())
         .string(5, &format!("{method} {route}"))
         .varint(6, 2)

@@ -121,7 +121,7 @@ impl Bench {
         Ok(SinkProcess { process, grpc, http, control })
     }
 
-    /// Starts a candidate that sends to the sinks, and waits until it listens.
+    /// Starts a candidate that sends to the sinks, and waits until it listens. Its config may name `further` variables.
     pub(super) async fn start_candidate(
         &self,
         scenario: &Scenario,
@@ -129,8 +129,10 @@ impl Bench {
         run: &str,
         ports: Ports,
         sinks: &[&SinkProcess],
+        further: Vec<(&'static str, String)>,
     ) -> Result<(Process, Duration), Error> {
-        let launch = candidate::launch(self, scenario, spec, run, ports, sinks)?;
+        let mut launch = candidate::launch(self, scenario, spec, run, ports, sinks)?;
+        launch.environment.extend(further);
         let log = self.log(run, "collector");
         let mut process = Process::start(&spec.name, &launch, self.options.collector_core, &log)?;
         let address = match scenario.load.protocol {
@@ -150,6 +152,12 @@ impl Bench {
         Process::start("perf", &launch, self.options.load_core, &self.log(run, "perf"))
     }
 
+    /// Items a second that the generator is told to send.
+    pub(super) fn rate(&self, spec: &LoadSpec) -> Option<f64> {
+        const SMOKE_RATE: f64 = 5000.0;
+        if self.options.smoke { Some(spec.rate.unwrap_or(SMOKE_RATE).min(SMOKE_RATE)) } else { spec.rate }
+    }
+
     /// Starts the generator. In a smoke run it sends at a low rate whatever the scenario says.
     pub(super) async fn start_load(
         &self,
@@ -159,7 +167,6 @@ impl Bench {
         ports: Ports,
         extra: &[&str],
     ) -> Result<LoadProcess, Error> {
-        const SMOKE_RATE: f64 = 5000.0;
         let control = free()?;
         let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
             value().map(|value| value.get_name().to_owned()).unwrap_or_default()
@@ -178,8 +185,7 @@ impl Bench {
             .arg(spec.items.to_string())
             .arg("--control")
             .arg(control.to_string());
-        let rate = if self.options.smoke { Some(spec.rate.unwrap_or(SMOKE_RATE).min(SMOKE_RATE)) } else { spec.rate };
-        if let Some(rate) = rate {
+        if let Some(rate) = self.rate(spec) {
             launch = launch.arg("--rate").arg(rate.to_string());
         }
         if let (Protocol::Http, Some(path)) = (spec.protocol, &candidate.http_path) {
@@ -202,6 +208,11 @@ impl SinkProcess {
 
     pub(super) async fn seen(&self) -> Result<SeenReport, Error> {
         control::call(self.control, Method::GET, "/track", "").await
+    }
+
+    /// Begins a window for latencies.
+    pub(super) async fn open_window(&self) -> Result<(), Error> {
+        control::call::<Value>(self.control, Method::POST, "/window", "").await.map(drop)
     }
 
     pub(super) async fn set_mode(&self, mode: &str) -> Result<(), Error> {

@@ -21,7 +21,7 @@ pub(super) async fn footprint(bench: &Bench, scenario: &Scenario) -> Result<Outc
             let run = format!("{}.{}.{round}", scenario.name, spec.name);
             let ports = bench.ports()?;
             let sink = bench.start_sink(&run, "sink", false).await?;
-            match bench.start_candidate(scenario, spec, &run, ports, &[&sink]).await {
+            match bench.start_candidate(scenario, spec, &run, ports, &[&sink], Vec::new()).await {
                 Ok((collector, ready)) => {
                     tokio::time::sleep(if bench.options.smoke { Duration::from_secs(1) } else { IDLE }).await;
                     let (rss, _) = collector.memory()?;

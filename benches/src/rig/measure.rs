@@ -48,7 +48,7 @@ async fn verify(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec) -> Res
     let run = format!("{}.{}.verify", scenario.name, spec.name);
     let ports = bench.ports()?;
     let sink = bench.start_sink(&run, "sink", true).await?;
-    let (collector, _) = bench.start_candidate(scenario, spec, &run, ports, &[&sink]).await?;
+    let (collector, _) = bench.start_candidate(scenario, spec, &run, ports, &[&sink], Vec::new()).await?;
     let slow = LoadSpec { rate: Some(5000.0), ..scenario.load.clone() };
     let mut load = bench.start_load(&slow, spec, &run, ports, &["--track", "--duration", "1"]).await?;
     load.process.ended(Duration::from_secs(30)).await?;
@@ -99,7 +99,7 @@ async fn measure(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
     let run = format!("{}.{}.{round}", scenario.name, spec.name);
     let ports = bench.ports()?;
     let sink = bench.start_sink(&run, "sink", false).await?;
-    let (mut collector, ready) = bench.start_candidate(scenario, spec, &run, ports, &[&sink]).await?;
+    let (mut collector, ready) = bench.start_candidate(scenario, spec, &run, ports, &[&sink], Vec::new()).await?;
     let load = bench.start_load(&scenario.load, spec, &run, ports, &[]).await?;
     tokio::time::sleep(Duration::from_secs_f64(bench.options.warmup)).await;
 

@@ -5,6 +5,7 @@ mod bench;
 mod candidate;
 mod fanout;
 mod footprint;
+mod ledger;
 mod measure;
 mod options;
 mod process;

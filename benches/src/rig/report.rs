@@ -1,8 +1,10 @@
 //! Results: what each run measured, the median of the runs, ratios, a table to read and JSON to keep.
 
+use super::fanout;
 use super::options::Options;
 use super::scenario::{Kind, Scenario, Unit};
 use crate::Error;
+use crate::signal::Signal;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -58,35 +60,6 @@ pub(super) struct Footprint {
     pub(super) binary_mb: f64,
 }
 
-/// One phase of a fan-out run, seen by the sender and the first backend.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Phase {
-    pub(super) accepted_per_second: f64,
-    pub(super) refused_per_second: f64,
-    pub(super) first_per_second: f64,
-    pub(super) p50_us: u64,
-    pub(super) p99_us: u64,
-    pub(super) cpu_ns_per_item: f64,
-    pub(super) rss_mib: f64,
-}
-
-/// One fan-out run. Pairs are of the first and the second backend.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct FanoutRun {
-    pub(super) healthy: Phase,
-    pub(super) outage: Phase,
-    pub(super) recovered: Phase,
-    pub(super) accepted: u64,
-    pub(super) refused: u64,
-    /// Acknowledged items that did not arrive.
-    pub(super) lost: [u64; 2],
-    /// Items that arrived without having been acknowledged.
-    pub(super) unacknowledged: [u64; 2],
-    pub(super) duplicates: [u64; 2],
-    pub(super) drained_seconds: f64,
-    pub(super) peak_rss_mib: f64,
-}
-
 /// All runs of a candidate.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Row {
@@ -96,7 +69,7 @@ pub(super) struct Row {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) footprints: Vec<Footprint>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) fanouts: Vec<FanoutRun>,
+    pub(super) fanouts: Vec<fanout::Run>,
     /// What went wrong; a row with problems measures something else than the others.
     pub(super) problems: Vec<String>,
 }
@@ -112,7 +85,7 @@ impl Row {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -127,7 +100,12 @@ pub(super) struct Outcome {
     pub(super) measures: String,
     #[serde(skip)]
     kind: Kind,
+    /// What the figures are of.
     unit: &'static str,
+    #[serde(skip)]
+    counts_samples: bool,
+    #[serde(skip)]
+    smoke: bool,
     pub(super) rows: Vec<Row>,
     /// Empty in a smoke run, whose figures mean nothing.
     budget: BTreeMap<String, f64>,
@@ -139,10 +117,14 @@ impl Outcome {
             scenario: scenario.name.clone(),
             measures: scenario.measures.clone(),
             kind: scenario.kind,
-            unit: match scenario.unit {
-                Unit::Item => "item",
-                Unit::Sample => "sample",
+            unit: match (scenario.unit, scenario.load.signal) {
+                (Unit::Sample, _) => "sample",
+                (Unit::Item, Signal::Traces) => "span",
+                (Unit::Item, Signal::Logs) => "record",
+                (Unit::Item, Signal::Metrics) => "point",
             },
+            counts_samples: scenario.unit == Unit::Sample,
+            smoke,
             rows: Vec::new(),
             budget: if smoke { BTreeMap::new() } else { scenario.budget.clone() },
         }
@@ -161,9 +143,8 @@ impl Outcome {
 
     /// Whether every row ran, delivered what it accepted, and did what it was to do.
     fn sound(&self) -> bool {
-        let whole = |row: &Row| {
-            row.runs.iter().all(|run| run.missing == 0) && row.fanouts.iter().all(|run| run.lost.first() == Some(&0))
-        };
+        let whole =
+            |row: &Row| row.runs.iter().all(|run| run.missing == 0) && row.fanouts.iter().all(fanout::Run::is_exact);
         self.rows.iter().all(|row| row.problems.is_empty() && whole(row))
     }
 
@@ -172,7 +153,7 @@ impl Outcome {
         match self.kind {
             Kind::Throughput => self.throughput_table(&mut out),
             Kind::Footprint => self.footprint_table(&mut out),
-            Kind::Fanout => self.fanout_table(&mut out),
+            Kind::Fanout => fanout::table(&mut out, &self.rows, !self.smoke),
         }
         for row in &self.rows {
             for problem in &row.problems {
@@ -189,7 +170,7 @@ impl Outcome {
             let _ = write!(out, " × {} |", reference.candidate);
         }
         // Samples have no count to compare with; how many there are of a point shows whether any are missing.
-        let last = if self.unit == "item" { "missing" } else { "samples/point" };
+        let last = if self.counts_samples { "samples/point" } else { "missing" };
         let _ = writeln!(out, " {}s/s | core | p50 ms | p99 ms | peak MiB | {last} |", self.unit);
         let _ = writeln!(out, "|---|{}", "---:|".repeat(references.len() + 7));
         for row in &self.rows {
@@ -212,10 +193,10 @@ impl Outcome {
                 of(|run| run.p50_us as f64) / 1e3,
                 of(|run| run.p99_us as f64) / 1e3,
                 of(|run| run.peak_rss_mib),
-                if self.unit == "item" {
-                    format!("{:.0}", of(|run| run.missing as f64))
-                } else {
+                if self.counts_samples {
                     format!("{:.2}", of(|run| run.units_per_item))
+                } else {
+                    format!("{:.0}", of(|run| run.missing as f64))
                 },
             );
         }
@@ -236,53 +217,6 @@ impl Outcome {
             let _ = writeln!(out, "| {} | {ready:.1} | {rss:.1} | {size:.1} |", row.candidate);
         }
         out.push('\n');
-    }
-
-    fn fanout_table(&self, out: &mut String) {
-        out.push_str("| collector | phase | accepted/s | refused/s | first backend/s | p50 ms | p99 ms | CPU ns/item | RSS MiB |\n");
-        out.push_str("|---|---|---:|---:|---:|---:|---:|---:|---:|\n");
-        for row in &self.rows {
-            for run in &row.fanouts {
-                let phases = [("both well", &run.healthy), ("one fails", &run.outage), ("both again", &run.recovered)];
-                for (name, phase) in phases {
-                    let _ = writeln!(
-                        out,
-                        "| {} | {name} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} | {:.0} | {:.0} |",
-                        row.candidate,
-                        phase.accepted_per_second,
-                        phase.refused_per_second,
-                        phase.first_per_second,
-                        phase.p50_us as f64 / 1e3,
-                        phase.p99_us as f64 / 1e3,
-                        phase.cpu_ns_per_item,
-                        phase.rss_mib
-                    );
-                }
-                let _ = writeln!(
-                    out,
-                    "| {} | after | {} | {} | | | | | peak {:.0} |",
-                    row.candidate, run.accepted, run.refused, run.peak_rss_mib
-                );
-            }
-        }
-        out.push('\n');
-        for row in &self.rows {
-            for run in &row.fanouts {
-                let against = |of: fn(&Phase) -> f64| of(&run.outage) / of(&run.healthy);
-                let _ = writeln!(
-                    out,
-                    "- {}: while one fails the first backend gets {:.2} × the items, p99 is {:.2} ×; of the two backends' \
-                     items {:?} were accepted and lost, {:?} not accepted but there, {:?} came twice; drained in {:.1} s",
-                    row.candidate,
-                    against(|phase| phase.first_per_second),
-                    against(|phase| phase.p99_us as f64),
-                    run.lost,
-                    run.unacknowledged,
-                    run.duplicates,
-                    run.drained_seconds
-                );
-            }
-        }
     }
 }
 

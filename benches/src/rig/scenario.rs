@@ -37,9 +37,35 @@ pub struct Scenario {
     /// What Sluice's CPU time per item may be at most, as a multiple of the named candidate's.
     #[serde(default)]
     pub budget: BTreeMap<String, f64>,
-    /// How the second backend fails in a fan-out scenario.
+    /// What happens in a fan-out scenario.
     #[serde(default)]
-    pub outage: Option<String>,
+    pub fanout: Fanout,
+}
+
+/// The course of a fan-out scenario.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fanout {
+    /// How the second backend fails: a mode of the sink.
+    pub outage: String,
+    /// What the config says of the second backend's quota. Without it the quota is never reached.
+    pub quota: Option<Quota>,
+    /// How often the outage is repeated within a run.
+    pub cycles: u32,
+}
+
+impl Default for Fanout {
+    fn default() -> Self {
+        Self { outage: "fail".into(), quota: None, cycles: 1 }
+    }
+}
+
+/// `on_quota` of the second backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quota {
+    Reject,
+    DropOldest,
 }
 
 /// The course of a scenario.

@@ -25,8 +25,8 @@ pub struct Sink {
 
 impl Sink {
     /// A sink that begins in this mode; with `track` it remembers which items it has seen.
-    pub fn new(mode: Mode, track: bool) -> Self {
-        Self { stats: Stats::new(track), mode: watch::Sender::new(mode) }
+    pub fn new(mode: Mode, track: bool) -> Result<Self, Error> {
+        Ok(Self { stats: Stats::new(track)?, mode: watch::Sender::new(mode) })
     }
 
     /// What to do with the request that was just read: waits while the sink hangs or delays.
@@ -52,7 +52,8 @@ impl Sink {
     }
 }
 
-/// Steers a sink: `GET /stats`, `GET /track`, `POST /mode` with a mode as its body, `POST /reset`.
+/// Steers a sink: `GET /stats`, `GET /track`, `POST /mode` with a mode as its body, `POST /window` (forgets
+/// latencies), `POST /reset`.
 pub fn steering(sink: Arc<Sink>) -> Arc<crate::control::Handler> {
     Arc::new(move |method, path, body| {
         let invalid = |error: serde_json::Error| Error::Invalid(error.to_string());
@@ -63,6 +64,10 @@ pub fn steering(sink: Arc<Sink>) -> Arc<crate::control::Handler> {
                 sink.mode.send_replace(mode);
                 json!({ "mode": mode.to_string() })
             }),
+            (&Method::POST, "/window") => {
+                sink.stats.open_window();
+                Ok(json!({}))
+            }
             (&Method::POST, "/reset") => {
                 sink.stats.reset();
                 Ok(json!({}))

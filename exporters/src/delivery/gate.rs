@@ -1,4 +1,5 @@
-//! Whether a destination may be tried: freely while it works, one attempt per back-off step while it does not.
+//! Whether a destination may be tried: freely while it works, one attempt per back-off step while it does not, and more and
+//! more at a time once it works again (delivery §4.2), so that the backlog neither floods it nor starves its neighbours.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,36 @@ struct State {
     not_before: Monotonic,
     /// An attempt is under way while it fails.
     probing: bool,
+    /// Other attempts under way.
+    in_flight: usize,
+    /// Since when it works again, for as long as attempts at the same time are limited.
+    slow_since: Option<Monotonic>,
+}
+
+/// Attempts at the same time double from 1 at each of these steps.
+const SLOW_STEP: Duration = Duration::from_secs(1);
+/// After so many steps they are limited no more.
+const SLOW_STEPS: u32 = 6;
+
+impl State {
+    /// An attempt is over.
+    fn end(&mut self, pass: Pass) {
+        match pass {
+            Pass::Probe => self.probing = false,
+            Pass::Free => self.in_flight = self.in_flight.saturating_sub(1),
+        }
+    }
+
+    /// When one more attempt may be made while the destination works: at once, or not before that.
+    fn free(&mut self, now: Monotonic) -> Result<(), Monotonic> {
+        let Some(since) = self.slow_since else { return Ok(()) };
+        let steps = (now.since(since).as_nanos() / SLOW_STEP.as_nanos()).min(SLOW_STEPS.into()) as u32;
+        if steps >= SLOW_STEPS {
+            self.slow_since = None;
+            return Ok(());
+        }
+        if self.in_flight < 1 << steps { Ok(()) } else { Err(since + SLOW_STEP * (steps + 1)) }
+    }
 }
 
 /// The gate of one destination, shared by its senders.
@@ -45,14 +76,21 @@ impl Gate {
             changed.as_mut().enable();
             let wait_until = {
                 let mut state = self.state();
+                let now = clock.now();
                 if state.failures == 0 {
-                    return Pass::Free;
-                }
-                if !state.probing && clock.now() >= state.not_before {
+                    match state.free(now) {
+                        Ok(()) => {
+                            state.in_flight += 1;
+                            return Pass::Free;
+                        }
+                        Err(later) => Some(later),
+                    }
+                } else if !state.probing && now >= state.not_before {
                     state.probing = true;
                     return Pass::Probe;
+                } else {
+                    (!state.probing).then_some(state.not_before)
                 }
-                (!state.probing).then_some(state.not_before)
             };
             match wait_until {
                 Some(deadline) => {
@@ -66,12 +104,17 @@ impl Gate {
         }
     }
 
-    /// The destination answered: everyone may go.
-    pub(super) fn works(&self) {
+    /// The destination answered an attempt.
+    pub(super) fn works(&self, pass: Pass, clock: &dyn Clock) {
         let mut state = self.state();
+        state.end(pass);
         if state.failures > 0 {
-            *state = State::default();
-            drop(state);
+            let in_flight = state.in_flight;
+            *state = State { in_flight, slow_since: Some(clock.now()), ..State::default() };
+        }
+        let waited_for = state.slow_since.is_some();
+        drop(state);
+        if waited_for {
             self.changed.notify_waiters();
         }
     }
@@ -87,6 +130,7 @@ impl Gate {
         rng: &dyn Rng,
     ) {
         let mut state = self.state();
+        state.end(pass);
         // Attempts that were under way when the first one failed say nothing new.
         if pass == Pass::Probe || state.failures == 0 {
             let wait = retry.wait(state.failures, rng.unit());
@@ -95,23 +139,81 @@ impl Gate {
         } else if let Some(hint) = hint {
             state.not_before = state.not_before.max(clock.now() + hint);
         }
-        if pass == Pass::Probe {
-            state.probing = false;
-        }
         drop(state);
         self.changed.notify_waiters();
     }
 
-    /// A probe ended without a word on the destination's health.
+    /// An attempt ended without a word on the destination's health.
     pub(super) fn leave(&self, pass: Pass) {
-        if pass == Pass::Probe {
-            self.state().probing = false;
-            self.changed.notify_waiters();
-        }
+        self.state().end(pass);
+        self.changed.notify_waiters();
     }
 
     /// Whether the destination fails at present.
     pub(super) fn is_failing(&self) -> bool {
         self.state().failures > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use sluice_pipeline::clock::{VirtualClock, WallTime};
+    use sluice_pipeline::rng::SplitMix;
+
+    use super::*;
+
+    /// Enters if that is possible at once.
+    fn enter(gate: &Gate, clock: &VirtualClock) -> Option<Pass> {
+        match pin!(gate.enter(clock)).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(pass) => Some(pass),
+            Poll::Pending => None,
+        }
+    }
+
+    fn entered(gate: &Gate, clock: &VirtualClock) -> usize {
+        std::iter::from_fn(|| enter(gate, clock)).take(1000).count()
+    }
+
+    #[test]
+    fn what_works_again_gets_twice_as_many_attempts_each_second() {
+        let (gate, clock) = (Gate::default(), VirtualClock::new(WallTime(1)));
+        let (retry, rng) = (Retry::default(), SplitMix::seeded(3));
+        assert_eq!(entered(&gate, &clock), 1000);
+        for _ in 0..1000 {
+            gate.fails(Pass::Free, None, Duration::ZERO, &retry, &clock, &rng);
+        }
+        assert_eq!(enter(&gate, &clock), None);
+        clock.advance(Duration::from_secs(30));
+        assert_eq!(enter(&gate, &clock), Some(Pass::Probe));
+        assert_eq!(enter(&gate, &clock), None, "one probe at a time");
+        gate.works(Pass::Probe, &clock);
+        for allowed in [1, 2, 4, 8, 16, 32, 1000] {
+            assert_eq!(entered(&gate, &clock), allowed);
+            gate.works(Pass::Free, &clock);
+            assert_eq!(entered(&gate, &clock), if allowed < 1000 { 1 } else { 1000 });
+            let under_way = gate.state().in_flight;
+            (0..under_way).for_each(|_| gate.leave(Pass::Free));
+            clock.advance(SLOW_STEP);
+        }
+    }
+
+    #[test]
+    fn a_failure_ends_the_slow_start() {
+        let (gate, clock) = (Gate::default(), VirtualClock::new(WallTime(1)));
+        let (retry, rng) = (Retry::default(), SplitMix::seeded(3));
+        let fail = |pass| gate.fails(pass, None, Duration::from_secs(1), &retry, &clock, &rng);
+        fail(enter(&gate, &clock).unwrap());
+        clock.advance(Duration::from_secs(30));
+        gate.works(enter(&gate, &clock).unwrap(), &clock);
+        clock.advance(SLOW_STEP * 3);
+        assert_eq!(enter(&gate, &clock), Some(Pass::Free));
+        fail(Pass::Free);
+        assert_eq!(enter(&gate, &clock), None);
+        clock.advance(Duration::from_secs(30));
+        gate.works(enter(&gate, &clock).unwrap(), &clock);
+        assert_eq!(entered(&gate, &clock), 1);
     }
 }

@@ -108,11 +108,11 @@ impl Sender {
             std::mem::forget(guard);
             let (after, at_least, message, config_error) = match outcome {
                 SendOutcome::Delivered { dropped } => {
-                    self.works();
+                    self.works(pass);
                     return Verdict::Delivered(dropped.to_vec());
                 }
                 SendOutcome::Partial { rejected, message } => {
-                    self.works();
+                    self.works(pass);
                     let rejected = rejected.min(payload.items);
                     if rejected > 0 {
                         tracing::warn!(exporter = %self.id, rejected, %message, "Partial success response");
@@ -122,11 +122,11 @@ impl Sender {
                     return Verdict::Delivered(Vec::new());
                 }
                 SendOutcome::Split { message } | SendOutcome::Permanent { message } => {
-                    self.works();
+                    self.works(pass);
                     return Verdict::Divide(message);
                 }
                 SendOutcome::Internal { message } => {
-                    self.works();
+                    self.works(pass);
                     return Verdict::GiveUp(message);
                 }
                 SendOutcome::ConfigError { message } => (None, retry.max_interval(), message, true),
@@ -151,12 +151,12 @@ impl Sender {
         }
     }
 
-    fn works(&self) {
+    fn works(&self, pass: Pass) {
         if self.gate.is_failing() {
             tracing::info!(exporter = %self.id, "destination answers again");
             self.config_error.set(0.0);
         }
-        self.gate.works();
+        self.gate.works(pass, &*self.clock);
     }
 }
 

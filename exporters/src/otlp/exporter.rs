@@ -69,13 +69,13 @@ impl OtlpExporter {
         let encoding = self.encoding();
         let (message, encoding) = match (&payload.compressed, encoding) {
             (Some(body), Some(encoding)) if pipeline_encoding(encoding) == Some(body.encoding) => {
-                (body.bytes.clone(), Some(encoding))
+                (body.bytes.clone().into(), Some(encoding))
             }
             (_, Some(encoding)) => match compress(encoding, level(encoding), &payload.contiguous()) {
-                Ok(bytes) => (bytes, Some(encoding)),
+                Ok(bytes) => (bytes.into(), Some(encoding)),
                 Err(error) => return SendOutcome::Internal { message: error.to_string() },
             },
-            (_, None) => (payload.contiguous(), None),
+            (_, None) => (payload.parts.into_iter().collect(), None),
         };
         let timeout = attempt.deadline.map(|deadline| deadline.since(self.clock.now()));
         let outgoing =

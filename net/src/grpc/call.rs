@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 
 use super::status::retry_delay;
 use crate::compression::Encoding;
+use crate::pieces::Pieces;
 
 /// A request to send.
 #[derive(Debug, Clone)]
@@ -13,7 +14,7 @@ pub struct Outgoing {
     /// The method, e.g. `/opentelemetry.proto.collector.trace.v1.TraceService/Export`.
     pub path: &'static str,
     /// The message without prefix, compressed already if `encoding` says so. It is not copied.
-    pub message: Bytes,
+    pub message: Pieces,
     /// How `message` is compressed.
     pub encoding: Option<Encoding>,
     /// For the whole call: connecting, sending and receiving. `None`: no limit.

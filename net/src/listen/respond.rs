@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::traffic::Traffic;
 use crate::body::PREFIX;
+use crate::pieces::Pieces;
 
 /// A piece of a body: an optional gRPC prefix and bytes that are sent as they are, in one write and one DATA frame,
 /// without being copied together.
@@ -19,17 +20,18 @@ pub struct Chunk {
     prefix: [u8; PREFIX],
     /// How much of the prefix is sent already.
     sent: usize,
-    bytes: Bytes,
+    bytes: Pieces,
 }
 
 impl Chunk {
     /// Bytes without a prefix.
     pub(crate) fn plain(bytes: Bytes) -> Self {
-        Chunk { prefix: [0; PREFIX], sent: PREFIX, bytes }
+        Chunk { prefix: [0; PREFIX], sent: PREFIX, bytes: bytes.into() }
     }
 
     /// A gRPC message. `None` when it is longer than the prefix can say (4 GiB).
-    pub(crate) fn message(compressed: bool, bytes: Bytes) -> Option<Self> {
+    pub(crate) fn message(compressed: bool, bytes: impl Into<Pieces>) -> Option<Self> {
+        let bytes = bytes.into();
         let [a, b, c, d] = u32::try_from(bytes.len()).ok()?.to_be_bytes();
         Some(Chunk { prefix: [u8::from(compressed), a, b, c, d], sent: 0, bytes })
     }
@@ -45,7 +47,7 @@ impl Buf for Chunk {
     }
 
     fn chunk(&self) -> &[u8] {
-        if self.sent < PREFIX { self.prefix_left() } else { &self.bytes }
+        if self.sent < PREFIX { self.prefix_left() } else { self.bytes.chunk() }
     }
 
     fn advance(&mut self, count: usize) {
@@ -55,13 +57,12 @@ impl Buf for Chunk {
     }
 
     fn chunks_vectored<'a>(&'a self, dst: &mut [IoSlice<'a>]) -> usize {
-        let pieces = [self.prefix_left(), &self.bytes];
-        let mut filled = 0;
-        for (slot, piece) in dst.iter_mut().zip(pieces.into_iter().filter(|piece| !piece.is_empty())) {
-            *slot = IoSlice::new(piece);
-            filled += 1;
+        let Some((slot, others)) = dst.split_first_mut() else { return 0 };
+        if self.sent == PREFIX {
+            return self.bytes.chunks_vectored(dst);
         }
-        filled
+        *slot = IoSlice::new(self.prefix_left());
+        1 + self.bytes.chunks_vectored(others)
     }
 }
 

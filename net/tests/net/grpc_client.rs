@@ -15,6 +15,7 @@ fn client(authority: &str) -> Client {
 }
 
 fn outgoing(message: Bytes) -> Outgoing {
+    let message = message.into();
     Outgoing { path: ECHO, message, encoding: None, timeout: Some(Duration::from_secs(10)), headers: HeaderMap::new() }
 }
 
@@ -43,6 +44,17 @@ async fn calls_share_the_connection_at_the_same_time() {
         assert_eq!(call.await.unwrap(), index * 1_000);
     }
     assert_eq!(running.server.counters().accepted, 1);
+}
+
+#[tokio::test]
+async fn a_message_in_pieces_arrives_as_one() {
+    let running = grpc().await;
+    let client = client(&running.authority());
+    let whole = noise(3 << 20);
+    let pieces = [0..5, 5..5, 5..100_000, 100_000..1_000_000, 1_000_000..whole.len()];
+    let message = pieces.into_iter().map(|range| whole.slice(range)).collect();
+    let call = Outgoing { message, ..outgoing(Bytes::new()) };
+    assert_eq!(client.call(call).await.unwrap().message, whole);
 }
 
 #[tokio::test]

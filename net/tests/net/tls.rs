@@ -95,7 +95,7 @@ async fn call(running: &Running, settings: ClientTlsSettings) -> Result<usize, C
     let client = grpc::Client::new(grpc::ClientSettings { tls, ..grpc::ClientSettings::new(endpoint) }).unwrap();
     let outgoing = grpc::Outgoing {
         path: ECHO,
-        message: noise(500_000),
+        message: noise(500_000).into(),
         encoding: None,
         timeout: Some(Duration::from_secs(10)),
         headers: Default::default(),
@@ -204,7 +204,7 @@ async fn changed_certificates_are_taken_over_by_both_sides() {
             .unwrap();
     let outgoing = grpc::Outgoing {
         path: ECHO,
-        message: noise(10),
+        message: noise(10).into(),
         encoding: None,
         timeout: Some(Duration::from_secs(10)),
         headers: Default::default(),

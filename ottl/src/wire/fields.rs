@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use sluice_pdata::tags::{log_record, metric, span};
+use sluice_pdata::tags::{metric, span};
 use sluice_pdata::view::{
     AttributesView, DataView, EventView, LogRecordView, Messages, MetricView, ResourceView, ScopeView, Temporality,
-    last_varint,
 };
 
 use super::{Item, WireRecord, cached, point};
@@ -63,10 +62,6 @@ impl<'a> WireRecord<'a> {
 
     pub(super) fn read_log(&self, field: Field) -> Result<Value<'a>, EvalError> {
         let Item::Log(log) = self.item else { return Ok(Value::Nil) };
-        if field == Field::SeverityNumber && self.log.get().is_none() {
-            // The most common question by far, and often the only one.
-            return Ok(Value::Int((last_varint(log, log_record::SEVERITY_NUMBER)? as i32).into()));
-        }
         let Some(view) = cached(&self.log, || LogRecordView::parse(log))? else { return Ok(Value::Nil) };
         Ok(match field {
             Field::TraceId => Value::TraceId(id(view.trace_id)),

@@ -5,8 +5,10 @@
 //! that occurs twice is reported as [`Outcome::Odd`], and the caller puts the message
 //! into canonical form before it tries again.
 
+mod pair;
 mod rewrite;
 mod table;
+mod value;
 
 pub use rewrite::{Outcome, rewrite};
 pub use table::Root;

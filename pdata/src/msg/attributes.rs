@@ -91,17 +91,17 @@ impl Attributes<'_, '_> {
         self.pair(key)?.map(|pair| pair.value()).transpose()
     }
 
-    /// The payload of the first such attribute's `AnyValue`, encoded, to be written elsewhere.
-    pub fn encoded_value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let Some(pair) = self.pair(key)? else { return Ok(None) };
-        let mut encoded = Vec::new();
+    /// Hands over the payload of the first such attribute's `AnyValue`, encoded, to be written elsewhere: in one piece, but for
+    /// values that were written in several. Returns whether there is such an attribute.
+    pub fn encoded_value(&self, key: &[u8], mut piece: impl FnMut(&[u8])) -> Result<bool, Error> {
+        let Some(pair) = self.pair(key)? else { return Ok(false) };
         for field in wire::fields(pair.bytes()) {
             // Occurrences of the value merge; behind one another they are one value.
             if let (key_value::VALUE, Value::Len(value)) = (field?.number, field?.value) {
-                encoded.extend_from_slice(value);
+                piece(value);
             }
         }
-        Ok(Some(encoded))
+        Ok(true)
     }
 
     /// Whether an attribute has this key.

@@ -9,7 +9,7 @@ use crate::error::{Error, Fault};
 use crate::msg::{Buffers, Message};
 use crate::signal::Signal;
 use crate::tags::{metric, resource_spans, scope_spans, traces_request};
-use crate::wire::{Reader, Value, WireType, patch_len, put_message, varint_len};
+use crate::wire::{Field, Reader, Value, WireType, patch_len, put_message, skip_run, varint_len};
 
 /// Buffers that a worker keeps from batch to batch, so that a walk allocates nothing per item.
 #[derive(Debug, Default)]
@@ -93,6 +93,17 @@ impl Envelope {
             Envelope::Scope => number == SCOPE_CHILD,
             Envelope::Metric => is_data(number),
             Envelope::Data => number == POINT,
+        }
+    }
+
+    /// The number of the field that holds its children, if there is but one.
+    fn repeated(self) -> Option<u32> {
+        match self {
+            Envelope::Request => Some(REQUEST_CHILD),
+            Envelope::Resource => Some(ENVELOPE_CHILD),
+            Envelope::Scope => Some(SCOPE_CHILD),
+            Envelope::Metric => None,
+            Envelope::Data => Some(POINT),
         }
     }
 
@@ -557,11 +568,11 @@ fn split_head(envelope: Envelope, body: &[u8], head: &mut Head) -> Result<bool, 
     head.envelope_source.clear();
     let mut has_inner = false;
     let mut reader = Reader::new(body);
-    while let Some(field) = reader.field()? {
+    while let Some(field) = next_other(&mut reader, body, envelope.repeated())? {
         match field.value {
             Value::Len(data) if envelope == Envelope::Metric && is_data(field.number) => {
                 let mut points = Reader::new(data);
-                while let Some(inner) = points.field()? {
+                while let Some(inner) = next_other(&mut points, data, Some(POINT))? {
                     if !(inner.number == POINT && matches!(inner.value, Value::Len(_))) {
                         head.inner_source.extend_from_slice(&data[inner.start..inner.end]);
                     }
@@ -577,6 +588,18 @@ fn split_head(envelope: Envelope, body: &[u8], head: &mut Head) -> Result<bool, 
         }
     }
     Ok(has_inner)
+}
+
+/// The next field behind the run of children that starts where the reader is, if children are told by one number. Some may
+/// still come: those that are not in the usual form.
+#[inline]
+fn next_other<'a>(reader: &mut Reader<'a>, message: &[u8], children: Option<u32>) -> Result<Option<Field<'a>>, Error> {
+    if let Some(number) = children {
+        let mut pos = reader.pos();
+        skip_run(message, &mut pos, number);
+        reader.seek(pos);
+    }
+    reader.field()
 }
 
 /// Items inside an envelope.

@@ -3,7 +3,7 @@
 use super::any_value::{AnyValueView, KeyValueView};
 use crate::error::Error;
 use crate::tags::{resource, scope};
-use crate::wire::{Fields, Reader, Short, Value, WireType, fields};
+use crate::wire::{Fields, Reader, Short, Value, WireType, fields, skip_others};
 
 /// The payloads of one repeated message field, in wire order.
 #[derive(Clone, Copy, Debug)]
@@ -124,13 +124,14 @@ pub fn attribute<'a>(message: &'a [u8], number: u32, key: &[u8]) -> Result<Optio
 #[inline]
 pub(crate) fn pair<'a>(message: &'a [u8], number: u32, key: &[u8]) -> Result<Option<KeyValueView<'a>>, Error> {
     let mut reader = Reader::new(message);
-    let wanted = number << 3 | WireType::Len as u32;
+    let wanted = one_byte_tag(number, WireType::Len);
     loop {
+        reader.seek(skip_others(message, reader.pos(), wanted));
         // Short pairs with another key are passed over without being taken apart.
-        while let Some(short) = Short::at(message, reader.pos()) {
-            if u32::from(short.tag) == wanted && !has_other_key(&message[short.payload..short.end], key) {
-                break;
-            }
+        while let Some(short) = Short::at(message, reader.pos())
+            && short.tag == wanted
+            && has_other_key(&message[short.payload..short.end], key)
+        {
             reader.seek(short.end);
         }
         let Some(field) = reader.field()? else { return Ok(None) };
@@ -141,6 +142,11 @@ pub(crate) fn pair<'a>(message: &'a [u8], number: u32, key: &[u8]) -> Result<Opt
             }
         }
     }
+}
+
+/// The tag of a field, if it takes one byte; else 0, which no field has.
+fn one_byte_tag(number: u32, wire_type: WireType) -> u8 {
+    if number < 16 { (number << 3) as u8 | wire_type as u8 } else { 0 }
 }
 
 /// Whether a pair surely has another key than `key`: it is written key first, value second and nothing else, so no second key
@@ -199,14 +205,9 @@ pub(super) fn last_len(message: &[u8], number: u32) -> Result<&[u8], Error> {
 pub fn last_varint(message: &[u8], number: u32) -> Result<u64, Error> {
     let mut last = 0;
     let mut reader = Reader::new(message);
-    let wanted = number << 3 | WireType::Varint as u32;
+    let wanted = one_byte_tag(number, WireType::Varint);
     loop {
-        while let Some(short) = Short::at(message, reader.pos()) {
-            if u32::from(short.tag) == wanted {
-                break;
-            }
-            reader.seek(short.end);
-        }
+        reader.seek(skip_others(message, reader.pos(), wanted));
         let Some(field) = reader.field()? else { return Ok(last) };
         if let (true, Value::Varint(value)) = (field.number == number, field.value) {
             last = value;

@@ -1,8 +1,9 @@
 //! The spine: the log between receiving and delivering.
 //!
 //! A request is appended once, for all destinations that need it, and every destination reads with a cursor of its own.
-//! In memory the log is [`memory::MemorySpine`]; the journal implements the same trait on disk.
+//! In memory the log is [`memory::MemorySpine`]; on disk it is [`durable::DurableSpine`], over the journal.
 
+pub mod durable;
 pub mod memory;
 
 use std::any::Any;

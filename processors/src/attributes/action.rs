@@ -1,6 +1,5 @@
 //! Actions, checked and compiled, and their application to one attribute list.
 
-use aws_lc_rs::digest;
 use sluice_config::Problems;
 use sluice_config::tree::{Node, Value};
 use sluice_ottl::pattern::Pattern;
@@ -13,6 +12,7 @@ use sluice_pipeline::Context;
 
 use super::config::{Action, ActionKind, ConvertedType};
 use super::convert::{OwnedValue, convert};
+use super::write::{hash, set, write};
 
 /// Where the value of insert, update and upsert comes from.
 #[derive(Debug)]
@@ -317,78 +317,4 @@ fn keys_matching(attributes: &mut Attributes<'_, '_>, pattern: &Pattern) -> Resu
         }
     }
     Ok(keys)
-}
-
-fn write(
-    attributes: &mut Attributes<'_, '_>,
-    key: &[u8],
-    kind: ActionKind,
-    value: NewValue<'_>,
-) -> Result<bool, Error> {
-    match kind {
-        ActionKind::Insert => attributes.insert(key, value).map(|_| ())?,
-        ActionKind::Update => attributes.update(key, value).map(|_| ())?,
-        _ => attributes.set(key, value)?,
-    }
-    Ok(true)
-}
-
-/// Writes what the source gives. Returns whether it gave something.
-fn set(
-    attributes: &mut Attributes<'_, '_>,
-    key: &[u8],
-    kind: ActionKind,
-    source: &Source,
-    context: &Context,
-) -> Result<bool, Error> {
-    match source {
-        Source::Nothing => Ok(false),
-        Source::Value(value) => write(attributes, key, kind, value.as_new()),
-        Source::Attribute(from) => {
-            let Some(encoded) = attributes.encoded_value(from)? else { return Ok(false) };
-            write(attributes, key, kind, NewValue::Encoded(&encoded))
-        }
-        Source::Metadata(name) => {
-            let values: Vec<&str> = context.metadata.get(name).collect();
-            if values.is_empty() {
-                return Ok(false);
-            }
-            write(attributes, key, kind, NewValue::Str(values.join(";").as_bytes()))
-        }
-        Source::Auth(name) => {
-            let Some(identity) = &context.identity else { return Ok(false) };
-            let full = format!("auth.{name}");
-            let found = identity.attributes.iter().find(|(known, _)| **known == *full || **known == **name);
-            match (found, &**name) {
-                (Some((_, value)), _) => write(attributes, key, kind, NewValue::Str(value.as_bytes())),
-                (None, "subject") => write(attributes, key, kind, NewValue::Str(identity.subject.as_bytes())),
-                _ => Ok(false),
-            }
-        }
-        Source::ClientAddress => {
-            let Some(peer) = context.peer else { return Ok(false) };
-            write(attributes, key, kind, NewValue::Str(peer.ip().to_string().as_bytes()))
-        }
-    }
-}
-
-/// SHA-256 over the bytes that upstream hashes: text as it is, a bool as one byte, numbers as eight bytes little endian. An
-/// empty value stays an empty string.
-fn hash(attributes: &mut Attributes<'_, '_>, key: &[u8]) -> Result<(), Error> {
-    let Some(value) = attributes.get(key)? else { return Ok(()) };
-    let digest = match value {
-        AnyValueView::Str(b"") | AnyValueView::Empty => None,
-        AnyValueView::Str(text) => Some(digest::digest(&digest::SHA256, text)),
-        AnyValueView::Bool(value) => Some(digest::digest(&digest::SHA256, &[u8::from(value)])),
-        AnyValueView::Int(value) => Some(digest::digest(&digest::SHA256, &value.to_le_bytes())),
-        AnyValueView::Double(value) => Some(digest::digest(&digest::SHA256, &value.to_bits().to_le_bytes())),
-        // Containers and bytes have no scalar bytes: upstream hashes nothing and leaves the empty string.
-        _ => None,
-    };
-    let mut text = String::new();
-    for byte in digest.iter().flat_map(|digest| digest.as_ref()) {
-        text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-        text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-    }
-    attributes.set(key, NewValue::Str(text.as_bytes()))
 }

@@ -8,6 +8,7 @@ mod config;
 mod convert;
 mod matcher;
 mod step;
+mod write;
 
 #[cfg(test)]
 mod tests;

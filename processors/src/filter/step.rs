@@ -107,14 +107,14 @@ fn holds<'r>(
     groups: &[Conditions],
     record: WireRecord<'r>,
     request: Option<&'r Request<'r>>,
-    now: Time,
+    context: &Context,
     state: Option<&mut State>,
 ) -> Result<bool, Error> {
     let record = match request {
         Some(request) => record.in_request(request),
         None => record,
     };
-    let clock = move || now;
+    let clock = || now(context);
     let mut failed = 0;
     let mut note = |_: usize, error: &EvalError| {
         failed += 1;
@@ -189,7 +189,7 @@ impl Step<Context> for FilterStep {
         let groups = &self.conditions(cx.signal).resource;
         let request = request(cx.context, self.reads_request);
         let record = WireRecord::outer().in_resource(resource.bytes(), envelope.bytes());
-        holds(groups, record, request.as_ref(), now(cx.context), cx.state()).map(verdict)
+        holds(groups, record, request.as_ref(), cx.context, cx.state()).map(verdict)
     }
 
     fn scope(
@@ -203,7 +203,7 @@ impl Step<Context> for FilterStep {
         let record = WireRecord::outer()
             .in_resource(cx.resource, cx.resource_envelope())
             .in_scope(scope.bytes(), envelope.bytes());
-        holds(groups, record, request.as_ref(), now(cx.context), cx.state()).map(verdict)
+        holds(groups, record, request.as_ref(), cx.context, cx.state()).map(verdict)
     }
 
     fn metric(
@@ -219,7 +219,7 @@ impl Step<Context> for FilterStep {
         let record = WireRecord::metric(Metric::parts(metric.bytes(), kind, data))
             .in_resource(cx.resource, cx.resource_envelope())
             .in_scope(cx.scope, cx.scope_envelope());
-        holds(groups, record, request.as_ref(), now(cx.context), cx.state()).map(verdict)
+        holds(groups, record, request.as_ref(), cx.context, cx.state()).map(verdict)
     }
 
     fn item(&self, cx: &mut Cx<'_, Context>, item: &mut Message<'_>) -> Result<Verdict, Error> {
@@ -231,7 +231,6 @@ impl Step<Context> for FilterStep {
         }
         let conditions = self.conditions(cx.signal);
         let request = request(cx.context, self.reads_request);
-        let now = now(cx.context);
         if !conditions.item.is_empty() {
             let bytes = item.bytes();
             let record = match (cx.signal, cx.metric) {
@@ -244,7 +243,7 @@ impl Step<Context> for FilterStep {
             };
             let record =
                 record.in_resource(cx.resource, cx.resource_envelope()).in_scope(cx.scope, cx.scope_envelope());
-            if holds(&conditions.item, record, request.as_ref(), now, cx.state())? {
+            if holds(&conditions.item, record, request.as_ref(), cx.context, cx.state())? {
                 if let Some(state) = cx.state::<State>() {
                     state.dropped += 1;
                 }
@@ -252,7 +251,7 @@ impl Step<Context> for FilterStep {
             }
         }
         if !conditions.event.is_empty() {
-            self.events(cx, item, now, request.as_ref())?;
+            self.events(cx, item, request.as_ref())?;
         }
         Ok(Verdict::Keep)
     }
@@ -264,7 +263,6 @@ impl FilterStep {
         &self,
         cx: &mut Cx<'_, Context>,
         item: &mut Message<'_>,
-        now: Time,
         request: Option<&Request<'_>>,
     ) -> Result<(), Error> {
         let groups = &self.conditions(Signal::Traces).event;
@@ -275,7 +273,7 @@ impl FilterStep {
             let record = WireRecord::span_event(&whole, event, index)
                 .in_resource(cx.resource, cx.resource_envelope())
                 .in_scope(cx.scope, cx.scope_envelope());
-            if holds(groups, record, request, now, cx.state())? {
+            if holds(groups, record, request, cx.context, cx.state())? {
                 removed.push(id);
             }
         }

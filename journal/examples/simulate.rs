@@ -1,0 +1,59 @@
+//! Plays seeds of the simulation until enough crash points were looked at.
+//!
+//! `cargo run --profile quick -p sluice-journal --features simulation --example simulate -- [CRASH_POINTS] [FIRST_SEED] [SEEDS]`
+//!
+//! Ends with an error at the first seed that fails, and names it: `-- 0 SEED 1` plays it again.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sluice_journal::Bugs;
+use sluice_journal::sim::{Outcome, Plan, run};
+
+fn main() -> ExitCode {
+    let number =
+        |index: usize, default: u64| std::env::args().nth(index).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (points, first, seeds) = (number(1, 1_000_000), number(2, 0), number(3, 1000));
+    let (next, total) = (AtomicU64::new(first), Mutex::new((0u64, Outcome::default())));
+    let failures = Mutex::new(Vec::new());
+    let threads = number(4, std::thread::available_parallelism().map_or(1, usize::from) as u64);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let enough = total.lock().is_ok_and(|total| total.0 >= seeds && total.1.crash_points >= points);
+                    if enough || failures.lock().is_ok_and(|failures| !failures.is_empty()) {
+                        return;
+                    }
+                    let plan = Plan { seed, steps: 400, explore: 1000, bugs: Bugs::default() };
+                    match (run(plan), total.lock(), failures.lock()) {
+                        (Ok(outcome), Ok(mut total), _) => {
+                            total.0 += 1;
+                            add(&mut total.1, &outcome);
+                        }
+                        (Err(error), _, Ok(mut failures)) => failures.push(error),
+                        _ => return,
+                    }
+                }
+            });
+        }
+    });
+    if let Ok((seeds, outcome)) = total.into_inner() {
+        println!("{seeds} seeds: {outcome:#?}");
+    }
+    let failures = failures.into_inner().unwrap_or_default();
+    failures.iter().for_each(|failure| println!("FAILED: {failure}"));
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn add(total: &mut Outcome, more: &Outcome) {
+    total.crash_points += more.crash_points;
+    total.crashes += more.crashes;
+    total.calls += more.calls;
+    total.acked += more.acked;
+    total.delivered += more.delivered;
+    total.reclaimed += more.reclaimed;
+    total.compactions += more.compactions;
+}

@@ -1,0 +1,335 @@
+//! Dead letters: records that a destination will never take, kept in the record format for people to look at, send again or
+//! drop (delivery §4.2).
+//!
+//! Each destination has a directory of files; a letter that goes is marked in place, and a file without letters is deleted.
+
+mod file;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock::{Clock, Stamp};
+use crate::error::Error;
+use crate::format::Uuid;
+pub use crate::format::dead::{Cause, STATUS_BYTES};
+use crate::journal::{Inner, Journal};
+use crate::names;
+use crate::queue::Answer;
+use crate::record::Record;
+use crate::route::{Dest, RouteSet};
+use crate::vfs::Vfs;
+use file::LetterFile;
+
+/// Bounds of one destination's dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadLetterLimits {
+    pub max_bytes: u64,
+    /// Older ones are dropped.
+    pub max_age: Option<Duration>,
+}
+
+impl Default for DeadLetterLimits {
+    fn default() -> Self {
+        DeadLetterLimits { max_bytes: 256 << 20, max_age: Some(Duration::from_secs(168 * 3600)) }
+    }
+}
+
+/// Whether a letter may be evicted for newer ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Keep {
+    /// Poison: the oldest goes when there is no room.
+    Evictable,
+    /// The destination failed, not the data: never evicted. Without room, sending has to stop.
+    Always,
+}
+
+/// A dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Names it within its destination.
+    pub id: u64,
+    pub cause: Cause,
+    pub keep: Keep,
+    pub signal: u8,
+    pub items: u32,
+    pub tenant: u32,
+    pub ingest_ms: u64,
+    pub context: Bytes,
+    /// Empty in lists.
+    pub payload: Bytes,
+}
+
+/// What had to go: items by signal and tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    pub id: u64,
+    pub signal: u8,
+    pub items: u32,
+    pub tenant: u32,
+}
+
+/// The dead letters of one destination.
+pub struct DeadLetters {
+    name: String,
+    dir: String,
+    vfs: Arc<dyn Vfs>,
+    uuid: Uuid,
+    letters: Mutex<Letters>,
+}
+
+struct Letters {
+    limits: DeadLetterLimits,
+    files: Vec<LetterFile>,
+    /// Number of the next file.
+    next_file: u32,
+    next_id: u64,
+}
+
+/// A file is closed beyond this.
+const FILE_BYTES: u64 = 1 << 20;
+
+impl DeadLetters {
+    /// Reads the letters of a destination. Damage costs what it covers.
+    ///
+    /// # Errors
+    /// I/O.
+    pub(crate) fn open(vfs: Arc<dyn Vfs>, uuid: Uuid, name: &str, limits: DeadLetterLimits) -> Result<Self, Error> {
+        let dir = format!("{}/{}", names::DEAD_LETTERS, names::encode(name));
+        vfs.create_dir(&dir).map_err(Error::io(format!("create {dir}")))?;
+        vfs.sync_dir(names::DEAD_LETTERS).map_err(Error::io(format!("create {dir}")))?;
+        let mut listed = vfs.list(&dir).map_err(Error::io(format!("list {dir}")))?;
+        listed.sort();
+        let mut letters = Letters { limits, files: Vec::new(), next_file: 1, next_id: 1 };
+        for entry in listed {
+            let path = format!("{dir}/{entry}");
+            let Some((number, keep)) = file::parse(&entry) else { continue };
+            letters.next_file = letters.next_file.max(number + 1);
+            let read = LetterFile::read(&*vfs, &uuid, name, path.clone(), number, keep).map_err(Error::io(path))?;
+            letters.next_id = letters.next_id.max(read.newest + 1);
+            letters.files.push(read);
+        }
+        Ok(DeadLetters { name: name.to_owned(), dir, vfs, uuid, letters: Mutex::new(letters) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Letters> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_limits(&self, limits: DeadLetterLimits) {
+        self.lock().limits = limits;
+    }
+
+    /// Puts letters aside. They are durable when this returns; ids and payloads given are taken as they are. Gives what had
+    /// to be evicted for them.
+    ///
+    /// # Errors
+    /// [`Error::DeadLettersFull`] if there is no room and nothing may be evicted, and I/O. Nothing was put aside then.
+    pub fn park(&self, parked: &[DeadLetter]) -> Result<Vec<Gone>, Error> {
+        let mut letters = self.lock();
+        let needed: u64 = parked.iter().map(file::size).sum();
+        let evicted = self.evict(&mut letters, needed)?;
+        for keep in [Keep::Evictable, Keep::Always] {
+            let mut batch: Vec<DeadLetter> = parked.iter().filter(|letter| letter.keep == keep).cloned().collect();
+            if batch.is_empty() {
+                continue;
+            }
+            for letter in &mut batch {
+                letter.id = letters.next_id;
+                letters.next_id += 1;
+            }
+            self.write(&mut letters, keep, &batch)?;
+        }
+        Ok(evicted)
+    }
+
+    /// Writes to the open file of this kind, or to a new one. After a failure the file is closed and a new one is tried.
+    fn write(&self, letters: &mut Letters, keep: Keep, batch: &[DeadLetter]) -> Result<(), Error> {
+        let mut failed = None;
+        for _ in 0..2 {
+            let open = letters.files.iter().position(|file| file.keep == keep && file.is_open(FILE_BYTES));
+            let index = match open {
+                Some(index) => index,
+                None => {
+                    let number = letters.next_file;
+                    letters.next_file += 1;
+                    match LetterFile::create(&*self.vfs, &self.uuid, &self.name, &self.dir, number, keep) {
+                        Ok(file) => letters.files.push(file),
+                        Err(error) => {
+                            failed = Some(error);
+                            continue;
+                        }
+                    }
+                    letters.files.len() - 1
+                }
+            };
+            match letters.files[index].append(batch) {
+                Ok(()) => return Ok(()),
+                Err(error) => failed = Some(error),
+            }
+        }
+        let error = failed.unwrap_or_else(|| std::io::ErrorKind::Other.into());
+        Err(Error::io(format!("write dead letters of {}", self.name))(error))
+    }
+
+    /// Frees room for this many bytes.
+    fn evict(&self, letters: &mut Letters, needed: u64) -> Result<Vec<Gone>, Error> {
+        let full = || Error::DeadLettersFull(self.name.clone());
+        let most = letters.limits.max_bytes;
+        let kept: u64 = letters.files.iter().filter(|f| f.keep == Keep::Always).map(|f| f.bytes).sum();
+        if kept + needed > most {
+            return Err(full());
+        }
+        let mut evicted = Vec::new();
+        while letters.files.iter().map(|file| file.bytes).sum::<u64>() + needed > most {
+            let oldest = letters.files.iter().position(|file| file.keep == Keep::Evictable).ok_or_else(full)?;
+            evicted.extend(letters.files[oldest].gone());
+            self.delete(letters, oldest)?;
+        }
+        Ok(evicted)
+    }
+
+    fn delete(&self, letters: &mut Letters, index: usize) -> Result<(), Error> {
+        let path = letters.files[index].path.clone();
+        match self.vfs.unlink(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(path)(error)),
+            _ => {}
+        }
+        letters.files.remove(index);
+        // A file that comes back after a crash brings letters back, and loses none.
+        let _ = self.vfs.sync_dir(&self.dir);
+        Ok(())
+    }
+
+    /// Letters from an id on, oldest first, without payloads.
+    pub fn list(&self, from: u64, most: usize) -> Vec<DeadLetter> {
+        let letters = self.lock();
+        let mut all: Vec<DeadLetter> = letters.files.iter().flat_map(|file| file.list(from)).collect();
+        all.sort_by_key(|letter| letter.id);
+        all.truncate(most);
+        all
+    }
+
+    /// One letter, whole. `None` if there is none of this id, or if it is damaged.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn read(&self, id: u64) -> Result<Option<DeadLetter>, Error> {
+        let letters = self.lock();
+        let Some(file) = letters.files.iter().find(|file| file.has(id)) else { return Ok(None) };
+        file.load(&*self.vfs, id).map_err(Error::io(file.path.clone()))
+    }
+
+    /// Drops a letter; gives what it was.
+    ///
+    /// # Errors
+    /// I/O; the letter is then still there.
+    pub fn remove(&self, id: u64) -> Result<Option<Gone>, Error> {
+        let mut letters = self.lock();
+        let Some(index) = letters.files.iter().position(|file| file.has(id)) else { return Ok(None) };
+        let path = letters.files[index].path.clone();
+        let gone = letters.files[index].remove(&*self.vfs, id).map_err(Error::io(path))?;
+        if letters.files[index].is_empty() {
+            self.delete(&mut letters, index)?;
+        }
+        Ok(gone)
+    }
+
+    /// Drops what is too old; gives what it was.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn expire(&self, now: &Stamp) -> Result<Vec<Gone>, Error> {
+        let due: Vec<u64> = {
+            let letters = self.lock();
+            let Some(max_age) = letters.limits.max_age else { return Ok(Vec::new()) };
+            let oldest = now.wall_ms().saturating_sub(u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX));
+            let all = letters.files.iter().flat_map(|file| file.list(0));
+            all.filter(|letter| letter.cause.parked_ms < oldest).map(|letter| letter.id).collect()
+        };
+        let mut gone = Vec::new();
+        for id in due {
+            gone.extend(self.remove(id)?);
+        }
+        Ok(gone)
+    }
+
+    /// Letters, items and bytes on disk.
+    pub fn usage(&self) -> (u64, u64, u64) {
+        let letters = self.lock();
+        let (mut count, mut items) = (0, 0);
+        for file in &letters.files {
+            let (letters, of_file) = file.totals();
+            (count, items) = (count + letters, items + of_file);
+        }
+        (count, items, letters.files.iter().map(|file| file.bytes).sum())
+    }
+}
+
+impl Journal {
+    /// The dead letters of a destination, opened at the first call.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn dead_letters(&self, name: &str, limits: DeadLetterLimits) -> Result<Arc<DeadLetters>, Error> {
+        let mut open = self.0.lock_dead();
+        if let Some(letters) = open.get(name) {
+            letters.set_limits(limits);
+            return Ok(Arc::clone(letters));
+        }
+        let letters = Arc::new(DeadLetters::open(Arc::clone(&self.0.vfs), self.0.uuid, name, limits)?);
+        open.insert(name.to_owned(), Arc::clone(&letters));
+        Ok(letters)
+    }
+
+    /// Names of destinations that have dead letters, or had.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn dead_letter_names(&self) -> Result<Vec<String>, Error> {
+        let listed = self.0.vfs.list(names::DEAD_LETTERS).map_err(Error::io("list dead letters"))?;
+        Ok(listed.iter().filter_map(|name| names::decode(name)).collect())
+    }
+
+    /// Appends a dead letter for its destination again. Once that is answered with success, the caller removes the letter.
+    pub fn replay(&self, dest: Dest, letter: &DeadLetter, request_id: u64, answer: Answer) {
+        let record = Record {
+            routes: RouteSet::EMPTY.with(dest),
+            signal: letter.signal,
+            items: letter.items,
+            tenant: letter.tenant,
+            ingest_ms: letter.ingest_ms,
+            request_id,
+            context: letter.context.clone(),
+            payload: letter.payload.clone(),
+            attachment: None,
+            attachment_bytes: 0,
+        };
+        self.append(vec![record], answer);
+    }
+
+    /// The clock it runs by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+}
+
+impl Inner {
+    /// Drops dead letters that are too old.
+    pub(crate) fn expire_dead(&self, now: &Stamp) {
+        let open: Vec<Arc<DeadLetters>> = self.lock_dead().values().cloned().collect();
+        for letters in open {
+            match letters.expire(now) {
+                Ok(gone) => gone.iter().for_each(|gone| self.observer.dead_letter_expired(&letters.name, *gone)),
+                Err(error) => {
+                    let what = format!("expire dead letters of {}", letters.name);
+                    self.observer.event(&crate::observer::Event::Trouble { what, error: error.to_string() });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

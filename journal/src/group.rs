@@ -1,0 +1,200 @@
+//! Turns records into the bytes of a commit group.
+
+use bytes::Bytes;
+
+use crate::format::barrier::Barrier;
+use crate::format::record::{DERIVED, HEADER, Header, Kind, ZSTD, record_size};
+use crate::format::watermark::Watermark;
+use crate::format::{ALIGN, Chain, Key};
+use crate::record::{Entry, Record};
+use crate::route::{Dest, RouteSet};
+use crate::tally::{Items, Tally, add_items};
+
+/// A record with its place in the sequence, ready for any segment.
+#[derive(Clone)]
+pub(crate) struct Outgoing {
+    /// All but `prev_hdr_crc`, which the segment decides.
+    pub header: Header,
+    pub routes: RouteSet,
+    context: Bytes,
+    payload: Bytes,
+    /// For the tail; `None` for what nobody reads.
+    pub entry: Option<Entry>,
+    /// What its attachment keeps alive.
+    pub attached: u64,
+    /// Of a WATERMARK record.
+    pub mark: Option<Watermark>,
+}
+
+/// Raw length in front of a compressed payload.
+const RAW_LEN: usize = 4;
+/// Nothing larger was ever compressed.
+const MAX_RAW: usize = 1 << 30;
+
+impl Outgoing {
+    pub(crate) fn data(record: Record, seq: u64, route_set: u32, chain: Chain, compress: bool) -> Self {
+        let (payload, packed) = pack(&record.payload, compress);
+        let mut flags = if packed { ZSTD } else { 0 };
+        if chain == Chain::Derived {
+            flags |= DERIVED;
+        }
+        let header = Header {
+            seq,
+            len: (record.context.len() + payload.len()) as u32,
+            data_crc: crc32c::crc32c_append(crc32c::crc32c(&record.context), &payload),
+            prev_hdr_crc: 0,
+            kind: Kind::Data,
+            signal: record.signal,
+            flags,
+            tenant: record.tenant,
+            route_set,
+            items: record.items,
+            ctx_len: record.context.len() as u16,
+            ingest_ms: record.ingest_ms,
+            request_id: record.request_id,
+        };
+        let attached = record.attachment_bytes;
+        let entry = Entry {
+            seq,
+            signal: record.signal,
+            items: record.items,
+            tenant: record.tenant,
+            ingest_ms: record.ingest_ms,
+            request_id: record.request_id,
+            context: record.context.clone(),
+            payload: record.payload,
+            attachment: record.attachment,
+            condemned: false,
+        };
+        Outgoing {
+            header,
+            routes: record.routes,
+            context: record.context,
+            payload,
+            entry: Some(entry),
+            attached,
+            mark: None,
+        }
+    }
+
+    pub(crate) fn watermark(mark: Watermark, seq: u64, route_set: u32) -> Self {
+        let payload = Bytes::from(mark.encode());
+        let header = plain(seq, Kind::Watermark, route_set, &payload);
+        let routes = RouteSet::EMPTY.with(Dest(mark.stage));
+        Outgoing { header, routes, context: Bytes::new(), payload, entry: None, attached: 0, mark: Some(mark) }
+    }
+
+    /// A record as it is in another segment.
+    pub(crate) fn copied(header: Header, routes: RouteSet, contents: Bytes) -> Self {
+        Outgoing { header, routes, context: Bytes::new(), payload: contents, entry: None, attached: 0, mark: None }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.header.size()
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        Tally::one(self.header.signal, self.header.items, self.size())
+    }
+}
+
+fn plain(seq: u64, kind: Kind, route_set: u32, payload: &[u8]) -> Header {
+    Header {
+        seq,
+        len: payload.len() as u32,
+        data_crc: crc32c::crc32c(payload),
+        prev_hdr_crc: 0,
+        kind,
+        signal: 0,
+        flags: 0,
+        tenant: 0,
+        route_set,
+        items: 0,
+        ctx_len: 0,
+        ingest_ms: 0,
+        request_id: 0,
+    }
+}
+
+fn pack(payload: &Bytes, compress: bool) -> (Bytes, bool) {
+    if compress
+        && payload.len() <= MAX_RAW
+        && let Ok(packed) = zstd::bulk::compress(payload, 1)
+        && packed.len() + RAW_LEN < payload.len()
+    {
+        let mut framed = Vec::with_capacity(packed.len() + RAW_LEN);
+        framed.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        framed.extend_from_slice(&packed);
+        return (framed.into(), true);
+    }
+    (payload.clone(), false)
+}
+
+/// The payload as it was appended. `None` if it does not decompress to the length it names.
+pub(crate) fn unpack(flags: u16, payload: &[u8]) -> Option<Bytes> {
+    if flags & ZSTD == 0 {
+        return Some(Bytes::copy_from_slice(payload));
+    }
+    let (len, packed) = payload.split_at_checked(RAW_LEN)?;
+    let len = u32::from_le_bytes(len.try_into().ok()?) as usize;
+    let raw = zstd::bulk::decompress(packed, len.min(MAX_RAW)).ok()?;
+    (raw.len() == len).then(|| raw.into())
+}
+
+/// What one write puts into a segment.
+pub(crate) struct Encoded {
+    pub bytes: Vec<u8>,
+    /// Offset and header of each record, the barrier's last.
+    pub headers: Vec<(u64, Header)>,
+    pub last_crc: u32,
+}
+
+/// Where a group goes.
+pub(crate) struct Place {
+    pub key: Key,
+    pub offset: u64,
+    pub prev_crc: u32,
+    /// Items of the segment so far.
+    pub items: Items,
+    /// Route sets that the segment has not named.
+    pub routes: Vec<(u32, RouteSet)>,
+}
+
+/// Encodes a group and its barrier.
+pub(crate) fn encode(records: &[Outgoing], place: Place, mut bytes: Vec<u8>) -> Encoded {
+    bytes.clear();
+    let mut headers = Vec::with_capacity(records.len() + 1);
+    let (mut prev, mut crcs, mut items) = (place.prev_crc, Vec::with_capacity(records.len() * 4), place.items);
+    let mut put = |mut header: Header, parts: [&[u8]; 2], prev: &mut u32| {
+        header.prev_hdr_crc = *prev;
+        let offset = place.offset + bytes.len() as u64;
+        let (encoded, crc) = header.encode(place.key);
+        bytes.extend_from_slice(&encoded);
+        parts.iter().for_each(|part| bytes.extend_from_slice(part));
+        bytes.resize(bytes.len().next_multiple_of(ALIGN as usize), 0);
+        *prev = crc;
+        headers.push((offset, header));
+        crc
+    };
+    let mut last = 0;
+    for record in records {
+        let crc = put(record.header, [&record.context, &record.payload], &mut prev);
+        crcs.extend_from_slice(&crc.to_le_bytes());
+        if record.header.kind == Kind::Data {
+            add_items(&mut items, &record.tally().items);
+        }
+        last = record.header.seq;
+    }
+    let barrier =
+        Barrier { records: records.len() as u32, crc: crc32c::crc32c(&crcs), items, routes: place.routes }.encode();
+    put(plain(last, Kind::Barrier, 0, &barrier), [&barrier, &[]], &mut prev);
+    Encoded { bytes, headers, last_crc: prev }
+}
+
+/// Bytes of a barrier record that names this many route sets.
+pub(crate) fn barrier_size(routes: usize) -> u64 {
+    record_size(Barrier::len(routes))
+}
+
+/// Bytes of a record with the least contents.
+pub(crate) const LEAST_RECORD: u64 = HEADER as u64;

@@ -1,0 +1,400 @@
+//! The writer: turns requests into commit groups on disk, and answers when they are durable (delivery §3.4, §3.5).
+//!
+//! It is driven by the commit thread, or step by step by the simulation. Only the writer adds to segments.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::bugs::Bug;
+use crate::error::Error;
+use crate::format::footer::Contents;
+use crate::format::segment::SegmentHeader;
+use crate::format::watermark::Watermark;
+use crate::format::{Chain, PAGE, SegNo};
+use crate::group::{Outgoing, Place, barrier_size, encode};
+use crate::journal::Inner;
+use crate::observer::{Event, Moved};
+use crate::queue::Request;
+use crate::record::SeqRange;
+use crate::route::RouteSet;
+use crate::segment::{self, seal};
+use crate::state::{SegFile, Segment, State};
+use crate::tail::Recent;
+use crate::tally::{Items, SIGNALS, Tally, add_items};
+use crate::vfs::{VfsFile, write_full};
+
+/// Failures in a row after which nothing is taken any more.
+const FAILURES: u32 = 3;
+
+/// What only the writer knows.
+pub(crate) struct Writer {
+    /// The segments being written.
+    pub active: [Option<Active>; 2],
+    /// Number of the newest segment of each chain.
+    pub ordinal: [u64; 2],
+    /// Items of each chain, since the journal began.
+    pub items: [Items; 2],
+    failures: u32,
+    /// The last group had several waiting requests: lingering pays.
+    pub busy: bool,
+    scratch: Vec<u8>,
+}
+
+/// A segment being written.
+pub(crate) struct Active {
+    handle: Arc<dyn VfsFile>,
+    file: Arc<SegFile>,
+    prev_crc: u32,
+    /// A planted bug put its sync off.
+    unsynced: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(ordinal: [u64; 2], items: [Items; 2]) -> Self {
+        Writer { active: [None, None], ordinal, items, failures: 0, busy: false, scratch: Vec::new() }
+    }
+}
+
+/// A request that was let in.
+struct Admitted {
+    request: Request,
+    range: Option<SeqRange>,
+    /// Its newest record, a watermark included; 0 without records.
+    last: u64,
+}
+
+impl Inner {
+    /// Writes one commit group, if anything waits. `false` if nothing did.
+    pub(crate) fn commit_group(&self) -> bool {
+        let mut writer = self.lock_writer();
+        let requests = self.queue.take();
+        if requests.is_empty() {
+            writer.busy = false;
+            return false;
+        }
+        writer.busy = requests.len() > 1;
+        let started = self.clock.now();
+        let (admitted, outgoing) = self.admit(requests);
+        let bytes: u64 = outgoing.iter().map(Outgoing::size).sum();
+        let chain = admitted.first().map_or(Chain::Main, |admitted| admitted.request.chain);
+        let result = self.write(&mut writer, chain, &outgoing);
+        let durable = self.lock().durable;
+        // The next group may form before the waiting are told.
+        drop(writer);
+        if result.is_ok() && !outgoing.is_empty() {
+            self.observer.committed(outgoing.len(), bytes, self.clock.now().since(&started));
+        }
+        for Admitted { request, range, last } in admitted {
+            let answer = match &result {
+                _ if last <= durable => Ok(range),
+                Err(Error::Full) => Err(Error::Full),
+                Ok(()) | Err(_) => Err(Error::AppendFailed),
+            };
+            (request.answer)(answer);
+        }
+        true
+    }
+
+    /// Decides about each request and gives its records their sequence. What is refused is answered.
+    fn admit(&self, requests: Vec<Request>) -> (Vec<Admitted>, Vec<Outgoing>) {
+        let (mut admitted, mut outgoing) = (Vec::with_capacity(requests.len()), Vec::new());
+        let mut ahead = Tally::default();
+        for mut request in requests {
+            match self.admit_one(&mut request, &mut outgoing, &ahead) {
+                Ok(range) => {
+                    ahead.bytes += request.bytes;
+                    let last = if range.is_some() { outgoing.last().map_or(0, |last| last.header.seq) } else { 0 };
+                    admitted.push(Admitted { request, range, last });
+                }
+                Err(error) => (request.answer)(Err(error)),
+            }
+        }
+        (admitted, outgoing)
+    }
+
+    fn admit_one(
+        &self,
+        request: &mut Request,
+        outgoing: &mut Vec<Outgoing>,
+        ahead: &Tally,
+    ) -> Result<Option<SeqRange>, Error> {
+        let chain = request.chain;
+        let mut records = std::mem::take(&mut request.records);
+        self.make_room(chain, &mut records, ahead)?;
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let sets: Vec<u32> = self.route_ids(records.iter().map(|record| record.routes))?;
+        let mark_set = match &request.done {
+            Some((stage, _)) => self.route_ids(std::iter::once(RouteSet::EMPTY.with(*stage)))?,
+            None => Vec::new(),
+        };
+        let mut state = self.lock();
+        let first = state.next_seq;
+        for (record, set) in records.into_iter().zip(sets) {
+            outgoing.push(Outgoing::data(record, state.next_seq, set, chain, self.config.compress));
+            state.next_seq += 1;
+        }
+        let last = state.next_seq - 1;
+        if let (Some((stage, done)), Some(&set)) = (&request.done, mark_set.first()) {
+            let (committed, done) = state.dests.get(&stage.0).map_or((0, Vec::new()), |dest| dest.position_with(done));
+            let mark = Watermark { stage: stage.0, committed, done };
+            outgoing.push(Outgoing::watermark(mark, state.next_seq, set));
+            state.next_seq += 1;
+        }
+        Ok(Some(SeqRange { first, last }))
+    }
+
+    /// Writes records in order, part by part where a segment ends. What was written before a failure is readable all the
+    /// same.
+    fn write(&self, writer: &mut Writer, chain: Chain, records: &[Outgoing]) -> Result<(), Error> {
+        let mut rest = records;
+        while !rest.is_empty() {
+            match self.write_part(writer, chain, rest) {
+                Ok(written) => {
+                    writer.failures = 0;
+                    rest = &rest[written..];
+                }
+                Err(error) => {
+                    let full =
+                        matches!(&error, Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull);
+                    if matches!(error, Error::Full) {
+                        return Err(error);
+                    }
+                    self.abandon(writer, chain, &error);
+                    writer.failures += 1;
+                    let mut state = self.lock();
+                    if full && !state.spare {
+                        state.drain.space = true;
+                    } else if writer.failures >= FAILURES {
+                        state.drain.failing = true;
+                    } else {
+                        continue;
+                    }
+                    drop(state);
+                    writer.failures = 0;
+                    self.observer.event(&Event::DrainOnly { cause: if full { "no space" } else { "writing fails" } });
+                    return Err(Error::AppendFailed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes as many records as fit into the segment, at least one, syncs, and publishes them. Gives their number.
+    fn write_part(&self, writer: &mut Writer, chain: Chain, records: &[Outgoing]) -> Result<usize, Error> {
+        let first = records.first().map_or(0, Outgoing::size);
+        if writer.active[chain as usize].is_none() || self.room(writer, chain) < first {
+            self.roll_locked(writer, chain)?;
+            self.open_segment(writer, chain)?;
+        }
+        let mut room = self.room(writer, chain);
+        let fit = records.iter().take_while(|record| {
+            let fits = record.size() <= room;
+            room = room.saturating_sub(record.size() + FOOTER_SHARE);
+            fits
+        });
+        let part = &records[..fit.count().max(1)];
+        let Some(active) = &mut writer.active[chain as usize] else { return Err(Error::AppendFailed) };
+        let what = || format!("write to {}", active.file.path);
+        let place = {
+            let state = self.lock();
+            let Some(segment) = state.segment(active.file.header.no) else { return Err(Error::AppendFailed) };
+            let contents = &segment.contents;
+            let mut new: Vec<(u32, RouteSet)> = part.iter().map(|r| (r.header.route_set, r.routes)).collect();
+            new.sort_unstable();
+            new.dedup_by_key(|(id, _)| *id);
+            new.retain(|(id, _)| !contents.routes.contains_key(id));
+            Place {
+                key: active.file.key(),
+                offset: contents.end,
+                prev_crc: active.prev_crc,
+                items: contents.items(),
+                routes: new,
+            }
+        };
+        let offset = place.offset;
+        let encoded = encode(part, place, std::mem::take(&mut writer.scratch));
+        if active.unsynced {
+            active.handle.sync().map_err(Error::io(what()))?;
+        }
+        write_full(&*active.handle, &encoded.bytes, offset).map_err(Error::io(what()))?;
+        active.unsynced = self.config.bugs.has(Bug::AckBeforeSync);
+        if !active.unsynced {
+            let synced = active.handle.sync();
+            let retried = match synced {
+                Err(_) if self.config.bugs.has(Bug::RetryFailedSync) => active.handle.sync(),
+                synced => synced,
+            };
+            if let Err(error) = retried {
+                self.lock().stats.sync_errors += 1;
+                return Err(Error::io(what())(error));
+            }
+        }
+        active.prev_crc = encoded.last_crc;
+        let no = active.file.header.no;
+        for record in part {
+            add_items(&mut writer.items[chain as usize], &record.tally().items);
+        }
+        self.publish(no, part, &encoded.headers);
+        writer.scratch = encoded.bytes;
+        Ok(part.len())
+    }
+
+    /// Bytes that records may still take in the active segment.
+    fn room(&self, writer: &Writer, chain: Chain) -> u64 {
+        let Some(active) = &writer.active[chain as usize] else { return 0 };
+        let state = self.lock();
+        let Some(segment) = state.segment(active.file.header.no) else { return 0 };
+        let contents = &segment.contents;
+        // A barrier, the footer with what the records add to it, the padding and the page of the trailer.
+        let reserved = barrier_size(SETS) + contents.footer_room(SETS) + 2 * PAGE;
+        self.config.segment_size.saturating_sub(contents.end + reserved)
+    }
+
+    /// Makes records visible to readers, and counts them.
+    fn publish(&self, no: SegNo, part: &[Outgoing], headers: &[(u64, crate::format::record::Header)]) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        if let Some(segment) = state.segment_mut(no) {
+            for (index, (offset, header)) in headers.iter().enumerate() {
+                let set = part.get(index).map_or(RouteSet::EMPTY, |record| record.routes);
+                segment.contents.add(*offset, header, set);
+            }
+        }
+        let mut woken = RouteSet::EMPTY;
+        for record in part {
+            state.durable = state.durable.max(record.header.seq);
+            state.published[no.chain() as usize] = state.durable;
+            if let Some(mark) = &record.mark
+                && let Some(stage) = state.dests.get_mut(&mark.stage)
+            {
+                stage.promise(mark.committed, &mark.done);
+            }
+            let Some(entry) = &record.entry else { continue };
+            let tally = record.tally();
+            let moved = Moved { signal: entry.signal, items: u64::from(entry.items), tenant: entry.tenant };
+            for dest in record.routes.iter() {
+                if let Some(destination) = state.dests.get_mut(&dest.0) {
+                    destination.add_pending(no, &tally);
+                    self.observer.routed(dest, moved, &destination.backlog.items);
+                    woken = woken.with(dest);
+                }
+            }
+            let recent = Recent {
+                entry: entry.clone(),
+                routes: record.routes,
+                no,
+                bytes: tally.bytes,
+                attached: record.attached,
+            };
+            state.tail.push(recent);
+        }
+        woken.iter().for_each(|dest| self.observer.readable(dest));
+    }
+
+    /// Never again through this handle: what is durable stays readable, and the next segment supersedes the rest.
+    fn abandon(&self, writer: &mut Writer, chain: Chain, error: &Error) {
+        let Some(active) = writer.active[chain as usize].take() else { return };
+        let path = active.file.path.clone();
+        self.observer.event(&Event::WriteFailed { segment: path, error: error.to_string() });
+        let no = active.file.header.no;
+        let mut state = self.lock();
+        let Some(segment) = state.segment_mut(no) else { return };
+        segment.active = false;
+        if segment.contents.last_seq == 0 {
+            // Nothing in it counts. Its number is used again, by a newer generation.
+            let size = segment.size;
+            state.chains[chain as usize].retain(|segment| segment.no() != no);
+            state.garbage.push((active.file.path.clone(), size));
+        }
+    }
+
+    /// Seals the segment being written, if there is one.
+    pub(crate) fn roll(&self, chain: Chain) -> Result<(), Error> {
+        self.roll_locked(&mut self.lock_writer(), chain)
+    }
+
+    pub(crate) fn roll_locked(&self, writer: &mut Writer, chain: Chain) -> Result<(), Error> {
+        let Some(active) = writer.active[chain as usize].take() else { return Ok(()) };
+        let no = active.file.header.no;
+        let Some(contents) = self.lock().segment(no).map(|segment| segment.contents.clone()) else { return Ok(()) };
+        let sealed = seal(&*active.handle, &active.file.header, &contents);
+        let mut state = self.lock();
+        if let Some(segment) = state.segment_mut(no) {
+            segment.active = false;
+            if let Ok(size) = sealed {
+                segment.size = size;
+            }
+        }
+        drop(state);
+        if let Err(error) = sealed {
+            // It is walked at the next start.
+            let event = Event::Trouble { what: format!("seal {}", active.file.path), error: error.to_string() };
+            self.observer.event(&event);
+        }
+        Ok(())
+    }
+
+    /// Prepares a segment and makes it durable, before any record is written to it.
+    fn open_segment(&self, writer: &mut Writer, chain: Chain) -> Result<(), Error> {
+        let (base_seq, generation, ordinal, spare) = {
+            let state = self.lock();
+            if !state.has_room(&self.config, chain, 0) {
+                return Err(Error::Full);
+            }
+            let newest = state.chains[chain as usize].last().map(|segment| segment.no().ordinal());
+            let ordinal = newest.unwrap_or(0).max(writer.ordinal[chain as usize]) + 1;
+            let base_seq = state.durable + 1;
+            let clash = |(path, _): &&(String, u64)| {
+                let name = path.rsplit('/').next().unwrap_or(path);
+                crate::names::parse_segment(name) == Some((base_seq, chain))
+            };
+            (base_seq, state.garbage.iter().filter(clash).count() as u32, ordinal, state.spare)
+        };
+        let header = SegmentHeader {
+            uuid: self.uuid,
+            no: SegNo::new(chain, ordinal),
+            base_seq,
+            flags: 0,
+            generation,
+            created: self.clock.now(),
+            before: writer.items[chain as usize],
+            own: [0; SIGNALS],
+        };
+        if spare {
+            self.lock().spare = false;
+        }
+        let (handle, file) = segment::create(&*self.vfs, header, self.config.segment_size, spare, self.config.bugs)
+            .map_err(|error| Error::io("create a segment")(error))?;
+        let file = Arc::new(file);
+        writer.ordinal[chain as usize] = ordinal;
+        let contents = Contents::empty(PAGE);
+        let segment = Segment { file: Arc::clone(&file), contents, active: true, size: self.config.segment_size };
+        let durable = {
+            let mut state = self.lock();
+            state.chains[chain as usize].push(segment);
+            state.durable
+        };
+        writer.active[chain as usize] = Some(Active { handle, file, prev_crc: 0, unsynced: false });
+        // Redundancy against a segment that goes missing; the segment is safe without it.
+        self.update_meta(|meta| {
+            meta.last[chain as usize] = ordinal;
+            meta.high_water = meta.high_water.max(durable);
+            true
+        });
+        Ok(())
+    }
+}
+
+/// Route sets that are reckoned with before any record is.
+const SETS: usize = 1;
+/// Most that a record adds to barrier and footer: a route set in each, totals, an index entry.
+const FOOTER_SHARE: u64 = 160;
+
+impl State {
+    /// Whether a segment is being written to.
+    pub(crate) fn is_active(&self, no: SegNo) -> bool {
+        self.segment(no).is_some_and(|segment| segment.active)
+    }
+}

@@ -1,0 +1,381 @@
+//! The spine on disk: the journal, behind the same trait as the log in memory.
+//!
+//! The journal knows bytes, signals by number and items by count. What a batch is beyond that goes into each record's context
+//! ([`context`]); what moves is told to the ledger ([`books`]). A reader that keeps up gets the very batch that was appended,
+//! from the journal's tail; one that lags gets it from disk, without what only the receiver knew.
+
+mod books;
+mod context;
+mod metrics;
+mod records;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sluice_journal::dlq::{Cause, DeadLetter, DeadLetterLimits, Keep};
+use sluice_journal::threads::{Running, run};
+use sluice_journal::vfs::Vfs;
+use sluice_journal::{Config, Dest, DestSpec, Journal, Parts, Quota, Recovered};
+use sluice_pdata::pass::Reason;
+use tokio::sync::oneshot;
+
+use super::{
+    Backlog, Completion, CursorRule, Destination, DestinationSpec, Entry, OnQuota, ReadLimit, Record, RouteSet, Seq,
+    SeqRange, Spine,
+};
+use crate::BoxFuture;
+use crate::admission::{Class, MemBudget, Reservation};
+use crate::clock::{Clock, Monotonic};
+use crate::context::Tenant;
+use crate::error::Error;
+use crate::ledger::Ledger;
+use crate::outcome::{Refusal, SizeLimit};
+use crate::processor::Sizer;
+use crate::telemetry::Telemetry;
+
+use books::Books;
+
+/// After a read error, the disk is left alone for this long.
+const READ_AGAIN: Duration = Duration::from_millis(250);
+
+/// The log on disk. Clones share it.
+#[derive(Clone)]
+pub struct DurableSpine(Arc<Shared>);
+
+struct Shared {
+    running: Running,
+    books: Arc<Books>,
+    memory: MemBudget,
+    clock: Arc<dyn Clock>,
+    max_record: u64,
+    /// Held for the journal's tail.
+    _tail: Option<Reservation>,
+    /// When a destination may touch the disk again.
+    paused: Mutex<BTreeMap<u8, Monotonic>>,
+}
+
+/// What a durable spine is made of.
+pub struct Surroundings<'a> {
+    pub memory: MemBudget,
+    pub clock: Arc<dyn Clock>,
+    pub ledger: &'a Ledger,
+    pub telemetry: &'a Telemetry,
+}
+
+impl DurableSpine {
+    /// Opens the journal in a directory and starts its threads. `is_stage` tells which destinations are stages.
+    ///
+    /// # Errors
+    /// What [`Journal::open`] refuses: a directory that is in use, or that a newer version wrote. Damage is none.
+    pub fn open(
+        vfs: Arc<dyn Vfs>,
+        mut config: Config,
+        around: Surroundings<'_>,
+        destinations: &[DestinationSpec],
+        is_stage: impl Fn(&str) -> bool,
+    ) -> Result<(Self, Recovered), Error> {
+        let Surroundings { memory, clock, ledger, telemetry } = around;
+        let failed =
+            |error: sluice_journal::Error| Error::Caused { context: "journal".to_owned(), source: error.into() };
+        config.tail_bytes = config.tail_bytes.min(memory.class_limit(Class::TailCache));
+        let tail = memory.try_reserve(Class::TailCache, config.tail_bytes);
+        if tail.is_none() {
+            config.tail_bytes = 0;
+        }
+        let max_record = config.max_record();
+        let books = Arc::new(Books::new(ledger.clone(), telemetry));
+        let parts = Parts {
+            vfs,
+            clock: Arc::new(sluice_journal::clock::SystemClock::new()),
+            rng: Arc::new(sluice_journal::rng::SystemRng),
+            observer: Arc::clone(&books) as Arc<dyn sluice_journal::observer::Observer>,
+            config,
+        };
+        let (journal, recovered) = Journal::open(parts, &specs(destinations, &is_stage)).map_err(failed)?;
+        books.attach(&journal);
+        let running =
+            run(journal).map_err(|error| Error::Caused { context: "journal".into(), source: error.into() })?;
+        metrics::publish(running.journal(), telemetry);
+        let paused = Mutex::default();
+        let shared = Shared { running, books, memory, clock, max_record, _tail: tail, paused };
+        Ok((DurableSpine(Arc::new(shared)), recovered))
+    }
+
+    /// Takes over other destinations, at a reload. One of a known name keeps its backlog; one that is gone keeps it, too, for
+    /// the time of grace.
+    ///
+    /// # Errors
+    /// Too many destinations, or a cursor that cannot be made.
+    pub fn configure(&self, destinations: &[DestinationSpec], is_stage: impl Fn(&str) -> bool) -> Result<(), Error> {
+        let failed =
+            |error: sluice_journal::Error| Error::Caused { context: "journal".to_owned(), source: error.into() };
+        self.journal().configure(&specs(destinations, &is_stage)).map_err(failed)?;
+        self.0.books.attach(self.journal());
+        Ok(())
+    }
+
+    /// The journal: for its dead letters, its metrics, and the queue commands.
+    pub fn journal(&self) -> &Journal {
+        self.0.running.journal()
+    }
+
+    /// The index of a destination.
+    pub fn destination(&self, name: &str) -> Option<Destination> {
+        self.journal().destination(name).map(|dest| Destination(dest.0))
+    }
+
+    /// Writes what waits, saves cursors and stops. What is not delivered is there at the next start.
+    ///
+    /// # Errors
+    /// I/O; the journal is then as after a crash, and nothing acknowledged is lost.
+    pub fn close(&self) -> Result<(), Error> {
+        self.0
+            .running
+            .stop()
+            .map_err(|error| Error::Caused { context: "stop the journal".to_owned(), source: error.into() })
+    }
+
+    /// Hands records to the commit thread.
+    fn write(
+        &self,
+        stage: Option<(Destination, Vec<(Seq, Completion)>)>,
+        records: Vec<Record>,
+    ) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
+        let shared = Arc::clone(&self.0);
+        let prepared = records::prepare(records, shared.max_record, &shared.books);
+        let bytes: u64 = prepared.iter().flatten().map(|record| record.payload.len() as u64).sum();
+        let (records, reservation) = match (prepared, shared.memory.try_reserve(Class::CommitQueue, bytes)) {
+            (Ok(records), Some(reservation)) => (records, reservation),
+            (Err(refusal), _) => return Box::pin(std::future::ready(Err(refusal))),
+            (Ok(_), None) => return Box::pin(std::future::ready(Err(Refusal::Memory))),
+        };
+        let (tell, told) = oneshot::channel();
+        let journal = shared.running.journal().clone();
+        let (done_at, done) = match stage {
+            Some((stage, done)) => (Some(stage), done),
+            None => (None, Vec::new()),
+        };
+        let passed = done.iter().map(|(seq, _)| seq.0).collect();
+        let settling = Arc::clone(&shared);
+        let answer = Box::new(move |result: Result<Option<sluice_journal::SeqRange>, sluice_journal::Error>| {
+            drop(reservation);
+            if let (Ok(_), Some(stage)) = (&result, done_at) {
+                done.into_iter().for_each(|(seq, completion)| settling.complete(stage, seq, &completion));
+            }
+            let range =
+                result.map(|range| range.map(|range| SeqRange { first: Seq(range.first), last: Seq(range.last) }));
+            // Whoever asked may be gone: the append goes on.
+            let _ = tell.send(range.map_err(refusal));
+        });
+        match done_at {
+            Some(stage) => journal.commit(Dest(stage.0), passed, records, answer),
+            None => journal.append(records, answer),
+        }
+        Box::pin(async move { told.await.unwrap_or(Err(Refusal::ShuttingDown)) })
+    }
+}
+
+impl Shared {
+    fn journal(&self) -> &Journal {
+        self.running.journal()
+    }
+
+    fn complete(&self, destination: Destination, seq: Seq, completion: &Completion) {
+        self.journal().complete(Dest(destination.0), seq.0, |moved, backlog| {
+            self.books.completed(destination, moved, completion, backlog);
+        });
+    }
+
+    /// Puts what killed the process twice aside, undecoded. It stays in the journal if that fails.
+    fn condemn(&self, destination: Destination, entry: &sluice_journal::Entry) {
+        let Some(name) = self.books.name(destination) else { return };
+        let letter = DeadLetter {
+            id: 0,
+            cause: Cause {
+                reason: "crash_loop".to_owned(),
+                status: "the process died twice while this record alone was being read".to_owned(),
+                origin_seq: entry.seq,
+                parked_ms: self.clock.wall().0 / 1_000_000,
+            },
+            keep: Keep::Evictable,
+            signal: entry.signal,
+            items: entry.items,
+            tenant: entry.tenant,
+            ingest_ms: entry.ingest_ms,
+            context: entry.context.clone(),
+            payload: entry.payload.clone(),
+        };
+        let letters = self.journal().dead_letters(&name, DeadLetterLimits::default());
+        match letters.and_then(|letters| letters.park(&[letter])) {
+            Ok(_) => {
+                let parked = Completion { parked: entry.items as usize, ..Completion::default() };
+                self.complete(destination, Seq(entry.seq), &parked);
+            }
+            Err(error) => tracing::error!(destination = &*name, seq = entry.seq, "cannot park a record: {error}"),
+        }
+    }
+
+    /// Until when a destination leaves the disk alone.
+    fn paused(&self, destination: Destination) -> Option<Monotonic> {
+        let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        paused.get(&destination.0).copied().filter(|&until| until > self.clock.now())
+    }
+}
+
+impl Spine for DurableSpine {
+    fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
+        self.write(None, records)
+    }
+
+    fn commit(
+        &self,
+        stage: Destination,
+        done: Vec<(Seq, Completion)>,
+        derived: Vec<Record>,
+    ) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
+        self.write(Some((stage, done)), derived)
+    }
+
+    fn read(&self, destination: Destination, limit: ReadLimit) -> Vec<Entry> {
+        if self.0.paused(destination).is_some() {
+            return Vec::new();
+        }
+        let limit = sluice_journal::ReadLimit { records: limit.records, items: limit.items, bytes: limit.bytes };
+        let entries = match self.journal().read(Dest(destination.0), limit) {
+            Ok(entries) => entries,
+            Err(sluice_journal::Error::UnknownDestination) => return Vec::new(),
+            Err(error) => {
+                tracing::warn!(destination = self.0.books.name(destination).as_deref(), "cannot read: {error}");
+                let until = self.0.clock.now() + READ_AGAIN;
+                self.0.paused.lock().unwrap_or_else(PoisonError::into_inner).insert(destination.0, until);
+                return Vec::new();
+            }
+        };
+        let mut read = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if entry.condemned {
+                self.0.condemn(destination, &entry);
+                continue;
+            }
+            match records::restore(&entry, &self.0.clock, &self.0.books) {
+                Some(batch) => {
+                    // From disk it is memory of its own; what is in the tail is paid for.
+                    let bytes = if entry.attachment.is_some() { 0 } else { entry.payload.len() as u64 };
+                    let hold = self.0.memory.try_reserve(Class::Export, bytes);
+                    let arrival = batch.context().arrival;
+                    read.push(Entry::new(Seq(entry.seq), batch, arrival, Box::new(hold)));
+                }
+                // Its checksum is right, so a program wrote it that knew other signals.
+                None => {
+                    let lost = Completion::dropped(crate::ledger::reasons::CORRUPT, entry.items as usize);
+                    self.0.complete(destination, Seq(entry.seq), &lost);
+                }
+            }
+        }
+        read
+    }
+
+    fn readable(&self, destination: Destination) -> BoxFuture<'static, ()> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move {
+            let notify = shared.books.readable_of(destination);
+            loop {
+                if let Some(until) = shared.paused(destination) {
+                    shared.clock.sleep_until(until).await;
+                }
+                let mut appended = std::pin::pin!(notify.notified());
+                // Registered before looking, so that an append in between is not missed.
+                appended.as_mut().enable();
+                if shared.journal().has_unread(Dest(destination.0)) {
+                    return;
+                }
+                appended.await;
+            }
+        })
+    }
+
+    fn released(&self) -> BoxFuture<'static, ()> {
+        let mut notified = Box::pin(self.0.books.released_of().notified_owned());
+        // Registered now, not at the first poll: what is released between a refusal and the wait must not be missed.
+        notified.as_mut().enable();
+        notified
+    }
+
+    fn complete(&self, destination: Destination, seq: Seq, completion: Completion) {
+        self.0.complete(destination, seq, &completion);
+    }
+
+    fn discard(&self, destination: Destination, reason: Reason) -> usize {
+        let mut items = 0;
+        self.journal().discard(Dest(destination.0), |dropped| {
+            items = dropped.all_items() as usize;
+            self.0.books.discarded(destination, dropped, reason);
+        });
+        items
+    }
+
+    fn rewind(&self, destination: Destination) {
+        self.journal().rewind(Dest(destination.0));
+    }
+
+    fn backlog(&self, destination: Destination) -> Backlog {
+        let tally = self.journal().backlog(Dest(destination.0));
+        let oldest = self.journal().oldest(Dest(destination.0));
+        Backlog {
+            records: tally.records as usize,
+            items: books::by_signal(&tally.items).map(|items| items as usize),
+            bytes: tally.bytes as usize,
+            oldest: oldest.map(|(seq, ingest_ms)| (Seq(seq), context::arrival(ingest_ms, &*self.0.clock))),
+        }
+    }
+
+    fn check(&self, routes: RouteSet) -> Result<(), Refusal> {
+        self.journal().check(records::routes(routes)).map_err(refusal)
+    }
+
+    fn cursor_rule(&self) -> CursorRule {
+        CursorRule::Emitted
+    }
+}
+
+fn specs(destinations: &[DestinationSpec], is_stage: &impl Fn(&str) -> bool) -> Vec<DestSpec> {
+    let spec = |destination: &DestinationSpec| {
+        let sized = |sizer| destination.queue_size.filter(|(_, by)| *by == sizer).map(|(size, _)| size);
+        let quota = Quota {
+            max_bytes: destination.max_bytes.or(sized(Sizer::Bytes)),
+            max_records: sized(Sizer::Requests),
+            max_items: sized(Sizer::Items),
+            max_age: None,
+            on_quota: match destination.on_quota {
+                OnQuota::Reject => sluice_journal::OnQuota::Reject,
+                OnQuota::DropOldest => sluice_journal::OnQuota::DropOldest,
+                OnQuota::DropNewest => sluice_journal::OnQuota::DropNewest,
+            },
+            // Who writes `queue_size` gets a queue of that size.
+            strict: destination.queue_size.is_some(),
+        };
+        DestSpec { name: destination.name.to_string(), quota, stage: is_stage(&destination.name) }
+    };
+    destinations.iter().map(spec).collect()
+}
+
+fn refusal(error: sluice_journal::Error) -> Refusal {
+    use sluice_journal::Error as Cause;
+    match error {
+        Cause::QuotaFull(destination) => Refusal::QuotaFull { destination },
+        Cause::Full | Cause::QueueFull => Refusal::QueueFull,
+        Cause::DrainOnly => Refusal::DrainOnly,
+        Cause::TooLarge { size, limit } => Refusal::TooLarge { what: SizeLimit::Record, size, limit },
+        Cause::Closed => Refusal::ShuttingDown,
+        _ => Refusal::AppendFailed,
+    }
+}
+
+/// The tenant of a record whose name is not known any more.
+fn other() -> Tenant {
+    Tenant::new("other")
+}
+
+#[cfg(test)]
+mod tests;
