@@ -90,7 +90,7 @@ impl Sender {
             let timeout = self.delivery.timeout;
             let deadline = (!timeout.is_zero()).then(|| self.clock.now() + timeout);
             let attempt = Attempt { number, deadline };
-            let guard = PassGuard { gate: &self.gate, pass };
+            let guard = AttemptGuard { sender: self, pass };
             self.metrics.in_flight.increment(1.0);
             let outcome = match deadline {
                 None => self.exporter.send(payload.clone(), &attempt).await,
@@ -163,15 +163,16 @@ impl Sender {
 /// How much longer than its deadline an attempt may take before it is cut off.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Gives the leave back when its attempt is dropped half-way.
-struct PassGuard<'g> {
-    gate: &'g Gate,
+/// Ends an attempt that is dropped half-way.
+struct AttemptGuard<'s> {
+    sender: &'s Sender,
     pass: Pass,
 }
 
-impl Drop for PassGuard<'_> {
+impl Drop for AttemptGuard<'_> {
     fn drop(&mut self) {
-        self.gate.leave(self.pass);
+        self.sender.metrics.in_flight.decrement(1.0);
+        self.sender.gate.leave(self.pass);
     }
 }
 
