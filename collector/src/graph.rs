@@ -20,13 +20,13 @@ use sluice_pipeline::processor::{Batching, Emitter, MemoryLimit, Processor};
 use sluice_pipeline::receiver::{Consumer, Ingress, Pushback, Receiver, RequestLimits};
 use sluice_pipeline::rng::Rng;
 use sluice_pipeline::segment::{Redaction, Segment, SegmentStep};
-use sluice_pipeline::spine::memory::MemorySpine;
-use sluice_pipeline::spine::{CursorRule, DestinationSpec, OnQuota, RouteSet, Spine};
+use sluice_pipeline::spine::{DestinationSpec, OnQuota, RouteSet};
 use sluice_pipeline::telemetry::{ProcFs, Telemetry};
 use sluice_pipeline::{ComponentId, PipelineId, Signal, Step};
 use tokio::task::JoinHandle;
 
 use crate::plan::{Plan, PlannedPipeline};
+use crate::spine::{Kept, Place};
 
 /// What lives as long as the process: shared by every component.
 #[derive(Clone)]
@@ -46,6 +46,7 @@ pub struct Graph {
     pumps: Vec<(ComponentId, Pump)>,
     /// Compares resident memory with the limit.
     backstop: Option<JoinHandle<()>>,
+    spine: Kept,
 }
 
 struct BuiltExporter {
@@ -65,14 +66,16 @@ struct BuiltPipeline<'p> {
 impl Graph {
     /// Builds everything, connects it, and starts it: exporters first, receivers last.
     pub async fn start(plan: &Plan, around: &Surroundings) -> anyhow::Result<Self> {
+        let extensions = crate::extensions::start(plan, around).await?;
         let pipelines = plan.pipelines.iter().map(|pipeline| build_pipeline(plan, pipeline, around));
         let pipelines = pipelines.collect::<anyhow::Result<Vec<_>>>()?;
+        let place = crate::spine::find(plan, &extensions)?;
         for pipeline in &pipelines {
-            resolve_ack(plan, pipeline.plan, around)?;
+            resolve_ack(plan, pipeline.plan, &place, around)?;
         }
         let backstop = limit_memory(&pipelines, around);
         let exporters = build_exporters(plan, &pipelines, around)?;
-        let spine = spine(&exporters, around)?;
+        let spine = Kept::open(place, specs(&exporters), around).await?;
         let mut graph = connect(plan, &pipelines, &exporters, &spine, around).await?;
         graph.backstop = Some(backstop);
         graph.start_receivers().await?;
@@ -89,7 +92,8 @@ impl Graph {
         Ok(())
     }
 
-    /// Stops taking work, finishes what is in flight, delivers what it can.
+    /// Stops taking work, finishes what is in flight, and delivers what would be gone with the memory. What is on disk stays
+    /// there.
     pub async fn stop(self, intake: Duration, drain: Duration) {
         let receivers = self.receivers.iter().map(|(_, receiver)| receiver.stop(intake));
         futures_util::future::join_all(receivers).await;
@@ -97,18 +101,24 @@ impl Graph {
             emitter.stop(intake).await;
         }
         // Each destination has the whole time: a dead one takes none from the others.
-        let pumps = self.pumps.into_iter().map(|(_, pump)| pump.stop(drain));
-        futures_util::future::join_all(pumps).await;
+        if self.spine.is_durable() {
+            let pumps = self.pumps.into_iter().map(|(_, pump)| pump.pause(intake));
+            futures_util::future::join_all(pumps).await;
+        } else {
+            let pumps = self.pumps.into_iter().map(|(_, pump)| pump.stop(drain));
+            futures_util::future::join_all(pumps).await;
+        }
         for (_, exporter) in &self.exporters {
             exporter.stop(intake).await;
         }
+        self.spine.close().await;
         if let Some(backstop) = self.backstop {
             backstop.abort();
         }
     }
 }
 
-fn environment(
+pub(crate) fn environment(
     id: &ComponentId,
     signals: &[Signal],
     pipeline: Option<&PipelineId>,
@@ -163,12 +173,12 @@ fn limit_memory(pipelines: &[BuiltPipeline<'_>], around: &Surroundings) -> JoinH
     tokio::spawn(backstop.run(Arc::clone(&around.clock)))
 }
 
-fn resolve_ack(plan: &Plan, pipeline: &PlannedPipeline, around: &Surroundings) -> anyhow::Result<()> {
-    let observers = |id: &ComponentId| matches!(id.kind(), "debug" | "nop");
-    let only_observers = pipeline.exporters.iter().all(observers);
-    let strict = plan.service.delivery.strict;
-    sluice_pipeline::delivery::resolve(pipeline.ack, strict, only_observers, &pipeline.id, &around.telemetry)
-        .map_err(|error| anyhow!("service::delivery: {error}"))?;
+fn resolve_ack(plan: &Plan, pipeline: &PlannedPipeline, place: &Place, around: &Surroundings) -> anyhow::Result<()> {
+    let (strict, no_journal) = (plan.service.delivery.strict, place.no_journal());
+    let mode =
+        sluice_pipeline::delivery::resolve(pipeline.ack, strict, pipeline.only_observes(), no_journal, &pipeline.id)
+            .map_err(|error| anyhow!("service::delivery: {error}"))?;
+    mode.announce(pipeline.ack, no_journal, &pipeline.id, &around.telemetry);
     Ok(())
 }
 
@@ -195,40 +205,36 @@ fn build_exporters(
     Ok(built)
 }
 
-/// The log in memory, with one cursor per exporter that has a queue.
-fn spine(exporters: &BTreeMap<ComponentId, BuiltExporter>, around: &Surroundings) -> anyhow::Result<MemorySpine> {
-    let specs: Vec<DestinationSpec> = exporters
-        .iter()
-        .filter_map(|(id, exporter)| match &exporter.kind {
-            ExporterKind::Destination(_, delivery) => delivery.queue.as_ref().map(|queue| DestinationSpec {
-                name: id.as_str().into(),
-                max_bytes: queue.max_bytes.map(|bytes| bytes.0),
-                queue_size: queue.queue_quota(),
-                on_quota: if queue.loss_tolerant { queue.on_quota } else { OnQuota::Reject },
-            }),
-            ExporterKind::Observer(_) => None,
-        })
-        .collect();
-    // A quarter of the budget unless quotas are written (delivery §3.11).
-    let written: u64 = specs.iter().filter_map(|spec| spec.max_bytes).sum();
-    let capacity = (around.memory.limit() / 4).max(written);
-    let memory = around.memory.clone();
-    let spine = MemorySpine::new(capacity, false, CursorRule::Absorbed, memory, &around.ledger, &specs)
-        .map_err(|error| anyhow!("{error}"))?;
-    spine.publish(&around.telemetry, Arc::clone(&around.clock));
-    Ok(spine)
+/// A cursor per exporter that has a queue.
+fn specs(exporters: &BTreeMap<ComponentId, BuiltExporter>) -> Vec<DestinationSpec> {
+    let specs = exporters.iter().filter_map(|(id, exporter)| match &exporter.kind {
+        ExporterKind::Destination(_, delivery) => delivery.queue.as_ref().map(|queue| DestinationSpec {
+            name: id.as_str().into(),
+            max_bytes: queue.max_bytes.map(|bytes| bytes.0),
+            queue_size: queue.queue_quota(),
+            on_quota: if queue.loss_tolerant { queue.on_quota } else { OnQuota::Reject },
+        }),
+        ExporterKind::Observer(_) => None,
+    });
+    specs.collect()
 }
 
 async fn connect(
     plan: &Plan,
     pipelines: &[BuiltPipeline<'_>],
     exporters: &BTreeMap<ComponentId, BuiltExporter>,
-    spine: &MemorySpine,
+    spine: &Kept,
     around: &Surroundings,
 ) -> anyhow::Result<Graph> {
-    let shared: Arc<dyn Spine> = Arc::new(spine.clone());
-    let mut graph =
-        Graph { receivers: Vec::new(), emitters: Vec::new(), exporters: Vec::new(), pumps: Vec::new(), backstop: None };
+    let shared = spine.shared();
+    let mut graph = Graph {
+        receivers: Vec::new(),
+        emitters: Vec::new(),
+        exporters: Vec::new(),
+        pumps: Vec::new(),
+        backstop: None,
+        spine: spine.clone(),
+    };
     for (id, built) in exporters {
         let started: Arc<dyn Component> = match &built.kind {
             ExporterKind::Destination(exporter, delivery) => {
@@ -321,7 +327,7 @@ fn as_component(exporter: &Arc<dyn Exporter>) -> Arc<dyn Component> {
 }
 
 /// The destinations for whose room requests wait.
-fn blocking(exporters: &BTreeMap<ComponentId, BuiltExporter>, spine: &MemorySpine) -> RouteSet {
+fn blocking(exporters: &BTreeMap<ComponentId, BuiltExporter>, spine: &Kept) -> RouteSet {
     let blocks = exporters.iter().filter(|(_, exporter)| match &exporter.kind {
         ExporterKind::Destination(_, delivery) => delivery.queue.as_ref().is_some_and(|queue| queue.block_on_overflow),
         ExporterKind::Observer(_) => false,
@@ -335,7 +341,7 @@ fn branch(
     from: usize,
     limits: Option<ContentLimits>,
     exporters: &BTreeMap<ComponentId, BuiltExporter>,
-    spine: &MemorySpine,
+    spine: &Kept,
     around: &Surroundings,
 ) -> Branch {
     let id = &pipeline.plan.id;

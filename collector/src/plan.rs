@@ -1,8 +1,10 @@
 //! From configuration sources to a plan: every component decoded and checked, nothing built or started.
 
-use sluice_config::service::{Gates, Limits, Service};
+use sluice_config::service::{Ack, Gates, Limits, Service};
 use sluice_config::{Args, Diagnostic, Kind, Sources, resolve, sort};
-use sluice_pipeline::factory::{ComponentKind, Configured, Exporters, Processors, Receivers, Registries, Registry};
+use sluice_pipeline::factory::{
+    ComponentKind, Configured, Exporters, Extensions, Processors, Receivers, Registries, Registry,
+};
 use sluice_pipeline::{ComponentId, PipelineId, Signal};
 
 use crate::catalog::Names;
@@ -13,7 +15,10 @@ pub struct Plan {
     pub receivers: Vec<(ComponentId, Configured<Receivers>)>,
     pub processors: Vec<(ComponentId, Configured<Processors>, bool)>,
     pub exporters: Vec<(ComponentId, Configured<Exporters>)>,
+    pub extensions: Vec<(ComponentId, Configured<Extensions>)>,
     pub pipelines: Vec<PlannedPipeline>,
+    /// The extension that keeps the journal, if one is configured.
+    pub journal: Option<ComponentId>,
 }
 
 /// One pipeline: ids only.
@@ -22,9 +27,16 @@ pub struct PlannedPipeline {
     pub receivers: Vec<ComponentId>,
     pub processors: Vec<ComponentId>,
     pub exporters: Vec<ComponentId>,
-    pub ack: sluice_config::service::Ack,
+    pub ack: Ack,
     /// Whether one of its processors redacts.
     pub redacts: bool,
+}
+
+impl PlannedPipeline {
+    /// Whether it has nothing to keep for anybody.
+    pub fn only_observes(&self) -> bool {
+        self.exporters.iter().all(|id| matches!(id.kind(), "debug" | "nop"))
+    }
 }
 
 /// What loading a configuration came to.
@@ -50,15 +62,20 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     let receivers = decoder.decode(Kind::Receiver, &registries.receivers);
     let processors = decoder.decode(Kind::Processor, &registries.processors);
     let exporters = decoder.decode(Kind::Exporter, &registries.exporters);
+    let extensions = decoder.decode(Kind::Extension, &registries.extensions);
     decoder.check_limits();
+    decoder.check_delivery();
     let pipelines = decoder.pipelines(registries);
+    let journal = crate::journal::choose(&service, &mut findings);
     sort(&mut findings);
     let failed = findings.iter().any(Diagnostic::is_error);
     let plan = (!failed).then(|| Plan {
         receivers: receivers.into_iter().map(|(id, configured, _)| (id, configured)).collect(),
         exporters: exporters.into_iter().map(|(id, configured, _)| (id, configured)).collect(),
+        extensions: extensions.into_iter().map(|(id, configured, _)| (id, configured)).collect(),
         processors,
         pipelines,
+        journal,
         service,
     });
     Loaded { plan, findings, files }
@@ -106,6 +123,19 @@ impl Decoder<'_> {
         for (name, _) in idle.into_iter().filter(|(_, written)| *written) {
             let text = format!("`service::limits::{name}` is not built in yet and has no effect");
             self.findings.push(Diagnostic::new("N0602", text).at(at));
+        }
+    }
+
+    /// Modes that are known and not built in yet.
+    fn check_delivery(&mut self) {
+        let delivery = self.service.delivery_node.as_ref();
+        let own = delivery.and_then(|node| node.get("ack")).map(|node| &node.origin);
+        let written = [(Some(self.service.delivery.ack), own)];
+        let pipelines = self.service.pipelines.iter().map(|pipeline| (pipeline.ack, pipeline.ack_at.as_ref()));
+        for at in written.into_iter().chain(pipelines).filter_map(|(ack, at)| at.filter(|_| ack == Some(Ack::Exported)))
+        {
+            let text = "ack mode `exported` is not available yet: use `durable` or `memory`";
+            self.findings.push(Diagnostic::new("E0105", format!("service::delivery: {text}")).at(at));
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Pump {
 struct Stop {
     /// End as soon as nothing is readable and nothing in flight.
     drain: AtomicBool,
+    /// End as soon as nothing is in flight.
+    pause: AtomicBool,
     asked: Notify,
 }
 
@@ -108,6 +110,17 @@ impl Pump {
             }
         }
     }
+
+    /// Begins no more sends, and waits at most `grace` for those in flight. What is not delivered stays in the spine; what was
+    /// cut off half-way is sent again by whoever reads next.
+    pub async fn pause(mut self, grace: Duration) {
+        self.stop.pause.store(true, Ordering::Release);
+        self.stop.asked.notify_one();
+        if tokio::time::timeout(grace, &mut self.reader).await.is_err() {
+            self.reader.abort();
+            let _ = (&mut self.reader).await;
+        }
+    }
 }
 
 struct Reader {
@@ -126,6 +139,9 @@ impl Reader {
         loop {
             while senders.try_join_next().is_some() {}
             let Ok(permit) = Arc::clone(&self.consumers).acquire_owned().await else { return };
+            if self.pausing() {
+                break;
+            }
             if waiting.is_empty() {
                 waiting = self.read();
             }
@@ -143,6 +159,9 @@ impl Reader {
             }
             if !draining && !self.merge.is_enough(&waiting) {
                 self.wait_for_more(&mut waiting).await;
+                if self.pausing() {
+                    break;
+                }
             }
             let group = self.merge.next_group(&mut waiting);
             let this = Work {
@@ -156,6 +175,10 @@ impl Reader {
             });
         }
         while senders.join_next().await.is_some() {}
+    }
+
+    fn pausing(&self) -> bool {
+        self.stop.pause.load(Ordering::Acquire)
     }
 
     fn read(&self) -> Vec<Entry> {
