@@ -5,12 +5,20 @@
 mod answers;
 #[path = "process/command.rs"]
 mod command;
+#[path = "process/durable.rs"]
+mod durable;
+#[path = "process/durable_kills.rs"]
+mod durable_kills;
 #[path = "process/examples.rs"]
 mod examples;
 #[path = "process/life.rs"]
 mod life;
+#[path = "process/load.rs"]
+mod load;
 #[path = "process/refusals.rs"]
 mod refusals;
+#[path = "process/sink.rs"]
+mod sink;
 #[path = "process/sluice.rs"]
 mod sluice;
 #[path = "process/wire.rs"]

@@ -268,6 +268,15 @@ impl Destination {
         self.unsaved += 1;
         false
     }
+
+    /// Somebody has looked at these suspects, and the process lives. `true` if there were any.
+    pub(crate) fn acquit(&mut self, first: u64, last: u64) -> bool {
+        let before = self.suspects.len();
+        self.suspects.retain(|seq, _| !(first..=last).contains(seq));
+        let acquitted = self.suspects.len() < before;
+        self.unsaved += u64::from(acquitted);
+        acquitted
+    }
 }
 
 #[cfg(test)]
@@ -326,6 +335,14 @@ mod tests {
         let again = Destination::restore(Dest(0), DestSpec::new("a"), decoded, Some(1000));
         assert!(again.is_suspect(15 + 1000) && !again.is_suspect(16 + 1000));
         assert!(again.is_done(13) && !again.is_done(14));
+    }
+
+    #[test]
+    fn a_suspect_that_was_looked_at_is_one_no_more() {
+        let mut dest = dest();
+        assert!(!dest.note_suspect(11) && !dest.note_suspect(11));
+        assert!(!dest.acquit(12, 20) && dest.acquit(10, 11) && !dest.acquit(10, 11));
+        assert!(!dest.note_suspect(11), "it starts from nothing");
     }
 
     #[test]

@@ -207,6 +207,16 @@ impl Journal {
         self.0.observer.released();
     }
 
+    /// The destination has looked at the records `first..=last`, and the process lives: none of them kills it. Durable when
+    /// this returns, as far as there was anything to take back.
+    pub fn survived(&self, dest: Dest, first: u64, last: u64) {
+        let acquitted = self.0.lock().dests.get_mut(&dest.0).is_some_and(|dest| dest.acquit(first, last));
+        if acquitted {
+            // Reported as a cursor error; the suspicion then lasts until the next one is written.
+            let _ = self.0.save_cursor(dest);
+        }
+    }
+
     /// Hands out again what was read and not completed.
     pub fn rewind(&self, dest: Dest) {
         if let Some(destination) = self.0.lock().dests.get_mut(&dest.0) {
@@ -316,6 +326,8 @@ impl Journal {
         for chain in Chain::BOTH {
             inner.roll_locked(&mut writer, chain)?;
         }
+        // A process that stops was killed by none of what it held.
+        inner.lock().dests.values_mut().for_each(|dest| _ = dest.acquit(0, u64::MAX));
         let saved = inner.save_cursors(true);
         let items = writer.items;
         let durable = inner.lock().durable;

@@ -74,6 +74,8 @@ impl Pump {
             delivery,
             clock,
             rng,
+            spine: Arc::clone(&spine),
+            destination,
         });
         let stop = Arc::new(Stop::default());
         let reader = Reader {

@@ -306,6 +306,10 @@ impl Spine for DurableSpine {
         self.0.complete(destination, seq, &completion);
     }
 
+    fn survived(&self, destination: Destination, range: SeqRange) {
+        self.journal().survived(Dest(destination.0), range.first.0, range.last.0);
+    }
+
     fn discard(&self, destination: Destination, reason: Reason) -> usize {
         let mut items = 0;
         self.journal().discard(Dest(destination.0), |dropped| {
