@@ -207,13 +207,11 @@ impl Journal {
         self.0.observer.released();
     }
 
-    /// The destination has looked at the records `first..=last`, and the process lives: none of them kills it. Durable when
-    /// this returns, as far as there was anything to take back.
+    /// The destination has looked at the records `first..=last`, and the process lives: none of them kills it. Durable with
+    /// the next note of a suspect, or as soon as a completion would be.
     pub fn survived(&self, dest: Dest, first: u64, last: u64) {
-        let acquitted = self.0.lock().dests.get_mut(&dest.0).is_some_and(|dest| dest.acquit(first, last));
-        if acquitted {
-            // Reported as a cursor error; the suspicion then lasts until the next one is written.
-            let _ = self.0.save_cursor(dest);
+        if let Some(destination) = self.0.lock().dests.get_mut(&dest.0) {
+            destination.acquit(first, last);
         }
     }
 
@@ -228,6 +226,12 @@ impl Journal {
     /// What a destination has not completed.
     pub fn backlog(&self, dest: Dest) -> Tally {
         self.0.lock().dests.get(&dest.0).map(|destination| destination.backlog).unwrap_or_default()
+    }
+
+    /// Most bytes that a destination may hold before it is over its quota: as configured, or its share.
+    pub fn quota_bytes(&self, dest: Dest) -> u64 {
+        let state = self.0.lock();
+        state.dests.get(&dest.0).map_or(0, |dest| state.max_bytes(&self.0.config, dest))
     }
 
     /// Whether a new record for these destinations would be refused right now.
@@ -327,7 +331,7 @@ impl Journal {
             inner.roll_locked(&mut writer, chain)?;
         }
         // A process that stops was killed by none of what it held.
-        inner.lock().dests.values_mut().for_each(|dest| _ = dest.acquit(0, u64::MAX));
+        inner.lock().dests.values_mut().for_each(|dest| dest.acquit(0, u64::MAX));
         let saved = inner.save_cursors(true);
         let items = writer.items;
         let durable = inner.lock().durable;

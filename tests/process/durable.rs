@@ -114,6 +114,10 @@ fn terminated_under_load_it_loses_nothing_and_is_quick() {
     let restored = metrics(sluice.metrics);
     balances(sluice.metrics);
     assert!(restored.contains("sluice_delivery_mode{pipeline=\"traces\",mode=\"durable\"} 1"), "{restored}");
+    assert!(
+        restored.contains("sluice_destination_lag_items{exporter=\"otlp_grpc/1\",data_type=\"traces\"} "),
+        "{restored}"
+    );
     let acked = log.acked();
     for sink in [&sink, &late] {
         let missing = sink.missing(&acked);

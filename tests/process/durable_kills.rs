@@ -14,6 +14,9 @@ use crate::sluice::{NO_STATE, READY, Sluice, free_port};
 /// Completions are saved every 100 ms; the rest is for a machine that is busy with other tests.
 const UNSAVED: Duration = Duration::from_secs(2);
 
+/// From the process to where the sink looks at its clock.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
+
 /// Numbers from a seed.
 struct Random(u64);
 
@@ -77,14 +80,16 @@ fn killed_at_random_it_loses_nothing_that_it_acknowledged() {
     let wanted = acked.difference(&parked).copied().collect();
     for (name, sink) in [("up", &sink), ("down", &late)] {
         let missing = sink.missing(&wanted);
-        assert!(missing.is_empty(), "seed {seed}: {} of {} are not at {name}: {missing:?}", missing.len(), acked.len());
+        let first = missing.first();
+        assert!(first.is_none(), "seed {seed}: {} of {} are not at {name}: {first:?}", missing.len(), acked.len());
         let phantoms = sink.arrivals().into_keys().filter(|&item| item >= log.end()).count();
         assert_eq!(phantoms, 0, "seed {seed}: {name} has what nobody sent");
     }
     let mut twice = 0;
     for (item, times) in sink.arrivals() {
         for pair in times.windows(2) {
-            let crash = killed.iter().find(|&&kill| kill >= pair[0] && kill <= pair[1]);
+            // What was on its way when the process died is taken a little later.
+            let crash = killed.iter().find(|&&kill| kill + ON_ITS_WAY >= pair[0] && kill <= pair[1]);
             let crash = crash.unwrap_or_else(|| panic!("seed {seed}: {item} came twice in one life"));
             let age = crash.duration_since(pair[0]);
             assert!(age <= UNSAVED, "seed {seed}: {item} was delivered {age:?} before the crash, and came again");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 
-/// Longer than any backlog here takes to arrive; reached only by a failure.
+/// Longer than anything here takes to arrive behind something else; reached only by a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
 const MARK: &[u8] = b"item-";
 const DIGITS: usize = 10;
@@ -53,12 +53,22 @@ impl Sink {
         self.arrivals.0.lock().unwrap().clone()
     }
 
-    /// Waits until all of these are there; gives those that are not.
+    /// Waits until all of these are there, as long as more arrive; gives those that are not.
     pub fn missing(&self, wanted: &BTreeSet<u64>) -> Vec<u64> {
-        let missing = |arrived: &HashMap<u64, Vec<Instant>>| wanted.iter().any(|item| !arrived.contains_key(item));
-        let arrived = self.arrivals.0.lock().unwrap();
-        let (arrived, _) = self.arrivals.1.wait_timeout_while(arrived, PATIENCE, |arrived| missing(arrived)).unwrap();
-        wanted.iter().filter(|item| !arrived.contains_key(item)).copied().collect()
+        let mut arrived = self.arrivals.0.lock().unwrap();
+        loop {
+            let left: Vec<u64> = wanted.iter().filter(|item| !arrived.contains_key(item)).copied().collect();
+            let before = arrived.len();
+            if left.is_empty() {
+                return left;
+            }
+            let none_new = |arrived: &mut HashMap<u64, Vec<Instant>>| arrived.len() == before;
+            let (more, waited) = self.arrivals.1.wait_timeout_while(arrived, PATIENCE, none_new).unwrap();
+            if waited.timed_out() {
+                return left;
+            }
+            arrived = more;
+        }
     }
 }
 

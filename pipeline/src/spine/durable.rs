@@ -97,6 +97,7 @@ impl DurableSpine {
         let running =
             run(journal).map_err(|error| Error::Caused { context: "journal".into(), source: error.into() })?;
         metrics::publish(running.journal(), telemetry);
+        metrics::publish_queues(running.journal(), telemetry, Arc::clone(&clock), destinations);
         let paused = Mutex::default();
         let shared = Shared { running, books, memory, clock, max_record, _tail: tail, paused };
         Ok((DurableSpine(Arc::new(shared)), recovered))
