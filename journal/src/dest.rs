@@ -127,6 +127,11 @@ impl Destination {
         if self.spec.stage { u64::MAX } else { self.committed().saturating_add(WINDOW) }
     }
 
+    /// Whether the reader waits for completions.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.read_from > self.horizon()
+    }
+
     pub(crate) fn is_done(&self, seq: u64) -> bool {
         seq <= self.committed() || self.done.contains(&seq)
     }
@@ -269,11 +274,12 @@ impl Destination {
         false
     }
 
-    /// Somebody has looked at these suspects, and the process lives.
-    pub(crate) fn acquit(&mut self, first: u64, last: u64) {
+    /// Somebody has looked at these suspects, and the process lives. `true` if none is left.
+    pub(crate) fn acquit(&mut self, first: u64, last: u64) -> bool {
         let before = self.suspects.len();
         self.suspects.retain(|seq, _| !(first..=last).contains(seq));
         self.unsaved += (before - self.suspects.len()) as u64;
+        before > 0 && self.suspects.is_empty()
     }
 }
 
@@ -339,9 +345,8 @@ mod tests {
     fn a_suspect_that_was_looked_at_is_one_no_more() {
         let mut dest = reading(false);
         assert!(!dest.note_suspect(11) && !dest.note_suspect(11));
-        dest.acquit(12, 20);
-        assert!(dest.suspects.contains_key(&11), "others say nothing of it");
-        dest.acquit(10, 11);
+        assert!(!dest.acquit(12, 20), "others say nothing of it");
+        assert!(dest.acquit(10, 11) && !dest.acquit(10, 11));
         assert!(!dest.note_suspect(11), "it starts from nothing");
     }
 

@@ -81,6 +81,19 @@ fn killed_at_random_it_loses_nothing_that_it_acknowledged() {
     for (name, sink) in [("up", &sink), ("down", &late)] {
         let missing = sink.missing(&wanted);
         let first = missing.first();
+        if first.is_some() {
+            // What it says of itself, before it ends.
+            let metrics = crate::wire::http(sluice.metrics, "GET", "/metrics", &[], b"").body;
+            let told = metrics.lines().filter(|line| line.starts_with("sluice_") && !line.contains("_bucket{"));
+            told.for_each(|line| eprintln!("{line}"));
+            sluice.signal("TERM");
+            panic!(
+                "seed {seed}: {} of {} are not at {name}, from {first:?}\n{}",
+                missing.len(),
+                acked.len(),
+                sluice.end().1
+            );
+        }
         assert!(first.is_none(), "seed {seed}: {} of {} are not at {name}: {first:?}", missing.len(), acked.len());
         let phantoms = sink.arrivals().into_keys().filter(|&item| item >= log.end()).count();
         assert_eq!(phantoms, 0, "seed {seed}: {name} has what nobody sent");
