@@ -10,6 +10,7 @@ use crate::durable::{Folder, balances, config};
 use crate::load::{Load, Log};
 use crate::sink::{Sink, items};
 use crate::sluice::{NO_STATE, READY, Sluice, free_port};
+use crate::wire::http;
 
 /// Completions are saved every 100 ms; the rest is for a machine that is busy with other tests.
 const UNSAVED: Duration = Duration::from_secs(2);
@@ -80,21 +81,15 @@ fn killed_at_random_it_loses_nothing_that_it_acknowledged() {
     let wanted = acked.difference(&parked).copied().collect();
     for (name, sink) in [("up", &sink), ("down", &late)] {
         let missing = sink.missing(&wanted);
-        let first = missing.first();
-        if first.is_some() {
-            // What it says of itself, before it ends.
-            let metrics = crate::wire::http(sluice.metrics, "GET", "/metrics", &[], b"").body;
-            let told = metrics.lines().filter(|line| line.starts_with("sluice_") && !line.contains("_bucket{"));
-            told.for_each(|line| eprintln!("{line}"));
+        if let Some(first) = missing.first() {
+            let metrics = http(sluice.metrics, "GET", "/metrics", &[], b"").body;
+            let of_journal =
+                |line: &&str| line.starts_with("sluice_journal_") || line.starts_with("sluice_destination_");
+            metrics.lines().filter(of_journal).for_each(|line| eprintln!("{line}"));
             sluice.signal("TERM");
-            panic!(
-                "seed {seed}: {} of {} are not at {name}, from {first:?}\n{}",
-                missing.len(),
-                acked.len(),
-                sluice.end().1
-            );
+            let (missing, all, told) = (missing.len(), acked.len(), sluice.end().1);
+            panic!("seed {seed}: {missing} of {all} are not at {name}, from {first}:\n{told}");
         }
-        assert!(first.is_none(), "seed {seed}: {} of {} are not at {name}: {first:?}", missing.len(), acked.len());
         let phantoms = sink.arrivals().into_keys().filter(|&item| item >= log.end()).count();
         assert_eq!(phantoms, 0, "seed {seed}: {name} has what nobody sent");
     }

@@ -3,6 +3,7 @@
 mod place;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use sluice_pipeline::spine::durable::{self, DurableSpine};
@@ -12,6 +13,9 @@ use sluice_pipeline::spine::{CursorRule, Destination, DestinationSpec, Spine};
 use crate::graph::Surroundings;
 
 pub use place::{Place, find};
+
+/// Most that closing the journal may take.
+const CLOSE: Duration = Duration::from_millis(1500);
 
 /// The spine of this process.
 #[derive(Clone)]
@@ -58,14 +62,18 @@ impl Kept {
         matches!(self, Kept::OnDisk(_))
     }
 
-    /// Writes what waits, saves cursors and closes the files. In memory there is nothing to do.
+    /// Writes what waits, saves cursors and closes the files. In memory there is nothing to do. A disk that hangs does not
+    /// keep the process: it then ends as by a crash, which loses nothing.
     pub async fn close(self) {
         let Kept::OnDisk(spine) = self else { return };
-        match tokio::task::spawn_blocking(move || spine.close()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!("{error}; what was acknowledged is safe, some of it may be sent again"),
-            Err(error) => tracing::error!("stop the journal: {error}"),
-        }
+        let closing = tokio::task::spawn_blocking(move || spine.close());
+        let error = match tokio::time::timeout(CLOSE, closing).await {
+            Ok(Ok(Ok(()))) => return,
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("the journal did not close within {CLOSE:?}"),
+        };
+        tracing::error!("{error}; what was acknowledged is safe, some of it may be sent again");
     }
 }
 
