@@ -5,6 +5,16 @@
 mod answers;
 #[path = "process/command.rs"]
 mod command;
+#[path = "process/durable.rs"]
+mod durable;
+#[path = "process/durable_disk.rs"]
+mod durable_disk;
+#[path = "process/durable_kills.rs"]
+mod durable_kills;
+#[path = "process/durable_load.rs"]
+mod durable_load;
+#[path = "process/durable_sink.rs"]
+mod durable_sink;
 #[path = "process/examples.rs"]
 mod examples;
 #[path = "process/life.rs"]

@@ -4,11 +4,14 @@ mod catalog;
 mod cli;
 mod diff;
 mod exposition;
+mod extensions;
 mod graph;
+mod journal;
 mod logging;
 mod plan;
 mod reload;
 mod run;
+mod spine;
 
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
@@ -32,6 +35,8 @@ const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 const INVALID: u8 = 3;
 const WARNINGS: u8 = 6;
+/// Another process uses the journal (delivery §3.7).
+const IN_USE: u8 = 75;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -145,7 +150,7 @@ fn run(args: RunArgs, loaded: Loaded) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("Error: {error:#}");
-            ExitCode::from(FAILURE)
+            ExitCode::from(if spine::is_in_use(&error) { IN_USE } else { FAILURE })
         }
     }
 }

@@ -130,6 +130,11 @@ impl Destination {
         if self.spec.stage { u64::MAX } else { self.committed().saturating_add(WINDOW) }
     }
 
+    /// Whether the reader waits for completions.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.read_from > self.horizon()
+    }
+
     pub(crate) fn is_done(&self, seq: u64) -> bool {
         seq <= self.committed() || self.done.contains(&seq)
     }
@@ -271,6 +276,14 @@ impl Destination {
         self.unsaved += 1;
         false
     }
+
+    /// Somebody has looked at these suspects, and the process lives. `true` if none is left.
+    pub(crate) fn acquit(&mut self, first: u64, last: u64) -> bool {
+        let before = self.suspects.len();
+        self.suspects.retain(|seq, _| !(first..=last).contains(seq));
+        self.unsaved += (before - self.suspects.len()) as u64;
+        before > 0 && self.suspects.is_empty()
+    }
 }
 
 #[cfg(test)]
@@ -329,6 +342,15 @@ mod tests {
         let again = Destination::restore(Dest(0), DestSpec::new("a"), decoded, Some(1000));
         assert!(again.is_suspect(15 + 1000) && !again.is_suspect(16 + 1000));
         assert!(again.is_done(13) && !again.is_done(14));
+    }
+
+    #[test]
+    fn a_suspect_that_was_looked_at_is_one_no_more() {
+        let mut dest = reading(false);
+        assert!(!dest.note_suspect(11) && !dest.note_suspect(11));
+        assert!(!dest.acquit(12, 20), "others say nothing of it");
+        assert!(dest.acquit(10, 11) && !dest.acquit(10, 11));
+        assert!(!dest.note_suspect(11), "it starts from nothing");
     }
 
     #[test]

@@ -14,12 +14,16 @@ use super::wiring::Wiring;
 use super::{Graph, Log, Modes, Surroundings};
 use crate::diff::{Change, Diff, ends, stays};
 use crate::plan::Plan;
+use crate::spine::{Choice, Kept, choose};
 
 /// A graph that is built and touches nothing outside of itself.
 pub struct Draft {
     pub plan: Plan,
     pub diff: Diff,
     pub parts: Parts,
+    pub place: Choice,
+    /// Why data is not on disk, if it is not.
+    pub no_journal: Option<String>,
     pub modes: Modes,
     pub limits: Limits,
     pub log: Log,
@@ -28,6 +32,7 @@ pub struct Draft {
 /// A graph of which everything works but the receivers, which are bound.
 pub struct Ready {
     pub draft: Draft,
+    pub spine: Kept,
     pub wiring: Wiring,
 }
 
@@ -35,47 +40,74 @@ impl Draft {
     /// Builds what the plan needs and the running graph does not have.
     ///
     /// # Errors
-    /// What the components say; nothing is left behind.
-    pub fn build(mut plan: Plan, running: &Graph, around: &Surroundings) -> anyhow::Result<Self> {
+    /// What the components say, and what would need a restart; nothing is left behind.
+    pub async fn build(mut plan: Plan, running: &Graph, around: &Surroundings) -> anyhow::Result<Self> {
         let mut diff = Diff::between(running.plan.as_ref(), &plan);
         replace_the_displaced(&mut diff, &plan, &running.parts);
         if let Some(old) = &running.plan {
             diff.adopt(old, &mut plan);
         }
-        let modes = modes(&plan)?;
+        let extensions = crate::extensions::start(&plan, around).await?;
+        let place = choose(&plan, &extensions, &running.spine, !running.log.destinations.is_empty())?;
+        let no_journal = place.no_journal().map(str::to_owned);
+        let modes = modes(&plan, no_journal.as_deref())?;
         let parts = Parts::build(&plan, &diff, &running.parts, around)?;
         let limits = Limits::resolve(&parts.memory_limits(), &SystemFiles);
         let destinations = parts.destinations();
         // A quarter of the budget unless quotas are written (delivery §3.11).
         let written: u64 = destinations.iter().filter_map(|spec| spec.max_bytes).sum();
         let log = Log { capacity: (limits.budget / 4).max(written), destinations };
-        Ok(Draft { plan, diff, parts, modes, limits, log })
+        Ok(Draft { plan, diff, parts, place, no_journal, modes, limits, log })
     }
 
-    /// Binds what is to listen, makes room in the spine, and starts what is new but the receivers.
+    /// Opens the spine if it is another one, binds what is to listen, makes room in the spine, and starts what is new but the
+    /// receivers.
     ///
     /// # Errors
-    /// What the components say; all of it is undone.
-    pub async fn start(self, running: &Graph, around: &Surroundings) -> anyhow::Result<Ready> {
-        self.bind(running).await?;
-        running
-            .spine
-            .attach(self.log.capacity, &around.ledger, &self.log.destinations)
-            .map_err(|error| anyhow!("{error}"))?;
-        let wiring = Wiring::new(&self.plan, &self.parts, &running.spine, around);
+    /// What the components and the journal say; all of it is undone.
+    pub async fn start(mut self, running: &Graph, around: &Surroundings) -> anyhow::Result<Ready> {
+        let spine = match std::mem::take(&mut self.place) {
+            Choice::Open(disk) => {
+                if running.plan.is_none() {
+                    // It takes its share of the memory that there will be.
+                    around.memory.set_limits(self.limits.budget, self.limits.soft);
+                }
+                Kept::open(*disk, &self.log, around).await?
+            }
+            Choice::Keep { .. } => running.spine.clone(),
+        };
         let mut started = Vec::new();
-        if let Err(error) = self.start_components(&wiring, &mut started).await {
-            for component in started.into_iter().rev() {
-                component.stop(super::swap::GRACE).await;
+        match self.start_on(&spine, running, around, &mut started).await {
+            Ok(wiring) => Ok(Ready { draft: self, spine, wiring }),
+            Err(error) => {
+                for component in started.into_iter().rev() {
+                    component.stop(super::swap::GRACE).await;
+                }
+                if !spine.is(&running.spine) {
+                    spine.close().await;
+                // What was attached goes again, and with it nothing: nobody has written to it.
+                } else if let Err(error) = spine.configure(&running.log, &around.ledger).await {
+                    tracing::error!(%error, "the log could not be set back");
+                }
+                Err(error)
             }
-            // What was attached goes again, and with it nothing: nobody has written to it.
-            if let Err(error) = running.spine.configure(running.log.capacity, &around.ledger, &running.log.destinations)
-            {
-                tracing::error!(%error, "the log could not be set back");
-            }
-            return Err(error);
         }
-        Ok(Ready { draft: self, wiring })
+    }
+
+    async fn start_on(
+        &self,
+        spine: &Kept,
+        running: &Graph,
+        around: &Surroundings,
+        started: &mut Vec<Arc<dyn Component>>,
+    ) -> anyhow::Result<Wiring> {
+        self.bind(running).await?;
+        if spine.is(&running.spine) {
+            spine.attach(&running.log, &self.log, &around.ledger).await?;
+        }
+        let wiring = Wiring::new(&self.plan, &self.parts, spine, around);
+        self.start_components(&wiring, started).await?;
+        Ok(wiring)
     }
 
     /// New receivers listen, and nobody accepts.
@@ -143,11 +175,10 @@ fn replace_the_displaced(diff: &mut Diff, plan: &Plan, running: &Parts) {
     }
 }
 
-fn modes(plan: &Plan) -> anyhow::Result<Modes> {
-    let observers = |id: &ComponentId| matches!(id.kind(), "debug" | "nop");
+fn modes(plan: &Plan, no_journal: Option<&str>) -> anyhow::Result<Modes> {
     let modes = plan.pipelines.iter().map(|pipeline| {
-        let only_observers = pipeline.exporters.iter().all(observers);
-        let mode = resolve(pipeline.ack, plan.service.delivery.strict, only_observers, &pipeline.id)
+        let (strict, observers) = (plan.service.delivery.strict, pipeline.only_observes());
+        let mode = resolve(pipeline.ack, strict, observers, no_journal, &pipeline.id)
             .map_err(|error| anyhow!("service::delivery: {error}"))?;
         Ok((pipeline.id.clone(), (pipeline.ack, mode)))
     });

@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
 use sluice_config::service::Ack;
 use sluice_exporters::delivery::Pump;
 use sluice_pipeline::ComponentId;
@@ -24,18 +23,19 @@ use sluice_pipeline::delivery::AckMode;
 use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::processor::Batching;
 use sluice_pipeline::rng::Rng;
-use sluice_pipeline::spine::memory::MemorySpine;
-use sluice_pipeline::spine::{CursorRule, DestinationSpec};
+use sluice_pipeline::spine::DestinationSpec;
 use sluice_pipeline::telemetry::Telemetry;
 use tokio::task::JoinHandle;
 
 use crate::diff::Diff;
 use crate::plan::Plan;
+use crate::spine::Kept;
 use draft::Draft;
 use generation::Generation;
 use parts::Parts;
 
 pub use generation::Patience;
+pub(crate) use parts::environment;
 
 /// What lives as long as the process: shared by every component.
 #[derive(Clone)]
@@ -56,7 +56,8 @@ pub struct Graph {
     plan: Option<Plan>,
     parts: Parts,
     modes: Modes,
-    spine: MemorySpine,
+    /// In memory until a plan has destinations and asks for more.
+    spine: Kept,
     log: Log,
     pumps: BTreeMap<ComponentId, Pumping>,
     /// Compares resident memory with the limit.
@@ -67,8 +68,9 @@ pub struct Graph {
 /// How the spine is set up.
 #[derive(Clone, Default)]
 pub(crate) struct Log {
-    capacity: u64,
-    destinations: Vec<DestinationSpec>,
+    /// Bytes, if it is in memory.
+    pub capacity: u64,
+    pub destinations: Vec<DestinationSpec>,
 }
 
 /// A destination at work.
@@ -84,10 +86,7 @@ impl Graph {
     /// None in practice: a log without destinations has room.
     pub fn new(around: &Surroundings) -> anyhow::Result<Self> {
         let log = Log::default();
-        let memory = around.memory.clone();
-        let spine = MemorySpine::new(log.capacity, false, CursorRule::Absorbed, memory, &around.ledger, &[])
-            .map_err(|error| anyhow!("{error}"))?;
-        spine.publish(&around.telemetry, Arc::clone(&around.clock));
+        let spine = Kept::in_memory(&log, around)?;
         Ok(Graph {
             plan: None,
             parts: Parts::default(),
@@ -105,12 +104,13 @@ impl Graph {
     /// # Errors
     /// Whatever prevents it; the graph then works as before.
     pub async fn load(&mut self, plan: Plan, around: &Surroundings, patience: &Patience) -> anyhow::Result<Diff> {
-        let draft = Draft::build(plan, self, around)?;
+        let draft = Draft::build(plan, self, around).await?;
         let ready = draft.start(self, around).await?;
         Ok(self.swap(ready, around, patience).await)
     }
 
-    /// Stops taking work, finishes what is in flight, delivers what it can.
+    /// Stops taking work, finishes what is in flight, and delivers what would be gone with the memory. What is on disk stays
+    /// there.
     pub async fn stop(self, intake: Duration, drain: Duration) {
         let receivers = self.parts.receivers.values().map(|receiver| receiver.stop(intake));
         futures_util::future::join_all(receivers).await;
@@ -118,11 +118,17 @@ impl Graph {
             emitter.stop(intake).await;
         }
         // Each destination has the whole time: a dead one takes none from the others.
-        let pumps = self.pumps.into_values().map(|pumping| pumping.pump.stop(drain));
-        futures_util::future::join_all(pumps).await;
+        if self.spine.is_durable() {
+            let pumps = self.pumps.into_values().map(|pumping| pumping.pump.hand_over(tokio::time::sleep(intake)));
+            futures_util::future::join_all(pumps).await;
+        } else {
+            let pumps = self.pumps.into_values().map(|pumping| pumping.pump.stop(drain));
+            futures_util::future::join_all(pumps).await;
+        }
         for exporter in self.parts.exporters.values() {
             exporter.component().stop(intake).await;
         }
+        self.spine.close().await;
         if let Some(backstop) = self.backstop {
             backstop.abort();
         }

@@ -193,7 +193,7 @@ pub fn signals(plan: &Plan, named: impl Fn(&PlannedPipeline) -> &Vec<ComponentId
     signals
 }
 
-fn environment(
+pub(crate) fn environment(
     id: &ComponentId,
     signals: &[Signal],
     pipeline: Option<&PipelineId>,

@@ -8,7 +8,6 @@ use futures_util::future::join_all;
 use sluice_exporters::delivery::{Parts as PumpParts, Pump};
 use sluice_pipeline::ComponentId;
 use sluice_pipeline::admission::Backstop;
-use sluice_pipeline::spine::Spine;
 use sluice_pipeline::telemetry::ProcFs;
 
 use super::draft::{Draft, Ready};
@@ -32,10 +31,12 @@ struct Old {
 impl Graph {
     /// Puts the new graph in the place of the present one.
     pub async fn swap(&mut self, ready: Ready, around: &Surroundings, patience: &Patience) -> Diff {
-        let Ready { draft, wiring } = ready;
-        let Draft { plan, diff, parts, modes, limits, log } = draft;
-        self.announce(&modes, around);
+        let Ready { draft, spine, wiring } = ready;
+        let Draft { plan, diff, parts, place: _, no_journal, modes, limits, log } = draft;
+        self.announce(&modes, no_journal.as_deref(), around);
         self.modes = modes;
+        // Another one only where the one before had no destinations.
+        self.spine = spine;
         let backstop = Backstop::new(Arc::new(ProcFs::default()), around.memory.clone(), limits);
         let backstop = tokio::spawn(backstop.run(Arc::clone(&around.clock)));
         if let Some(before) = self.backstop.replace(backstop) {
@@ -85,7 +86,7 @@ impl Graph {
         }
         let exporters = old.end(patience).await;
         self.hand_over(&diff, &log, around, patience).await;
-        if let Err(error) = self.spine.configure(log.capacity, &around.ledger, &log.destinations) {
+        if let Err(error) = self.spine.configure(&log, &around.ledger).await {
             tracing::error!(%error, "the log could not be set up");
         }
         self.log = log;
@@ -96,12 +97,12 @@ impl Graph {
     }
 
     /// Tells of ack modes that are new, and takes those back that are gone.
-    fn announce(&self, modes: &Modes, around: &Surroundings) {
+    fn announce(&self, modes: &Modes, no_journal: Option<&str>, around: &Surroundings) {
         for (pipeline, (_, mode)) in self.modes.iter().filter(|(id, mode)| modes.get(*id) != Some(*mode)) {
             mode.withdraw(pipeline, &around.telemetry);
         }
         for (pipeline, (ack, mode)) in modes.iter().filter(|(id, mode)| self.modes.get(*id) != Some(*mode)) {
-            mode.announce(*ack, pipeline, &around.telemetry);
+            mode.announce(*ack, no_journal, pipeline, &around.telemetry);
         }
     }
 
@@ -128,7 +129,7 @@ impl Graph {
             exporter: Arc::clone(exporter),
             delivery: (**delivery).clone(),
             batching: batching.clone(),
-            spine: Arc::new(self.spine.clone()) as Arc<dyn Spine>,
+            spine: self.spine.shared(),
             destination,
             clock: Arc::clone(&around.clock),
             rng: Arc::clone(&around.rng),

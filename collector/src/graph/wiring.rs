@@ -10,14 +10,14 @@ use sluice_pipeline::intake::{Branch, InlineDestination, Intake, Outputs};
 use sluice_pipeline::processor::Emitter;
 use sluice_pipeline::receiver::{Consumer, Ingress, Pushback, RequestLimits};
 use sluice_pipeline::segment::{Redaction, Segment, SegmentStep};
-use sluice_pipeline::spine::memory::MemorySpine;
-use sluice_pipeline::spine::{RouteSet, Spine};
+use sluice_pipeline::spine::RouteSet;
 use sluice_pipeline::{ComponentId, PipelineId};
 
 use super::Surroundings;
 use super::generation::Generation;
 use super::parts::{ExporterPart, Parts, ProcessorPart, signals};
 use crate::plan::{Plan, PlannedPipeline};
+use crate::spine::Kept;
 
 /// Where an emitting processor's telemetry goes.
 pub type Behind = Vec<(PipelineId, Arc<dyn Consumer>)>;
@@ -32,14 +32,14 @@ pub struct Wiring {
 struct Wires<'g> {
     plan: &'g Plan,
     parts: &'g Parts,
-    spine: &'g MemorySpine,
+    spine: &'g Kept,
     around: &'g Surroundings,
     generation: Generation,
 }
 
 impl Wiring {
     /// Connects the parts of a plan. The spine knows all destinations.
-    pub fn new(plan: &Plan, parts: &Parts, spine: &MemorySpine, around: &Surroundings) -> Self {
+    pub fn new(plan: &Plan, parts: &Parts, spine: &Kept, around: &Surroundings) -> Self {
         let wires = Wires { plan, parts, spine, around, generation: Generation::new() };
         let (ingresses, emitters) = (wires.ingresses(), wires.emitters());
         Wiring { ingresses, emitters, generation: wires.generation }
@@ -98,8 +98,7 @@ impl Wires<'_> {
     }
 
     fn consumer(&self, branches: Vec<Arc<Branch>>) -> Arc<dyn Consumer> {
-        let spine: Arc<dyn Spine> = Arc::new(self.spine.clone());
-        let intake = Intake::new(branches, spine, Arc::clone(&self.around.clock), self.blocking());
+        let intake = Intake::new(branches, self.spine.shared(), Arc::clone(&self.around.clock), self.blocking());
         Arc::new(self.generation.member(intake))
     }
 

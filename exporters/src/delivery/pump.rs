@@ -96,6 +96,8 @@ impl Pump {
             delivery,
             clock,
             rng,
+            spine: Arc::clone(&spine),
+            destination,
         });
         let stop = Arc::new(Stop::default());
         let reader = Reader {

@@ -9,6 +9,7 @@ use sluice_pipeline::clock::{Clock, Monotonic};
 use sluice_pipeline::exporter::{Attempt, Delivery, Exporter, Payload};
 use sluice_pipeline::rng::Rng;
 use sluice_pipeline::send::SendOutcome;
+use sluice_pipeline::spine::{Destination, Spine};
 use sluice_pipeline::telemetry::ExporterMetrics;
 use sluice_pipeline::{BoxFuture, ComponentId};
 
@@ -26,6 +27,9 @@ pub(super) struct Sender {
     pub(super) metrics: ExporterMetrics,
     pub(super) config_error: metrics::Gauge,
     pub(super) retries: metrics::Counter,
+    /// Told when a payload has been looked at, for the first time.
+    pub(super) spine: Arc<dyn Spine>,
+    pub(super) destination: Destination,
 }
 
 /// Bisection of a poisonous or oversized payload ends here: 2^24 items are more than any payload has.
@@ -84,8 +88,13 @@ impl Sender {
     async fn attempt(&self, payload: &Payload, since: Monotonic) -> Verdict {
         let default_retry = Retry::default();
         let retry = self.delivery.retry.as_ref().unwrap_or(&default_retry);
-        let mut number = 0;
+        let (mut number, mut survived) = (0, false);
         loop {
+            if !survived && self.gate.is_failing() {
+                // It may wait for long.
+                self.spine.survived(self.destination, payload.range);
+                survived = true;
+            }
             let pass = self.gate.enter(&*self.clock).await;
             let timeout = self.delivery.timeout;
             let deadline = (!timeout.is_zero()).then(|| self.clock.now() + timeout);
@@ -106,6 +115,10 @@ impl Sender {
             };
             self.metrics.in_flight.decrement(1.0);
             std::mem::forget(guard);
+            if !survived {
+                self.spine.survived(self.destination, payload.range);
+                survived = true;
+            }
             let (after, at_least, message, config_error) = match outcome {
                 SendOutcome::Delivered { dropped } => {
                     self.works(pass);

@@ -53,6 +53,8 @@ struct Shared {
     _tail: Option<Reservation>,
     /// When a destination may touch the disk again.
     paused: Mutex<BTreeMap<u8, Monotonic>>,
+    /// The destinations as configured, for their metrics.
+    shown: Arc<Mutex<Vec<DestinationSpec>>>,
 }
 
 /// What a durable spine is made of.
@@ -92,13 +94,15 @@ impl DurableSpine {
             observer: Arc::clone(&books) as Arc<dyn sluice_journal::observer::Observer>,
             config,
         };
+        let shown = Arc::new(Mutex::new(destinations.to_vec()));
         let (journal, recovered) = Journal::open(parts, &specs(destinations, &is_stage)).map_err(failed)?;
         books.attach(&journal);
         let running =
             run(journal).map_err(|error| Error::Caused { context: "journal".into(), source: error.into() })?;
         metrics::publish(running.journal(), telemetry);
+        metrics::publish_queues(running.journal(), telemetry, Arc::clone(&clock), Arc::clone(&shown));
         let paused = Mutex::default();
-        let shared = Shared { running, books, memory, clock, max_record, _tail: tail, paused };
+        let shared = Shared { running, books, memory, clock, max_record, _tail: tail, paused, shown };
         Ok((DurableSpine(Arc::new(shared)), recovered))
     }
 
@@ -112,6 +116,7 @@ impl DurableSpine {
             |error: sluice_journal::Error| Error::Caused { context: "journal".to_owned(), source: error.into() };
         self.journal().configure(&specs(destinations, &is_stage)).map_err(failed)?;
         self.0.books.attach(self.journal());
+        *self.0.shown.lock().unwrap_or_else(PoisonError::into_inner) = destinations.to_vec();
         Ok(())
     }
 
@@ -304,6 +309,10 @@ impl Spine for DurableSpine {
 
     fn complete(&self, destination: Destination, seq: Seq, completion: Completion) {
         self.0.complete(destination, seq, &completion);
+    }
+
+    fn survived(&self, destination: Destination, range: SeqRange) {
+        self.journal().survived(Dest(destination.0), range.first.0, range.last.0);
     }
 
     fn discard(&self, destination: Destination, reason: Reason) -> usize {

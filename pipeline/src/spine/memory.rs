@@ -26,6 +26,7 @@ use crate::outcome::Refusal;
 use crate::telemetry::Telemetry;
 
 use log::Log;
+pub(super) use metrics::forget;
 pub use quota::RECORD_OVERHEAD;
 
 /// Share of a log that only stages may fill, so that a stage can always finish.

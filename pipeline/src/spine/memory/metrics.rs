@@ -47,7 +47,7 @@ pub(super) fn show(queue: &Shown, telemetry: &Telemetry, now: Monotonic) {
 }
 
 /// Takes the series of a destination back that is not configured any more.
-pub(super) fn forget(name: &str, telemetry: &Telemetry) {
+pub(in crate::spine) fn forget(name: &str, telemetry: &Telemetry) {
     let label = [("exporter", name)];
     for signal in Signal::ALL {
         let labels = [label[0], ("data_type", signal.name())];
