@@ -13,6 +13,8 @@ mod durable_disk;
 mod durable_kills;
 #[path = "process/durable_load.rs"]
 mod durable_load;
+#[path = "process/durable_reload.rs"]
+mod durable_reload;
 #[path = "process/durable_sink.rs"]
 mod durable_sink;
 #[path = "process/examples.rs"]

@@ -99,12 +99,15 @@ fn a_bad_configuration_leaves_the_one_before_and_says_why() {
     let second = format!(
         "receivers: {{otlp: {{protocols: {{grpc: , http: }}}}, otlp/b: {{protocols: {{grpc: {{endpoint: \"{taken}\"}}}}}}}}\n"
     );
+    let kept = "otlp_grpc: {endpoint: '127.0.0.1:1', tls: {insecure: true}}}";
+    let promise = good.replace("service: {", "service: {delivery: {ack: durable}, ");
+    let promise = promise.replace("nop: }", &format!("nop: , {kept}")).replace("[debug]", "[otlp_grpc]");
     let bad = [
         ("exporters: [", "exporters: ["),
         ("unknown processor", &*base("{filter: }", "filtre")),
         ("a rule that cannot compile", &base("{filter: {trace_conditions: ['span.nam ==']}}", "filter")),
         ("an address that is taken", &format!("{second}{}", config("otlp, otlp/b", "", "nop"))),
-        ("a promise that cannot be kept", &good.replace("service: {", "service: {delivery: {ack: durable}, ")),
+        ("a promise that cannot be kept", &promise),
     ];
     let file = File::new("bad", &good);
     let mut sluice = file.start();
