@@ -57,6 +57,8 @@ pub(crate) struct Destination {
     pub epoch: u64,
     /// Completions that no slot knows of.
     pub unsaved: u64,
+    /// Failures to read in a row.
+    pub read_errors: u32,
     /// Was over its quota when last looked at.
     pub over_quota: bool,
 }
@@ -90,6 +92,7 @@ impl Destination {
             epoch: 0,
             // What a new process reads of the old one may not be durable.
             unsaved: 1,
+            read_errors: 0,
             over_quota: false,
         }
     }

@@ -225,7 +225,9 @@ impl Journal {
     /// # Errors
     /// The refusal.
     pub fn check(&self, routes: RouteSet) -> Result<(), Error> {
-        self.0.lock().check(&self.0.config, routes, &Tally::one(0, 1, 0), Chain::Main)
+        // Its size is not known yet: where a large one would not fit, none is asked for.
+        let most = Tally::one(0, 1, self.0.config.segment_size / 16);
+        self.0.lock().check(&self.0.config, routes, &most, Chain::Main)
     }
 
     /// The index of an attached destination.

@@ -59,6 +59,8 @@ mod space;
 mod state;
 mod tail;
 mod tally;
+#[cfg(test)]
+mod tests;
 pub mod threads;
 pub mod vfs;
 mod walk;

@@ -15,11 +15,13 @@ use crate::observer::{DropReason, Moved};
 use crate::record::{Entry, ReadLimit};
 use crate::route::{Dest, RouteSet};
 use crate::scan::{Scan, Step};
-use crate::state::{SegFile, State};
+use crate::state::{SegFile, Segment, State};
 use crate::vfs::Open;
 
 /// Bytes of records for others that one call passes over before it gives its reader a pause.
 const PASS_OVER: u64 = 8 << 20;
+/// Failures to read in a row after which a sector counts as bad.
+const READ_ERRORS: u32 = 20;
 /// Damage that one call comes across before it gives up for now.
 const ATTEMPTS: usize = 8;
 
@@ -110,7 +112,9 @@ impl Inner {
                 return Ok(Vec::new());
             }
             let limit = if careful { ReadLimit { records: 1, ..limit } } else { limit };
-            let (found, passed) = self.look(dest, from, upto, limit, What::Payloads)?;
+            let looked = self.look(dest, from, upto, limit, What::Payloads);
+            self.note_read(dest, from, looked.is_ok());
+            let (found, passed) = looked?;
             let mut state = self.lock();
             let Some(destination) = state.dests.get_mut(&dest.0) else { return Err(Error::UnknownDestination) };
             if destination.epoch != epoch || destination.read_from != from {
@@ -144,6 +148,28 @@ impl Inner {
         }
     }
 
+    /// Counts failures to read in a row. After some, what cannot be read is given up, so that it costs no more than it covers.
+    fn note_read(&self, dest: Dest, from: u64, fine: bool) {
+        let behind: Vec<SegNo> = {
+            let mut state = self.lock();
+            let Some(destination) = state.dests.get_mut(&dest.0) else { return };
+            destination.read_errors = if fine { 0 } else { destination.read_errors + 1 };
+            if destination.read_errors < READ_ERRORS {
+                return;
+            }
+            destination.read_errors = 0;
+            let chains = state.chains.iter();
+            chains
+                .filter_map(|chain| chain.iter().find(|s| !s.active && s.contents.last_seq >= from))
+                .map(Segment::no)
+                .collect()
+        };
+        for no in behind {
+            // An error here is one more failure to read.
+            let _ = self.audit(no, true);
+        }
+    }
+
     /// Finds records for a destination in `from..=upto` that are not done. Also gives how far it looked.
     pub(crate) fn look(
         &self,
@@ -171,7 +197,7 @@ impl Inner {
                     if self.lock().is_active(no) {
                         self.roll(no.chain())?;
                     }
-                    self.audit(no)?;
+                    self.audit(no, false)?;
                 }
             }
         }

@@ -13,6 +13,7 @@ use crate::format::watermark::Watermark;
 use crate::format::{Chain, PAGE, SegNo};
 use crate::group::{Outgoing, Place, barrier_size, encode};
 use crate::journal::Inner;
+use crate::names;
 use crate::observer::{Event, Moved};
 use crate::queue::Request;
 use crate::record::SeqRange;
@@ -345,12 +346,16 @@ impl Inner {
             }
             let newest = state.chains[chain as usize].last().map(|segment| segment.no().ordinal());
             let ordinal = newest.unwrap_or(0).max(writer.ordinal[chain as usize]) + 1;
-            let base_seq = state.durable + 1;
-            let clash = |(path, _): &&(String, u64)| {
-                let name = path.rsplit('/').next().unwrap_or(path);
-                crate::names::parse_segment(name) == Some((base_seq, chain))
+            // What a failed segment of this chain may still hold beyond what was published is superseded.
+            let base_seq = state.published[chain as usize] + 1;
+            // Another name than that of any file which is still to be unlinked.
+            let taken = |generation: &u32| {
+                let path = names::segment(SegNo::new(chain, ordinal), base_seq, *generation);
+                state.garbage.iter().any(|(garbage, _)| *garbage == path)
+                    || state.segments().any(|segment| segment.file.path == path)
             };
-            (base_seq, state.garbage.iter().filter(clash).count() as u32, ordinal, state.spare)
+            let generation = (0..u32::MAX).find(|generation| !taken(generation)).unwrap_or(0);
+            (base_seq, generation, ordinal, state.spare)
         };
         let header = SegmentHeader {
             uuid: self.uuid,
@@ -362,13 +367,14 @@ impl Inner {
             before: writer.items[chain as usize],
             own: [0; SIGNALS],
         };
+        // Never again, even if this fails: a file with this number may be there all the same.
+        writer.ordinal[chain as usize] = ordinal;
         if spare {
             self.lock().spare = false;
         }
         let (handle, file) = segment::create(&*self.vfs, header, self.config.segment_size, spare, self.config.bugs)
             .map_err(|error| Error::io("create a segment")(error))?;
         let file = Arc::new(file);
-        writer.ordinal[chain as usize] = ordinal;
         let contents = Contents::empty(PAGE);
         let segment = Segment { file: Arc::clone(&file), contents, active: true, size: self.config.segment_size };
         let durable = {
