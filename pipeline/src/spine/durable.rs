@@ -1,7 +1,7 @@
 //! The spine on disk: the journal, behind the same trait as the log in memory.
 //!
 //! The journal knows bytes, signals by number and items by count. What a batch is beyond that goes into each record's context
-//! ([`context`]); what moves is told to the ledger ([`books`]). A reader that keeps up gets the very batch that was appended,
+//! (`context`); what moves is told to the ledger (`books`). A reader that keeps up gets the very batch that was appended,
 //! from the journal's tail; one that lags gets it from disk, without what only the receiver knew.
 
 mod books;
