@@ -197,6 +197,40 @@ fn up_keeps_what_it_knows_unless_its_own_config_changes() {
     assert!(log.contains("at least one metrics pipeline must list this processor"), "{log}");
 }
 
+#[test]
+fn a_backlog_follows_its_exporter_to_another_endpoint() {
+    let sink = Sink::start();
+    let to = |port: u16| {
+        let exporter =
+            format!("otlp_grpc: {{endpoint: \"127.0.0.1:{port}\", tls: {{insecure: true}}, compression: none}}");
+        let lists = "receivers: [otlp], exporters: [otlp_grpc]";
+        format!("{OTLP}exporters: {{{exporter}}}\nservice: {{pipelines: {{traces: {{{lists}}}}}}}\n")
+    };
+    // Nobody listens there.
+    let file = File::new("backlog", &to(1));
+    let mut sluice = file.start();
+    let names: Vec<String> = (0..50).map(|number| format!("kept {number}")).collect();
+    names.iter().for_each(|name| assert_eq!(send(sluice.grpc, name), 0));
+    file.reload(&mut sluice, &to(sink.port), DONE);
+    let deadline = Instant::now() + PATIENCE;
+    while sink.arrived().len() < names.len() && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    let arrived = sink.arrived();
+    assert!(names.iter().all(|name| arrived.get(name) == Some(&1)), "{arrived:?}");
+    // Gone with what it has not delivered, which is counted.
+    file.reload(&mut sluice, &to(1), DONE);
+    assert_eq!(send(sluice.grpc, "lost"), 0);
+    file.reload(&mut sluice, &base("{}", ""), DONE);
+    let lost = "sluice_items_dropped_total{component=\"otlp_grpc\",reason=\"detached_destination\",signal=\"traces\"} ";
+    assert_eq!(metric(&sluice, lost), Some(1.0));
+    assert_eq!(
+        metric(&sluice, "sluice_destination_lag_seconds{exporter=\"otlp_grpc\"} "),
+        None,
+        "nobody lags any more"
+    );
+}
+
 /// A configuration of the storm: what changes with its number.
 fn stormy(number: usize, sink: u16, other: u16, extra: u16) -> (String, bool) {
     let mut timeout = "5s";

@@ -203,6 +203,10 @@ impl Reader {
                 drop(permit);
             });
         }
+        if self.stop.leaves() {
+            // Attempts under way have their time; those that wait for a destination that fails would have to be cut off.
+            self.sender.gate.close();
+        }
         while senders.join_next().await.is_some() {}
     }
 
@@ -258,7 +262,7 @@ impl Work {
         let capabilities = self.sender.exporter.capabilities();
         let Some(payload) = payload(&group, &capabilities) else { return };
         self.sender.metrics.batch_send_size.record(payload.items as f64);
-        let fates = self.sender.send(payload).await;
+        let Some(fates) = self.sender.send(payload).await else { return };
         tracing::trace!(delivered = fates.delivered(), dropped = fates.dropped(), "payload resolved");
         for (seq, completion) in fates.completions(&group) {
             self.spine.complete(self.destination, seq, completion);

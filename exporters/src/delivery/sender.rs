@@ -36,21 +36,22 @@ pub(super) struct Sender {
 const MAX_DEPTH: u32 = 24;
 
 impl Sender {
-    /// Tries a payload, in parts if it must be, until every item's fate is known.
-    pub(super) async fn send(&self, payload: Payload) -> Fates {
+    /// Tries a payload, in parts if it must be, until every item's fate is known; none if the gate closed before. Parts that
+    /// were delivered by then are delivered again by whoever goes on.
+    pub(super) async fn send(&self, payload: Payload) -> Option<Fates> {
         let mut fates = Fates::default();
         let since = self.clock.now();
-        self.resolve(payload, since, 0, &mut fates).await;
-        fates
+        self.resolve(payload, since, 0, &mut fates).await.then_some(fates)
     }
 
+    /// Whether all fates are known.
     fn resolve<'a>(
         &'a self,
         payload: Payload,
         since: Monotonic,
         depth: u32,
         fates: &'a mut Fates,
-    ) -> BoxFuture<'a, ()> {
+    ) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             let (signal, items) = (payload.signal, payload.items);
             match self.attempt(&payload, since).await {
@@ -66,15 +67,17 @@ impl Sender {
                     tracing::debug!(exporter = %self.id, items, %message, "dividing a payload that was refused");
                     match halves(&payload) {
                         Some([first, second]) => {
-                            self.resolve(first, since, depth + 1, fates).await;
-                            self.resolve(second, since, depth + 1, fates).await;
+                            return self.resolve(first, since, depth + 1, fates).await
+                                && self.resolve(second, since, depth + 1, fates).await;
                         }
                         None => self.give_up(&payload, "permanent_error", &message, fates),
                     }
                 }
                 Verdict::Divide(message) => self.give_up(&payload, "permanent_error", &message, fates),
                 Verdict::GiveUp(message) => self.give_up(&payload, "permanent_error", &message, fates),
+                Verdict::LeftToOthers => return false,
             }
+            true
         })
     }
 
@@ -95,7 +98,7 @@ impl Sender {
                 self.spine.survived(self.destination, payload.range);
                 survived = true;
             }
-            let pass = self.gate.enter(&*self.clock).await;
+            let Some(pass) = self.gate.enter(&*self.clock).await else { return Verdict::LeftToOthers };
             let timeout = self.delivery.timeout;
             let deadline = (!timeout.is_zero()).then(|| self.clock.now() + timeout);
             let attempt = Attempt { number, deadline };
@@ -195,6 +198,8 @@ enum Verdict {
     /// Refused for good as a whole: maybe not in parts.
     Divide(String),
     GiveUp(String),
+    /// The gate is closed.
+    LeftToOthers,
 }
 
 fn halves(payload: &Payload) -> Option<[Payload; 2]> {

@@ -319,3 +319,20 @@ async fn a_reader_that_drains_leaves_what_it_could_not_deliver_to_others() {
     pump.drain(std::future::ready(())).await;
     assert_eq!(spine.backlog(Destination(0)).items, [0, 0, 2]);
 }
+
+#[tokio::test]
+async fn nobody_waits_for_a_destination_that_fails_to_hand_its_backlog_over() {
+    let world = World::new(queued(), |_, _| unavailable());
+    for severity in 1..=30 {
+        world.append(&[severity]).await;
+    }
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    let told = World::new(queued(), |_, _| SendOutcome::delivered()).exporter;
+    // No time passes: what waits to be tried again is left at once.
+    let world = world.hand_over(Arc::clone(&told) as Arc<dyn Exporter>).await;
+    world.settle().await;
+    assert!(world.dropped().is_empty());
+    assert_eq!(world.ledger.check().get("destination/told").unwrap().left, [0, 0, 30]);
+}
