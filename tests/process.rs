@@ -9,8 +9,14 @@ mod command;
 mod examples;
 #[path = "process/life.rs"]
 mod life;
+#[path = "process/load.rs"]
+mod load;
 #[path = "process/refusals.rs"]
 mod refusals;
+#[path = "process/reload.rs"]
+mod reload;
+#[path = "process/sink.rs"]
+mod sink;
 #[path = "process/sluice.rs"]
 mod sluice;
 #[path = "process/wire.rs"]

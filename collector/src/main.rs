@@ -2,14 +2,17 @@
 
 mod catalog;
 mod cli;
+mod diff;
 mod exposition;
 mod graph;
 mod logging;
 mod plan;
+mod reload;
 mod run;
 
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use sluice_config::{Args, Diagnostic, FixedSources, Severity, SystemSources, render};
@@ -37,7 +40,7 @@ fn main() -> ExitCode {
     }
     let bare = cli.upstream.config.is_empty() && cli.upstream.set.is_empty();
     match cli.command {
-        Some(Command::Run(args)) => run_native(&args),
+        Some(Command::Run(args)) => run_native(args),
         Some(Command::Check(args)) => check(&args),
         Some(Command::Validate(args)) => validate(&args),
         Some(Command::Components) => components(),
@@ -46,8 +49,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(Command::Version) => version(),
-        None if !bare => run_upstream(&cli.upstream),
-        None if std::io::stdin().is_terminal() => run_native(&RunArgs::default()),
+        None if !bare => run_upstream(cli.upstream),
+        None if std::io::stdin().is_terminal() => run_native(RunArgs::default()),
         None => {
             eprintln!("sluice: no command; try `sluice run` or `sluice --help`");
             ExitCode::from(USAGE)
@@ -81,8 +84,8 @@ fn print_findings(loaded: &Loaded) {
     eprint!("{}", render::human(&loaded.findings, style()));
 }
 
-fn run_native(args: &RunArgs) -> ExitCode {
-    let loaded = load(args);
+fn run_native(args: RunArgs) -> ExitCode {
+    let loaded = load(&args);
     print_findings(&loaded);
     if loaded.plan.is_none() {
         eprintln!("{}", render::summary(&loaded.findings, loaded.files));
@@ -94,8 +97,8 @@ fn run_native(args: &RunArgs) -> ExitCode {
     run(args, loaded)
 }
 
-fn run_upstream(args: &RunArgs) -> ExitCode {
-    let loaded = load(args);
+fn run_upstream(args: RunArgs) -> ExitCode {
+    let loaded = load(&args);
     print_findings(&loaded);
     if loaded.plan.is_none() {
         eprintln!("Error: invalid configuration: {}", first_error(&loaded.findings));
@@ -119,7 +122,7 @@ fn welcome() {
     );
 }
 
-fn run(args: &RunArgs, loaded: Loaded) -> ExitCode {
+fn run(args: RunArgs, loaded: Loaded) -> ExitCode {
     let Some(plan) = loaded.plan else { return ExitCode::from(INVALID) };
     if args.dry_run {
         return ExitCode::SUCCESS;
@@ -136,8 +139,7 @@ fn run(args: &RunArgs, loaded: Loaded) -> ExitCode {
             return ExitCode::from(FAILURE);
         }
     };
-    let registries = catalog::registries();
-    let outcome = runtime.block_on(run::run(plan, &registries));
+    let outcome = runtime.block_on(run::run(plan, Arc::new(move || load(&args))));
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,9 @@
 //! From configuration sources to a plan: every component decoded and checked, nothing built or started.
 
+use std::sync::Arc;
+
 use sluice_config::service::{Gates, Limits, Service};
-use sluice_config::{Args, Diagnostic, Kind, Sources, resolve, sort};
+use sluice_config::{Args, Diagnostic, Kind, Node, Sources, resolve, sort};
 use sluice_pipeline::factory::{ComponentKind, Configured, Exporters, Processors, Receivers, Registries, Registry};
 use sluice_pipeline::{ComponentId, PipelineId, Signal};
 
@@ -10,10 +12,22 @@ use crate::catalog::Names;
 /// A configuration that can be run.
 pub struct Plan {
     pub service: Service,
-    pub receivers: Vec<(ComponentId, Configured<Receivers>)>,
-    pub processors: Vec<(ComponentId, Configured<Processors>, bool)>,
-    pub exporters: Vec<(ComponentId, Configured<Exporters>)>,
+    pub receivers: Vec<Planned<Receivers>>,
+    pub processors: Vec<Planned<Processors>>,
+    pub exporters: Vec<Planned<Exporters>>,
     pub pipelines: Vec<PlannedPipeline>,
+}
+
+/// A component, decoded and checked.
+pub struct Planned<K: ComponentKind> {
+    pub id: ComponentId,
+    /// Its canonical type.
+    pub kind: String,
+    /// As configured: merged, expanded, without regard to where it was written.
+    pub node: Node,
+    /// Shared with the plan of the configuration before if nothing of it has changed: what its factory keeps for its
+    /// instances stays the same, too.
+    pub configured: Arc<Configured<K>>,
 }
 
 /// One pipeline: ids only.
@@ -54,13 +68,7 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     let pipelines = decoder.pipelines(registries);
     sort(&mut findings);
     let failed = findings.iter().any(Diagnostic::is_error);
-    let plan = (!failed).then(|| Plan {
-        receivers: receivers.into_iter().map(|(id, configured, _)| (id, configured)).collect(),
-        exporters: exporters.into_iter().map(|(id, configured, _)| (id, configured)).collect(),
-        processors,
-        pipelines,
-        service,
-    });
+    let plan = (!failed).then(|| Plan { receivers, exporters, processors, pipelines, service });
     Loaded { plan, findings, files }
 }
 
@@ -71,19 +79,19 @@ struct Decoder<'a> {
 
 impl Decoder<'_> {
     /// Decodes every component of a kind, used or not, as upstream does.
-    fn decode<K: ComponentKind>(
-        &mut self,
-        kind: Kind,
-        registry: &Registry<K>,
-    ) -> Vec<(ComponentId, Configured<K>, bool)> {
+    fn decode<K: ComponentKind>(&mut self, kind: Kind, registry: &Registry<K>) -> Vec<Planned<K>> {
         let mut decoded = Vec::new();
         for component in self.service.of_kind(kind) {
             let Some(name) = component.canonical.as_deref() else { continue };
             match registry.decode(name, &component.node) {
                 Some(Ok(mut configured)) => {
                     self.findings.append(&mut configured.warnings);
-                    let redacts = registry.meta(name).is_some_and(|meta| meta.redacts);
-                    decoded.push((component_id(&component.id), configured, redacts));
+                    decoded.push(Planned {
+                        id: component_id(&component.id),
+                        kind: name.to_owned(),
+                        node: component.node.clone(),
+                        configured: Arc::new(configured),
+                    });
                 }
                 Some(Err(found)) => self.findings.extend(found),
                 None => {}

@@ -13,7 +13,7 @@
 //!
 //! | file | what it defines |
 //! |---|---|
-//! | [`journal`] | the journal as its users see it |
+//! | [`Journal`] | the journal as its users see it |
 //! | `recovery/` | opening whatever is on the disk |
 //! | `format/` | what is on disk, as pure functions |
 //! | `writer`, `roll`, `group`, `queue` | appending: commit groups, write failures |

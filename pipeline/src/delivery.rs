@@ -25,18 +25,38 @@ impl AckMode {
     }
 }
 
-/// Resolves the mode of one pipeline. There is no journal in this version: `auto` becomes `memory`, with a WARN that says so,
-/// and what promises more is an error, as is anything below `durable` under `strict`.
+impl AckMode {
+    /// Tells the operator, in the log and as metrics: once the pipeline runs.
+    pub fn announce(self, ack: Ack, pipeline: &PipelineId, telemetry: &Telemetry) {
+        if self == AckMode::Memory {
+            let cause = if ack == Ack::Auto { "there is no journal" } else { "`ack: memory` is configured" };
+            tracing::warn!(
+                pipeline = pipeline.as_str(),
+                cause,
+                "acknowledged data is kept in memory only: what is undelivered is lost when the process ends"
+            );
+        }
+        let lossy = if self == AckMode::Memory { 1 } else { 0 };
+        telemetry.gauge(MODE, &[("pipeline", pipeline.as_str()), ("mode", self.name())]).set(1);
+        telemetry.gauge(LOSSY, &[("pipeline", pipeline.as_str())]).set(lossy);
+    }
+
+    /// Takes the metrics back: the pipeline is gone, or has another mode.
+    pub fn withdraw(self, pipeline: &PipelineId, telemetry: &Telemetry) {
+        telemetry.forget(MODE, &[("pipeline", pipeline.as_str()), ("mode", self.name())]);
+        telemetry.forget(LOSSY, &[("pipeline", pipeline.as_str())]);
+    }
+}
+
+const MODE: &str = "sluice_delivery_mode";
+const LOSSY: &str = "sluice_lossy_mode";
+
+/// Resolves the mode of one pipeline. There is no journal in this version: `auto` becomes `memory`, and what promises more is
+/// an error, as is anything below `durable` under `strict`.
 ///
 /// # Errors
 /// A configuration error, at `service::delivery::ack` or `service::delivery::strict`.
-pub fn resolve(
-    ack: Ack,
-    strict: bool,
-    only_observers: bool,
-    pipeline: &PipelineId,
-    telemetry: &Telemetry,
-) -> Result<AckMode, Error> {
+pub fn resolve(ack: Ack, strict: bool, only_observers: bool, pipeline: &PipelineId) -> Result<AckMode, Error> {
     let refuse = |path: &str, text: String| Err(Error::Config { path: path.to_owned(), text });
     let mode = match ack {
         Ack::Durable | Ack::Exported => {
@@ -50,17 +70,6 @@ pub fn resolve(
         let text = format!("pipeline {pipeline}: ack mode resolves to `memory`, and `strict` asks for `durable`");
         return refuse("service::delivery::strict", text);
     }
-    if mode == AckMode::Memory {
-        let cause = if ack == Ack::Auto { "there is no journal" } else { "`ack: memory` is configured" };
-        tracing::warn!(
-            pipeline = pipeline.as_str(),
-            cause,
-            "acknowledged data is kept in memory only: what is undelivered is lost when the process ends"
-        );
-    }
-    telemetry.gauge("sluice_delivery_mode", &[("pipeline", pipeline.as_str()), ("mode", mode.name())]).set(1);
-    let lossy = if mode == AckMode::Memory { 1 } else { 0 };
-    telemetry.gauge("sluice_lossy_mode", &[("pipeline", pipeline.as_str())]).set(lossy);
     Ok(mode)
 }
 
@@ -74,11 +83,15 @@ mod tests {
     fn auto_is_memory_and_durable_is_an_error_until_there_is_a_journal() {
         let telemetry = Telemetry::new();
         let pipeline = PipelineId::new(Signal::Traces, "a");
-        let resolve = |ack, strict, observers| resolve(ack, strict, observers, &pipeline, &telemetry);
+        let resolve = |ack, strict, observers| resolve(ack, strict, observers, &pipeline);
         assert_eq!(resolve(Ack::Auto, false, false).ok(), Some(AckMode::Memory));
         assert_eq!(resolve(Ack::Memory, false, false).ok(), Some(AckMode::Memory));
-        assert!(telemetry.render(&Naming::default()).contains(r#"sluice_lossy_mode{pipeline="traces/a"} 1"#));
         assert_eq!(resolve(Ack::Auto, true, true).ok(), Some(AckMode::Nothing));
+        let shown = || telemetry.render(&Naming::default()).contains(r#"sluice_lossy_mode{pipeline="traces/a"} 1"#);
+        AckMode::Memory.announce(Ack::Auto, &pipeline, &telemetry);
+        assert!(shown());
+        AckMode::Memory.withdraw(&pipeline, &telemetry);
+        assert!(!shown());
         for (ack, strict) in [(Ack::Durable, false), (Ack::Exported, false), (Ack::Auto, true)] {
             assert!(matches!(resolve(ack, strict, false), Err(Error::Config { .. })), "{ack:?}");
         }

@@ -88,7 +88,8 @@ async fn one_run(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
     tokio::time::sleep(Duration::from_secs_f64(bench.options.warmup)).await;
 
     let length = Duration::from_secs_f64(bench.options.seconds);
-    for _ in 0..scenario.fanout.cycles.max(1) {
+    let cycles = if bench.options.smoke { 1 } else { scenario.fanout.cycles.max(1) };
+    for _ in 0..cycles {
         running.phase(Stage::BothWell, length).await?;
         running.second.set_mode(&scenario.fanout.outage).await?;
         match scenario.fanout.quota {

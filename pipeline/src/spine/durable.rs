@@ -1,7 +1,7 @@
 //! The spine on disk: the journal, behind the same trait as the log in memory.
 //!
 //! The journal knows bytes, signals by number and items by count. What a batch is beyond that goes into each record's context
-//! ([`context`]); what moves is told to the ledger ([`books`]). A reader that keeps up gets the very batch that was appended,
+//! (`context`); what moves is told to the ledger (`books`). A reader that keeps up gets the very batch that was appended,
 //! from the journal's tail; one that lags gets it from disk, without what only the receiver knew.
 
 mod books;
@@ -157,11 +157,12 @@ impl DurableSpine {
             None => (None, Vec::new()),
         };
         let passed = done.iter().map(|(seq, _)| seq.0).collect();
-        let settling = Arc::clone(&shared);
+        // Not the spine itself: the last to hold it waits for the very thread that answers.
+        let (settling, books) = (journal.clone(), Arc::clone(&shared.books));
         let answer = Box::new(move |result: Result<Option<sluice_journal::SeqRange>, sluice_journal::Error>| {
             drop(reservation);
             if let (Ok(_), Some(stage)) = (&result, done_at) {
-                done.into_iter().for_each(|(seq, completion)| settling.complete(stage, seq, &completion));
+                done.into_iter().for_each(|(seq, completion)| complete(&settling, &books, stage, seq, &completion));
             }
             let range =
                 result.map(|range| range.map(|range| SeqRange { first: Seq(range.first), last: Seq(range.last) }));
@@ -182,9 +183,7 @@ impl Shared {
     }
 
     fn complete(&self, destination: Destination, seq: Seq, completion: &Completion) {
-        self.journal().complete(Dest(destination.0), seq.0, |moved, backlog| {
-            self.books.completed(destination, moved, completion, backlog);
-        });
+        complete(self.journal(), &self.books, destination, seq, completion);
     }
 
     /// Puts what killed the process twice aside, undecoded. It stays in the journal if that fails.
@@ -221,6 +220,12 @@ impl Shared {
         let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
         paused.get(&destination.0).copied().filter(|&until| until > self.clock.now())
     }
+}
+
+fn complete(journal: &Journal, books: &Books, destination: Destination, seq: Seq, completion: &Completion) {
+    journal.complete(Dest(destination.0), seq.0, |moved, backlog| {
+        books.completed(destination, moved, completion, backlog);
+    });
 }
 
 impl Spine for DurableSpine {
