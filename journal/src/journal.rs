@@ -363,7 +363,7 @@ impl Inner {
     pub(crate) fn cursor_for_tests(&self, name: &str) -> crate::format::cursor::CursorState {
         let state = self.lock();
         let dest = state.dests.values().find(|dest| dest.spec.name == name);
-        dest.map(|dest| dest.state(state.published)).unwrap_or_default()
+        dest.map(|dest| dest.state(state.proven)).unwrap_or_default()
     }
 
     /// Whether the cursor on disk knows of every completion.

@@ -12,6 +12,7 @@ use crate::observer::Event;
 use crate::segment::{self, seal};
 use crate::state::Segment;
 use crate::tally::SIGNALS;
+use crate::vfs::Open;
 use crate::writer::{Active, Writer};
 
 impl Inner {
@@ -58,8 +59,31 @@ impl Inner {
         Ok(())
     }
 
+    /// Seals what recovery could not. Nothing is appended before: the records there would count as durable then.
+    fn settle_tails(&self) -> Result<(), Error> {
+        let unsettled = self.lock().unsettled.clone();
+        for (no, from) in unsettled {
+            let known = self.lock().segment(no).map(|segment| (Arc::clone(&segment.file), segment.contents.clone()));
+            if let Some((file, contents)) = known {
+                let failed = || Error::io(format!("seal {}", file.path));
+                let handle = self.vfs.open(&file.path, Open::Write).map_err(failed())?;
+                let size = segment::settle(&*handle, from, &file.header, &contents).map_err(failed())?;
+                if let Some(segment) = self.lock().segment_mut(no) {
+                    segment.size = size;
+                }
+            }
+            let mut state = self.lock();
+            state.unsettled.retain(|(other, _)| *other != no);
+            if state.unsettled.is_empty() {
+                state.proven = state.published;
+            }
+        }
+        Ok(())
+    }
+
     /// Prepares a segment and makes it durable, before any record is written to it.
     pub(crate) fn open_segment(&self, writer: &mut Writer, chain: Chain) -> Result<(), Error> {
+        self.settle_tails()?;
         let (base_seq, generation, ordinal, spare) = {
             let state = self.lock();
             if !state.has_room(&self.config, chain, 0) {

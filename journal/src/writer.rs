@@ -263,6 +263,7 @@ impl Inner {
         for record in part {
             state.durable = state.durable.max(record.header.seq);
             state.published[no.chain() as usize] = state.durable;
+            state.proven[no.chain() as usize] = state.durable;
             if let Some(mark) = &record.mark
                 && let Some(stage) = state.dests.get_mut(&mark.stage)
             {
