@@ -5,12 +5,30 @@
 mod answers;
 #[path = "process/command.rs"]
 mod command;
+#[path = "process/durable.rs"]
+mod durable;
+#[path = "process/durable_disk.rs"]
+mod durable_disk;
+#[path = "process/durable_kills.rs"]
+mod durable_kills;
+#[path = "process/durable_load.rs"]
+mod durable_load;
+#[path = "process/durable_reload.rs"]
+mod durable_reload;
+#[path = "process/durable_sink.rs"]
+mod durable_sink;
 #[path = "process/examples.rs"]
 mod examples;
 #[path = "process/life.rs"]
 mod life;
+#[path = "process/load.rs"]
+mod load;
 #[path = "process/refusals.rs"]
 mod refusals;
+#[path = "process/reload.rs"]
+mod reload;
+#[path = "process/sink.rs"]
+mod sink;
 #[path = "process/sluice.rs"]
 mod sluice;
 #[path = "process/wire.rs"]

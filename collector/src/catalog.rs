@@ -9,6 +9,7 @@ pub fn registries() -> Registries {
     all.receivers.register(sluice_receivers::otlp::OtlpFactory);
     sluice_processors::register(&mut all.processors);
     sluice_exporters::register(&mut all.exporters);
+    sluice_extensions::register(&mut all.extensions);
     all
 }
 

@@ -2,14 +2,20 @@
 
 mod catalog;
 mod cli;
+mod diff;
 mod exposition;
+mod extensions;
 mod graph;
+mod journal;
 mod logging;
 mod plan;
+mod reload;
 mod run;
+mod spine;
 
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use sluice_config::{Args, Diagnostic, FixedSources, Severity, SystemSources, render};
@@ -29,6 +35,8 @@ const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 const INVALID: u8 = 3;
 const WARNINGS: u8 = 6;
+/// Another process uses the journal (delivery §3.7).
+const IN_USE: u8 = 75;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -37,7 +45,7 @@ fn main() -> ExitCode {
     }
     let bare = cli.upstream.config.is_empty() && cli.upstream.set.is_empty();
     match cli.command {
-        Some(Command::Run(args)) => run_native(&args),
+        Some(Command::Run(args)) => run_native(args),
         Some(Command::Check(args)) => check(&args),
         Some(Command::Validate(args)) => validate(&args),
         Some(Command::Components) => components(),
@@ -46,8 +54,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(Command::Version) => version(),
-        None if !bare => run_upstream(&cli.upstream),
-        None if std::io::stdin().is_terminal() => run_native(&RunArgs::default()),
+        None if !bare => run_upstream(cli.upstream),
+        None if std::io::stdin().is_terminal() => run_native(RunArgs::default()),
         None => {
             eprintln!("sluice: no command; try `sluice run` or `sluice --help`");
             ExitCode::from(USAGE)
@@ -81,8 +89,8 @@ fn print_findings(loaded: &Loaded) {
     eprint!("{}", render::human(&loaded.findings, style()));
 }
 
-fn run_native(args: &RunArgs) -> ExitCode {
-    let loaded = load(args);
+fn run_native(args: RunArgs) -> ExitCode {
+    let loaded = load(&args);
     print_findings(&loaded);
     if loaded.plan.is_none() {
         eprintln!("{}", render::summary(&loaded.findings, loaded.files));
@@ -94,8 +102,8 @@ fn run_native(args: &RunArgs) -> ExitCode {
     run(args, loaded)
 }
 
-fn run_upstream(args: &RunArgs) -> ExitCode {
-    let loaded = load(args);
+fn run_upstream(args: RunArgs) -> ExitCode {
+    let loaded = load(&args);
     print_findings(&loaded);
     if loaded.plan.is_none() {
         eprintln!("Error: invalid configuration: {}", first_error(&loaded.findings));
@@ -119,7 +127,7 @@ fn welcome() {
     );
 }
 
-fn run(args: &RunArgs, loaded: Loaded) -> ExitCode {
+fn run(args: RunArgs, loaded: Loaded) -> ExitCode {
     let Some(plan) = loaded.plan else { return ExitCode::from(INVALID) };
     if args.dry_run {
         return ExitCode::SUCCESS;
@@ -136,14 +144,13 @@ fn run(args: &RunArgs, loaded: Loaded) -> ExitCode {
             return ExitCode::from(FAILURE);
         }
     };
-    let registries = catalog::registries();
-    let outcome = runtime.block_on(run::run(plan, &registries));
+    let outcome = runtime.block_on(run::run(plan, Arc::new(move || load(&args))));
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("Error: {error:#}");
-            ExitCode::from(FAILURE)
+            ExitCode::from(if spine::is_in_use(&error) { IN_USE } else { FAILURE })
         }
     }
 }

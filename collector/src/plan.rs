@@ -1,8 +1,12 @@
 //! From configuration sources to a plan: every component decoded and checked, nothing built or started.
 
-use sluice_config::service::{Gates, Limits, Service};
-use sluice_config::{Args, Diagnostic, Kind, Sources, resolve, sort};
-use sluice_pipeline::factory::{ComponentKind, Configured, Exporters, Processors, Receivers, Registries, Registry};
+use std::sync::Arc;
+
+use sluice_config::service::{Ack, Gates, Limits, Service};
+use sluice_config::{Args, Diagnostic, Kind, Node, Sources, resolve, sort};
+use sluice_pipeline::factory::{
+    ComponentKind, Configured, Exporters, Extensions, Processors, Receivers, Registries, Registry,
+};
 use sluice_pipeline::{ComponentId, PipelineId, Signal};
 
 use crate::catalog::Names;
@@ -10,10 +14,25 @@ use crate::catalog::Names;
 /// A configuration that can be run.
 pub struct Plan {
     pub service: Service,
-    pub receivers: Vec<(ComponentId, Configured<Receivers>)>,
-    pub processors: Vec<(ComponentId, Configured<Processors>, bool)>,
-    pub exporters: Vec<(ComponentId, Configured<Exporters>)>,
+    pub receivers: Vec<Planned<Receivers>>,
+    pub processors: Vec<Planned<Processors>>,
+    pub exporters: Vec<Planned<Exporters>>,
+    pub extensions: Vec<Planned<Extensions>>,
     pub pipelines: Vec<PlannedPipeline>,
+    /// The extension that keeps the journal, if one is configured.
+    pub journal: Option<ComponentId>,
+}
+
+/// A component, decoded and checked.
+pub struct Planned<K: ComponentKind> {
+    pub id: ComponentId,
+    /// Its canonical type.
+    pub kind: String,
+    /// As configured: merged, expanded, without regard to where it was written.
+    pub node: Node,
+    /// Shared with the plan of the configuration before if nothing of it has changed: what its factory keeps for its
+    /// instances stays the same, too.
+    pub configured: Arc<Configured<K>>,
 }
 
 /// One pipeline: ids only.
@@ -22,9 +41,16 @@ pub struct PlannedPipeline {
     pub receivers: Vec<ComponentId>,
     pub processors: Vec<ComponentId>,
     pub exporters: Vec<ComponentId>,
-    pub ack: sluice_config::service::Ack,
+    pub ack: Ack,
     /// Whether one of its processors redacts.
     pub redacts: bool,
+}
+
+impl PlannedPipeline {
+    /// Whether it has nothing to keep for anybody.
+    pub fn only_observes(&self) -> bool {
+        self.exporters.iter().all(|id| matches!(id.kind(), "debug" | "nop"))
+    }
 }
 
 /// What loading a configuration came to.
@@ -50,17 +76,14 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     let receivers = decoder.decode(Kind::Receiver, &registries.receivers);
     let processors = decoder.decode(Kind::Processor, &registries.processors);
     let exporters = decoder.decode(Kind::Exporter, &registries.exporters);
+    let extensions = decoder.decode(Kind::Extension, &registries.extensions);
     decoder.check_limits();
+    decoder.check_delivery();
     let pipelines = decoder.pipelines(registries);
+    let journal = crate::journal::choose(&service, &mut findings);
     sort(&mut findings);
     let failed = findings.iter().any(Diagnostic::is_error);
-    let plan = (!failed).then(|| Plan {
-        receivers: receivers.into_iter().map(|(id, configured, _)| (id, configured)).collect(),
-        exporters: exporters.into_iter().map(|(id, configured, _)| (id, configured)).collect(),
-        processors,
-        pipelines,
-        service,
-    });
+    let plan = (!failed).then(|| Plan { receivers, exporters, processors, extensions, pipelines, journal, service });
     Loaded { plan, findings, files }
 }
 
@@ -71,19 +94,19 @@ struct Decoder<'a> {
 
 impl Decoder<'_> {
     /// Decodes every component of a kind, used or not, as upstream does.
-    fn decode<K: ComponentKind>(
-        &mut self,
-        kind: Kind,
-        registry: &Registry<K>,
-    ) -> Vec<(ComponentId, Configured<K>, bool)> {
+    fn decode<K: ComponentKind>(&mut self, kind: Kind, registry: &Registry<K>) -> Vec<Planned<K>> {
         let mut decoded = Vec::new();
         for component in self.service.of_kind(kind) {
             let Some(name) = component.canonical.as_deref() else { continue };
             match registry.decode(name, &component.node) {
                 Some(Ok(mut configured)) => {
                     self.findings.append(&mut configured.warnings);
-                    let redacts = registry.meta(name).is_some_and(|meta| meta.redacts);
-                    decoded.push((component_id(&component.id), configured, redacts));
+                    decoded.push(Planned {
+                        id: component_id(&component.id),
+                        kind: name.to_owned(),
+                        node: component.node.clone(),
+                        configured: Arc::new(configured),
+                    });
                 }
                 Some(Err(found)) => self.findings.extend(found),
                 None => {}
@@ -106,6 +129,19 @@ impl Decoder<'_> {
         for (name, _) in idle.into_iter().filter(|(_, written)| *written) {
             let text = format!("`service::limits::{name}` is not built in yet and has no effect");
             self.findings.push(Diagnostic::new("N0602", text).at(at));
+        }
+    }
+
+    /// Modes that are known and not built in yet.
+    fn check_delivery(&mut self) {
+        let delivery = self.service.delivery_node.as_ref();
+        let own = delivery.and_then(|node| node.get("ack")).map(|node| &node.origin);
+        let written = [(Some(self.service.delivery.ack), own)];
+        let pipelines = self.service.pipelines.iter().map(|pipeline| (pipeline.ack, pipeline.ack_at.as_ref()));
+        for at in written.into_iter().chain(pipelines).filter_map(|(ack, at)| at.filter(|_| ack == Some(Ack::Exported)))
+        {
+            let text = "ack mode `exported` is not available yet: use `durable` or `memory`";
+            self.findings.push(Diagnostic::new("E0105", format!("service::delivery: {text}")).at(at));
         }
     }
 

@@ -3,19 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
-use sluice_config::service::MetricsLevel;
-use sluice_net::listen::Server;
 use sluice_pipeline::admission::MemBudget;
 use sluice_pipeline::clock::{Clock, SystemClock};
-use sluice_pipeline::factory::Registries;
 use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::rng::SplitMix;
-use sluice_pipeline::telemetry::{Naming, ProcFs, ProcessMetrics, Telemetry};
-use tokio::signal::unix::{SignalKind, signal};
+use sluice_pipeline::telemetry::{ProcFs, ProcessMetrics, Telemetry};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
-use crate::graph::{Graph, Surroundings};
+use crate::graph::{Patience, Surroundings};
 use crate::plan::Plan;
+use crate::reload::{Collector, Load};
 
 /// In-flight requests have this long at shutdown (delivery §8).
 const INTAKE_GRACE: Duration = Duration::from_secs(2);
@@ -28,11 +26,11 @@ const TIDY: Duration = Duration::from_secs(2);
 /// Until the graph sets the budget from what it may use.
 const FIRST_BUDGET: u64 = 64 << 20;
 
-/// Runs until SIGTERM or SIGINT.
-pub async fn run(plan: Plan, registries: &Registries) -> anyhow::Result<()> {
+/// Runs until SIGTERM or SIGINT. SIGHUP makes it read its configuration again.
+pub async fn run(plan: Plan, load: Load) -> anyhow::Result<()> {
     // Listening for signals comes first: one that arrives during the start must not kill the process half-way.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut end = EndSignals::new()?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     tracing::info!(Version = env!("CARGO_PKG_VERSION"), NumCPU = cpus as u64, "Starting sluice...");
 
@@ -40,7 +38,7 @@ pub async fn run(plan: Plan, registries: &Registries) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     ProcessMetrics::install(&telemetry, Arc::new(ProcFs::default()), Arc::clone(&clock));
     let around = Surroundings {
-        ledger: Ledger::new(&telemetry, registries.reasons()),
+        ledger: Ledger::new(&telemetry, crate::catalog::registries().reasons()),
         memory: MemBudget::new(FIRST_BUDGET, Arc::clone(&clock)),
         rng: Arc::new(SplitMix::from_entropy()),
         telemetry: telemetry.clone(),
@@ -49,32 +47,61 @@ pub async fn run(plan: Plan, registries: &Registries) -> anyhow::Result<()> {
     around.memory.publish(&telemetry);
     let ledger = around.ledger.clone();
     telemetry.on_scrape(move || ledger.publish());
-    let endpoints = metrics_endpoints(&plan, &telemetry).await?;
-    let graph = Graph::start(&plan, &around).await?;
     let audit = tokio::spawn(audit(around.ledger.clone(), Arc::clone(&around.clock)));
+    let mut collector = Collector::start(plan, load, around.clone()).await?;
     let tidy = tokio::spawn(tidy(Arc::clone(&around.clock)));
     tracing::info!("Everything is ready. Begin running and processing data.");
 
-    let name = tokio::select! {
-        _ = terminate.recv() => "terminated",
-        _ = interrupt.recv() => "interrupt",
+    let name = loop {
+        tokio::select! {
+            name = end.received() => break name,
+            _ = hangup.recv() => {}
+        }
+        // To its end, or there would be two halves of a graph; but without waiting for others if the process is to end.
+        let (hurry, patience) = watch::channel(false);
+        let reload = collector.reload(Patience::new(patience));
+        tokio::pin!(reload);
+        tokio::select! {
+            () = &mut reload => continue,
+            name = end.received() => {
+                hurry.send_replace(true);
+                reload.await;
+                break name;
+            }
+        }
     };
     tracing::info!(signal = name, "Received signal from OS");
     tracing::info!("Starting shutdown...");
-    let stopping = graph.stop(INTAKE_GRACE, DRAIN);
+    let Collector { graph, endpoints, .. } = collector;
     tokio::select! {
-        () = stopping => {}
-        _ = terminate.recv() => tracing::warn!("second signal: stopping at once"),
-        _ = interrupt.recv() => tracing::warn!("second signal: stopping at once"),
+        () = graph.stop(INTAKE_GRACE, DRAIN) => {}
+        _ = end.received() => tracing::warn!("second signal: stopping at once"),
     }
     audit.abort();
     tidy.abort();
     around.ledger.check();
-    for endpoint in endpoints {
-        endpoint.shutdown(Duration::ZERO).await;
-    }
+    endpoints.stop().await;
     tracing::info!("Shutdown complete.");
     Ok(())
+}
+
+struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    fn new() -> std::io::Result<Self> {
+        Ok(EndSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Until the process is to end: what the signal is called.
+    async fn received(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "terminated",
+            _ = self.interrupt.recv() => "interrupt",
+        }
+    }
 }
 
 /// Logs an error whenever the ledger does not balance.
@@ -94,25 +121,4 @@ async fn tidy(clock: Arc<dyn Clock>) {
         clock.sleep(TIDY).await;
         drop(std::hint::black_box(Vec::<u8>::with_capacity(PAGE)));
     }
-}
-
-async fn metrics_endpoints(plan: &Plan, telemetry: &Telemetry) -> anyhow::Result<Vec<Server>> {
-    let metrics = &plan.service.telemetry.metrics;
-    if metrics.level == MetricsLevel::None {
-        return Ok(Vec::new());
-    }
-    let mut servers = Vec::new();
-    for reader in &metrics.readers {
-        let Some(prometheus) = reader.prometheus() else {
-            return Err(anyhow!("service::telemetry::metrics::readers: only pull readers are available yet"));
-        };
-        let naming = Naming {
-            without_type_suffix: prometheus.without_type_suffix,
-            without_units: prometheus.without_units,
-            ..Naming::default()
-        };
-        let address = format!("{}:{}", prometheus.host, prometheus.port);
-        servers.push(crate::exposition::serve(telemetry.clone(), naming, &address).await?);
-    }
-    Ok(servers)
 }

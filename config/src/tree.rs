@@ -19,8 +19,14 @@ pub struct Entry {
     pub value: Node,
 }
 
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
 /// A YAML value, typed by the rules of the Go parser (collector-compat §1.1).
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub enum Value {
     /// `null`, `~` or nothing.
     Null,
@@ -178,6 +184,14 @@ impl Node {
             node = next;
         }
         place
+    }
+}
+
+/// Equal if they configure the same, wherever they were written: values and the texts that string fields take. The order of
+/// keys does not count.
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value && self.text() == other.text()
     }
 }
 

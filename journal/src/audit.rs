@@ -17,8 +17,9 @@ use crate::vfs::Open;
 use crate::walk::{Rules, Seen, Walk, walk};
 
 impl Inner {
-    /// Reads every record of a segment that is not being written, and gives up what is damaged.
-    pub(crate) fn audit(&self, no: SegNo) -> Result<(), Error> {
+    /// Reads every record of a segment that is not being written, and gives up what is damaged. What cannot be read is an
+    /// error, or with `unreadable` damage, too.
+    pub(crate) fn audit(&self, no: SegNo, unreadable: bool) -> Result<(), Error> {
         let Some((file, known)) = self.lock().segment(no).map(|s| (Arc::clone(&s.file), s.contents.clone())) else {
             return Ok(());
         };
@@ -28,7 +29,8 @@ impl Inner {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return self.lose(no),
             opened => opened.map_err(failed())?,
         };
-        let mut scan = Scan::new(Arc::clone(&handle), file.key(), self.config.bugs, PAGE, known.end).lenient();
+        let scan = Scan::new(Arc::clone(&handle), file.key(), self.config.bugs, PAGE, known.end);
+        let mut scan = if unreadable { scan.lenient() } else { scan };
         let routes = |id| known.routes.get(&id).copied();
         let rules = Rules { limit: u64::MAX, holes: &known.holes, verify: true, routes: &routes, sealed: true };
         let walked = walk(&mut scan, known.end, &rules).map_err(failed())?;
@@ -136,6 +138,6 @@ impl Journal {
             let state = self.0.lock();
             state.segments().filter(|segment| !segment.active).map(|segment| segment.no()).collect()
         };
-        sealed.into_iter().try_for_each(|no| self.0.audit(no))
+        sealed.into_iter().try_for_each(|no| self.0.audit(no, false))
     }
 }

@@ -85,7 +85,7 @@ impl Inner {
         let rules = Rules { limit: u64::MAX, holes: &contents.holes, verify: true, routes: &routes, sealed: true };
         let walked = walk(&mut scan, contents.end, &rules).map_err(failed())?;
         if !walked.damage.is_empty() {
-            self.audit(no)?;
+            self.audit(no, false)?;
             return Ok(false);
         }
         let needed: Vec<(Seen, RouteSet)> = {

@@ -41,7 +41,7 @@ impl Inner {
         let (slot, unsaved, name) = {
             let state = self.lock();
             let Some(destination) = state.dests.get(&dest.0) else { return Ok(()) };
-            let mut slot = destination.state(state.published);
+            let mut slot = destination.state(state.proven);
             if self.config.bugs.has(Bug::CursorPassesUndelivered) {
                 slot.committed = destination.read_from - 1;
             }
@@ -99,7 +99,7 @@ impl Inner {
         // The last sequence given out: nothing that is being written now is for this destination.
         let (last, durable) = {
             let state = self.lock();
-            (state.next_seq - 1, state.published)
+            (state.next_seq - 1, state.proven)
         };
         let state = CursorState { index, committed: last, durable, ..CursorState::default() };
         let path = names::cursor(&spec.name);

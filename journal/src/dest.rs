@@ -57,6 +57,8 @@ pub(crate) struct Destination {
     pub epoch: u64,
     /// Completions that no slot knows of.
     pub unsaved: u64,
+    /// Failures to read in a row.
+    pub read_errors: u32,
     /// Was over its quota when last looked at.
     pub over_quota: bool,
 }
@@ -90,6 +92,7 @@ impl Destination {
             epoch: 0,
             // What a new process reads of the old one may not be durable.
             unsaved: 1,
+            read_errors: 0,
             over_quota: false,
         }
     }
@@ -125,6 +128,11 @@ impl Destination {
     /// The newest record that may be handed out: a completion has to fit the slot's window. Stages complete in order.
     pub(crate) fn horizon(&self) -> u64 {
         if self.spec.stage { u64::MAX } else { self.committed().saturating_add(WINDOW) }
+    }
+
+    /// Whether the reader waits for completions.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.read_from > self.horizon()
     }
 
     pub(crate) fn is_done(&self, seq: u64) -> bool {
@@ -268,6 +276,14 @@ impl Destination {
         self.unsaved += 1;
         false
     }
+
+    /// Somebody has looked at these suspects, and the process lives. `true` if none is left.
+    pub(crate) fn acquit(&mut self, first: u64, last: u64) -> bool {
+        let before = self.suspects.len();
+        self.suspects.retain(|seq, _| !(first..=last).contains(seq));
+        self.unsaved += (before - self.suspects.len()) as u64;
+        before > 0 && self.suspects.is_empty()
+    }
 }
 
 #[cfg(test)]
@@ -326,6 +342,15 @@ mod tests {
         let again = Destination::restore(Dest(0), DestSpec::new("a"), decoded, Some(1000));
         assert!(again.is_suspect(15 + 1000) && !again.is_suspect(16 + 1000));
         assert!(again.is_done(13) && !again.is_done(14));
+    }
+
+    #[test]
+    fn a_suspect_that_was_looked_at_is_one_no_more() {
+        let mut dest = reading(false);
+        assert!(!dest.note_suspect(11) && !dest.note_suspect(11));
+        assert!(!dest.acquit(12, 20), "others say nothing of it");
+        assert!(dest.acquit(10, 11) && !dest.acquit(10, 11));
+        assert!(!dest.note_suspect(11), "it starts from nothing");
     }
 
     #[test]

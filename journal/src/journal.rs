@@ -187,10 +187,16 @@ impl Journal {
     pub fn complete(&self, dest: Dest, seq: u64, settle: impl FnOnce(Moved, &crate::tally::Items)) {
         let mut state = self.0.lock();
         let Some(destination) = state.dests.get_mut(&dest.0) else { return };
+        let stalled = destination.is_stalled();
         let Some(Held { no, signal, items, tenant, .. }) = destination.complete(seq) else { return };
         settle(Moved { signal, items: u64::from(items), tenant }, &destination.backlog.items);
         let emptied = !destination.pending.contains_key(&no);
+        let goes_on = stalled && !destination.is_stalled();
         drop(state);
+        if goes_on {
+            // Nothing need be appended for it to have something to read.
+            self.0.observer.readable(dest);
+        }
         if emptied {
             self.0.observer.released();
         }
@@ -207,6 +213,16 @@ impl Journal {
         self.0.observer.released();
     }
 
+    /// The destination has looked at the records `first..=last`, and the process lives: none of them kills it. Durable with
+    /// the next note of a suspect; for the last one, when this returns.
+    pub fn survived(&self, dest: Dest, first: u64, last: u64) {
+        let none_left = self.0.lock().dests.get_mut(&dest.0).is_some_and(|dest| dest.acquit(first, last));
+        if none_left {
+            // An error is reported, and the suspicion lasts until a cursor can be written again.
+            let _ = self.0.save_cursor(dest);
+        }
+    }
+
     /// Hands out again what was read and not completed.
     pub fn rewind(&self, dest: Dest) {
         if let Some(destination) = self.0.lock().dests.get_mut(&dest.0) {
@@ -220,12 +236,20 @@ impl Journal {
         self.0.lock().dests.get(&dest.0).map(|destination| destination.backlog).unwrap_or_default()
     }
 
+    /// Most bytes that a destination may hold before it is over its quota: as configured, or its share.
+    pub fn quota_bytes(&self, dest: Dest) -> u64 {
+        let state = self.0.lock();
+        state.dests.get(&dest.0).map_or(0, |dest| state.max_bytes(&self.0.config, dest))
+    }
+
     /// Whether a new record for these destinations would be refused right now.
     ///
     /// # Errors
     /// The refusal.
     pub fn check(&self, routes: RouteSet) -> Result<(), Error> {
-        self.0.lock().check(&self.0.config, routes, &Tally::one(0, 1, 0), Chain::Main)
+        // Its size is not known yet: where a large one would not fit, none is asked for.
+        let most = Tally::one(0, 1, self.0.config.segment_size / 16);
+        self.0.lock().check(&self.0.config, routes, &most, Chain::Main)
     }
 
     /// The index of an attached destination.
@@ -316,6 +340,8 @@ impl Journal {
         for chain in Chain::BOTH {
             inner.roll_locked(&mut writer, chain)?;
         }
+        // A process that stops was killed by none of what it held.
+        inner.lock().dests.values_mut().for_each(|dest| _ = dest.acquit(0, u64::MAX));
         let saved = inner.save_cursors(true);
         let items = writer.items;
         let durable = inner.lock().durable;
@@ -337,7 +363,7 @@ impl Inner {
     pub(crate) fn cursor_for_tests(&self, name: &str) -> crate::format::cursor::CursorState {
         let state = self.lock();
         let dest = state.dests.values().find(|dest| dest.spec.name == name);
-        dest.map(|dest| dest.state(state.published)).unwrap_or_default()
+        dest.map(|dest| dest.state(state.proven)).unwrap_or_default()
     }
 
     /// Whether the cursor on disk knows of every completion.

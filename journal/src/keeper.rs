@@ -156,7 +156,7 @@ impl Inner {
         };
         if let Some(no) = next {
             keeper.scrub_next = no;
-            if let Err(error) = self.audit(no) {
+            if let Err(error) = self.audit(no, false) {
                 self.observer.event(&Event::Trouble { what: "scrub".to_owned(), error: error.to_string() });
             }
         }

@@ -13,11 +13,11 @@
 //!
 //! | file | what it defines |
 //! |---|---|
-//! | [`journal`] | the journal as its users see it |
+//! | [`Journal`] | the journal as its users see it |
 //! | `recovery/` | opening whatever is on the disk |
 //! | `format/` | what is on disk, as pure functions |
-//! | `writer`, `group`, `queue` | appending: commit groups, write failures |
-//! | `reader`, `tail`, `scan`, `walk` | reading, from memory and from segments |
+//! | `writer`, `roll`, `group`, `queue` | appending: commit groups, write failures |
+//! | `reader`, `chain_reader`, `tail`, `scan`, `walk` | reading, from memory and from segments |
 //! | `dest`, `cursors`, `slots` | destinations, their cursors, and where those are kept |
 //! | `keeper` | upkeep: `reclaim`, `compaction`, `space`, `room` (quotas), `audit` (damage), `quarantine` |
 //! | [`dlq`] | dead letters |
@@ -27,6 +27,7 @@
 
 mod audit;
 mod bugs;
+mod chain_reader;
 pub mod clock;
 mod codec;
 mod compaction;
@@ -48,6 +49,7 @@ mod reclaim;
 mod record;
 mod recovery;
 pub mod rng;
+mod roll;
 mod room;
 mod route;
 mod scan;
@@ -59,6 +61,8 @@ mod space;
 mod state;
 mod tail;
 mod tally;
+#[cfg(test)]
+mod tests;
 pub mod threads;
 pub mod vfs;
 mod walk;

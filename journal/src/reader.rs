@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::chain_reader::{ChainReader, Stop, View, views};
 use crate::dest::Held;
 use crate::error::Error;
 use crate::format::record::{Header, Kind};
-use crate::format::{Chain, PAGE, SegNo};
-use crate::group::unpack;
+use crate::format::{Chain, SegNo};
 use crate::journal::{Inner, Journal};
 use crate::observer::{DropReason, Moved};
 use crate::record::{Entry, ReadLimit};
 use crate::route::{Dest, RouteSet};
-use crate::scan::{Scan, Step};
-use crate::state::{SegFile, State};
-use crate::vfs::Open;
+use crate::state::{SegFile, Segment, State};
 
 /// Bytes of records for others that one call passes over before it gives its reader a pause.
 const PASS_OVER: u64 = 8 << 20;
+/// Failures to read in a row after which a sector counts as bad.
+const READ_ERRORS: u32 = 20;
 /// Damage that one call comes across before it gives up for now.
 const ATTEMPTS: usize = 8;
 
@@ -36,14 +36,6 @@ struct Gathered {
     passed: u64,
     /// A segment that has to be audited before reading can go on.
     damaged: Option<SegNo>,
-}
-
-/// A segment to be read, as it was when the lock was held.
-struct View {
-    file: Arc<SegFile>,
-    from: u64,
-    end: u64,
-    holes: Vec<(u64, u64)>,
 }
 
 /// Whether the payload comes along.
@@ -110,7 +102,9 @@ impl Inner {
                 return Ok(Vec::new());
             }
             let limit = if careful { ReadLimit { records: 1, ..limit } } else { limit };
-            let (found, passed) = self.look(dest, from, upto, limit, What::Payloads)?;
+            let looked = self.look(dest, from, upto, limit, What::Payloads);
+            self.note_read(dest, from, looked.is_ok());
+            let (found, passed) = looked?;
             let mut state = self.lock();
             let Some(destination) = state.dests.get_mut(&dest.0) else { return Err(Error::UnknownDestination) };
             if destination.epoch != epoch || destination.read_from != from {
@@ -144,6 +138,28 @@ impl Inner {
         }
     }
 
+    /// Counts failures to read in a row. After some, what cannot be read is given up, so that it costs no more than it covers.
+    fn note_read(&self, dest: Dest, from: u64, fine: bool) {
+        let behind: Vec<SegNo> = {
+            let mut state = self.lock();
+            let Some(destination) = state.dests.get_mut(&dest.0) else { return };
+            destination.read_errors = if fine { 0 } else { destination.read_errors + 1 };
+            if destination.read_errors < READ_ERRORS {
+                return;
+            }
+            destination.read_errors = 0;
+            let chains = state.chains.iter();
+            chains
+                .filter_map(|chain| chain.iter().find(|s| !s.active && s.contents.last_seq >= from))
+                .map(Segment::no)
+                .collect()
+        };
+        for no in behind {
+            // An error here is one more failure to read.
+            let _ = self.audit(no, true);
+        }
+    }
+
     /// Finds records for a destination in `from..=upto` that are not done. Also gives how far it looked.
     pub(crate) fn look(
         &self,
@@ -171,7 +187,7 @@ impl Inner {
                     if self.lock().is_active(no) {
                         self.roll(no.chain())?;
                     }
-                    self.audit(no)?;
+                    self.audit(no, false)?;
                 }
             }
         }
@@ -291,86 +307,6 @@ fn from_tail(state: &State, dest: Dest, from: u64, upto: u64, limit: ReadLimit) 
         passed = entry.seq;
     }
     (found, upto)
-}
-
-/// Segments of a chain that may have records in the range.
-fn views(state: &State, chain: Chain, from: u64, upto: u64) -> VecDeque<View> {
-    let segments = state.chains[chain as usize].iter();
-    let wanted =
-        segments.filter(|s| s.contents.last_seq >= from && s.contents.first_seq <= upto && s.contents.end > PAGE);
-    wanted
-        .map(|segment| View {
-            file: Arc::clone(&segment.file),
-            from: segment.contents.seek(from, PAGE),
-            end: segment.contents.end,
-            holes: segment.contents.holes.clone(),
-        })
-        .collect()
-}
-
-enum Stop {
-    Damaged(SegNo),
-    Failed(Error),
-}
-
-/// Reads the segments of one chain, one record ahead.
-struct ChainReader {
-    views: VecDeque<View>,
-    open: Option<OpenView>,
-    head: Option<(u64, Header)>,
-}
-
-struct OpenView {
-    file: Arc<SegFile>,
-    scan: Scan,
-    holes: Vec<(u64, u64)>,
-}
-
-impl ChainReader {
-    /// Makes sure that `head` is the next record from `from` on, if there is one.
-    fn advance(&mut self, inner: &Inner, from: u64, upto: u64) -> Result<(), Stop> {
-        while self.head.is_none() {
-            let Some(open) = &mut self.open else {
-                let Some(view) = self.views.pop_front() else { return Ok(()) };
-                let failed = |error| Stop::Failed(Error::io(view.file.path.clone())(error));
-                let handle = inner.vfs.open(&view.file.path, Open::Read).map_err(failed)?;
-                let scan = Scan::new(handle, view.file.key(), inner.config.bugs, view.from, view.end);
-                self.open = Some(OpenView { file: view.file, scan, holes: view.holes });
-                continue;
-            };
-            if let Some(&(_, len)) = open.holes.iter().find(|hole| hole.0 == open.scan.offset) {
-                open.scan.offset += len;
-                continue;
-            }
-            match open.scan.next() {
-                Ok(Step::Record { header, .. }) if header.seq < from || header.kind == Kind::Barrier => {}
-                Ok(Step::Record { header, .. }) if header.seq > upto => {
-                    (self.open, self.head) = (None, None);
-                    self.views.clear();
-                }
-                Ok(Step::Record { offset, header }) => self.head = Some((offset, header)),
-                Ok(Step::Damage { .. }) => return Err(Stop::Damaged(open.file.header.no)),
-                Ok(Step::End) => self.open = None,
-                Err(error) => return Err(Stop::Failed(Error::io(open.file.path.clone())(error))),
-            }
-        }
-        Ok(())
-    }
-
-    /// The record as an entry. `None` if its contents are damaged.
-    fn load(&mut self, offset: u64, header: &Header, what: What) -> std::io::Result<Option<Entry>> {
-        let Some(open) = &mut self.open else { return Ok(None) };
-        let (context, payload) = match what {
-            What::Headers => (Bytes::new(), Bytes::new()),
-            What::Payloads => {
-                let Some(contents) = open.scan.contents(offset, header)? else { return Ok(None) };
-                let (context, payload) = contents.split_at(usize::from(header.ctx_len).min(contents.len()));
-                let Some(payload) = unpack(header.flags, payload) else { return Ok(None) };
-                (Bytes::copy_from_slice(context), payload)
-            }
-        };
-        Ok(Some(entry(header, context, payload)))
-    }
 }
 
 /// What a destination sees of a record.

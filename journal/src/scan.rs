@@ -39,13 +39,15 @@ pub(crate) struct Scan {
     end: u64,
     buf: Vec<u8>,
     start: u64,
-    /// Unreadable blocks read as zeros, after [`PATIENCE`] attempts.
+    /// Unreadable blocks read as zeros, after [`PATIENCE`] attempts, if others can be read: a bad sector, and not a disk that
+    /// is gone.
     lenient: bool,
+    readable: bool,
 }
 
 impl Scan {
     pub(crate) fn new(file: Arc<dyn VfsFile>, key: Key, bugs: Bugs, from: u64, end: u64) -> Self {
-        Scan { file, key, bugs, offset: from, end, buf: Vec::new(), start: 0, lenient: false }
+        Scan { file, key, bugs, offset: from, end, buf: Vec::new(), start: 0, lenient: false, readable: false }
     }
 
     /// For recovery and audits: what cannot be read is damage.
@@ -121,7 +123,12 @@ impl Scan {
             self.buf.clear();
             self.buf.resize(want, 0);
             self.start = offset;
-            let read = fill(&*self.file, &mut self.buf, offset, self.lenient);
+            let mut read = fill(&*self.file, &mut self.buf, offset, self.lenient, &mut self.readable);
+            if read.is_err() && want > len {
+                // What lies behind may be what cannot be read.
+                self.buf.truncate(len);
+                read = fill(&*self.file, &mut self.buf, offset, self.lenient, &mut self.readable);
+            }
             match read {
                 Ok(read) => self.buf.truncate(read),
                 Err(error) => {
@@ -136,24 +143,28 @@ impl Scan {
     }
 }
 
-fn fill(file: &dyn VfsFile, buf: &mut [u8], offset: u64, lenient: bool) -> io::Result<usize> {
+fn fill(file: &dyn VfsFile, buf: &mut [u8], offset: u64, lenient: bool, readable: &mut bool) -> io::Result<usize> {
     let result = read_full(file, buf, offset);
+    *readable |= result.is_ok();
     if !lenient || result.is_ok() {
         return result;
     }
     // Block by block: a bad sector costs what overlaps it.
     let mut filled = 0;
-    for block in buf.chunks_mut(BLOCK) {
+    while filled < buf.len() {
         let at = offset + filled as u64;
+        // Aligned as sectors are.
+        let len = (BLOCK - (at % BLOCK as u64) as usize).min(buf.len() - filled);
+        let block = &mut buf[filled..filled + len];
         let read = (0..PATIENCE).find_map(|_| read_full(file, block, at).ok());
         match read {
             Some(read) if read < block.len() => return Ok(filled + read),
-            Some(_) => {}
+            Some(_) => *readable = true,
             None => block.fill(0),
         }
         filled += block.len();
     }
-    Ok(filled)
+    if *readable { Ok(filled) } else { result }
 }
 
 #[cfg(any(test, feature = "simulation"))]

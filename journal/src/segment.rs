@@ -75,6 +75,26 @@ pub(crate) fn seal(handle: &dyn VfsFile, header: &SegmentHeader, contents: &Cont
     Ok(size)
 }
 
+/// Seals what a process before this one wrote. Records from an offset on may be nothing but memory of the kernel, if a sync
+/// failed before that process ended: they are written once more.
+pub(crate) fn settle(file: &dyn VfsFile, from: u64, header: &SegmentHeader, contents: &Contents) -> io::Result<u64> {
+    let mut buf = vec![0; REWRITE.min((contents.end - from) as usize)];
+    let mut at = from;
+    while at < contents.end {
+        let want = buf.len().min((contents.end - at) as usize);
+        let read = read_full(file, &mut buf[..want], at)?;
+        if read == 0 {
+            break;
+        }
+        write_full(file, &buf[..read], at)?;
+        at += read as u64;
+    }
+    seal(file, header, contents)
+}
+
+/// Written again at a time.
+const REWRITE: usize = 1 << 20;
+
 /// What a segment file says about itself.
 pub(crate) struct Opened {
     pub header: Option<SegmentHeader>,

@@ -90,6 +90,10 @@ pub(crate) struct State {
     pub next_seq: u64,
     /// The newest published record of each chain.
     pub published: [u64; 2],
+    /// The newest record of each chain that is durable for sure.
+    pub proven: [u64; 2],
+    /// Segments of the process before that could not be sealed, and from where on they may not be durable.
+    pub unsettled: Vec<(SegNo, u64)>,
     /// Readers see records up to here.
     pub durable: u64,
     pub tail: Tail,

@@ -3,6 +3,9 @@
 //! [`disk`] is the real one. The simulation has one that keeps what is durable apart from what is merely written.
 
 pub mod disk;
+mod probe;
+
+pub use probe::probe;
 
 use std::any::Any;
 use std::io;

@@ -7,8 +7,6 @@ use std::sync::Arc;
 
 use crate::bugs::Bug;
 use crate::error::Error;
-use crate::format::footer::Contents;
-use crate::format::segment::SegmentHeader;
 use crate::format::watermark::Watermark;
 use crate::format::{Chain, PAGE, SegNo};
 use crate::group::{Outgoing, Place, barrier_size, encode};
@@ -17,10 +15,9 @@ use crate::observer::{Event, Moved};
 use crate::queue::Request;
 use crate::record::SeqRange;
 use crate::route::RouteSet;
-use crate::segment::{self, seal};
-use crate::state::{SegFile, Segment, State};
+use crate::state::{SegFile, State};
 use crate::tail::Recent;
-use crate::tally::{Items, SIGNALS, Tally, add_items};
+use crate::tally::{Items, Tally, add_items};
 use crate::vfs::{VfsFile, write_full};
 
 /// Failures in a row after which nothing is taken any more.
@@ -42,11 +39,11 @@ pub(crate) struct Writer {
 
 /// A segment being written.
 pub(crate) struct Active {
-    handle: Arc<dyn VfsFile>,
-    file: Arc<SegFile>,
-    prev_crc: u32,
+    pub handle: Arc<dyn VfsFile>,
+    pub file: Arc<SegFile>,
+    pub prev_crc: u32,
     /// A planted bug put its sync off.
-    unsynced: bool,
+    pub unsynced: bool,
 }
 
 impl Writer {
@@ -266,6 +263,7 @@ impl Inner {
         for record in part {
             state.durable = state.durable.max(record.header.seq);
             state.published[no.chain() as usize] = state.durable;
+            state.proven[no.chain() as usize] = state.durable;
             if let Some(mark) = &record.mark
                 && let Some(stage) = state.dests.get_mut(&mark.stage)
             {
@@ -291,99 +289,6 @@ impl Inner {
             state.tail.push(recent);
         }
         woken.iter().for_each(|dest| self.observer.readable(dest));
-    }
-
-    /// Never again through this handle: what is durable stays readable, and the next segment supersedes the rest.
-    fn abandon(&self, writer: &mut Writer, chain: Chain, error: &Error) {
-        let Some(active) = writer.active[chain as usize].take() else { return };
-        let path = active.file.path.clone();
-        self.observer.event(&Event::WriteFailed { segment: path, error: error.to_string() });
-        let no = active.file.header.no;
-        let mut state = self.lock();
-        let Some(segment) = state.segment_mut(no) else { return };
-        segment.active = false;
-        if segment.contents.last_seq == 0 {
-            // Nothing in it counts. Its number is used again, by a newer generation.
-            let size = segment.size;
-            state.chains[chain as usize].retain(|segment| segment.no() != no);
-            state.garbage.push((active.file.path.clone(), size));
-        }
-    }
-
-    /// Seals the segment being written, if there is one.
-    pub(crate) fn roll(&self, chain: Chain) -> Result<(), Error> {
-        self.roll_locked(&mut self.lock_writer(), chain)
-    }
-
-    pub(crate) fn roll_locked(&self, writer: &mut Writer, chain: Chain) -> Result<(), Error> {
-        let Some(active) = writer.active[chain as usize].take() else { return Ok(()) };
-        let no = active.file.header.no;
-        let Some(contents) = self.lock().segment(no).map(|segment| segment.contents.clone()) else { return Ok(()) };
-        let sealed = seal(&*active.handle, &active.file.header, &contents);
-        let mut state = self.lock();
-        if let Some(segment) = state.segment_mut(no) {
-            segment.active = false;
-            if let Ok(size) = sealed {
-                segment.size = size;
-            }
-        }
-        drop(state);
-        if let Err(error) = sealed {
-            // It is walked at the next start.
-            let event = Event::Trouble { what: format!("seal {}", active.file.path), error: error.to_string() };
-            self.observer.event(&event);
-        }
-        Ok(())
-    }
-
-    /// Prepares a segment and makes it durable, before any record is written to it.
-    fn open_segment(&self, writer: &mut Writer, chain: Chain) -> Result<(), Error> {
-        let (base_seq, generation, ordinal, spare) = {
-            let state = self.lock();
-            if !state.has_room(&self.config, chain, 0) {
-                return Err(Error::Full);
-            }
-            let newest = state.chains[chain as usize].last().map(|segment| segment.no().ordinal());
-            let ordinal = newest.unwrap_or(0).max(writer.ordinal[chain as usize]) + 1;
-            let base_seq = state.durable + 1;
-            let clash = |(path, _): &&(String, u64)| {
-                let name = path.rsplit('/').next().unwrap_or(path);
-                crate::names::parse_segment(name) == Some((base_seq, chain))
-            };
-            (base_seq, state.garbage.iter().filter(clash).count() as u32, ordinal, state.spare)
-        };
-        let header = SegmentHeader {
-            uuid: self.uuid,
-            no: SegNo::new(chain, ordinal),
-            base_seq,
-            flags: 0,
-            generation,
-            created: self.clock.now(),
-            before: writer.items[chain as usize],
-            own: [0; SIGNALS],
-        };
-        if spare {
-            self.lock().spare = false;
-        }
-        let (handle, file) = segment::create(&*self.vfs, header, self.config.segment_size, spare, self.config.bugs)
-            .map_err(|error| Error::io("create a segment")(error))?;
-        let file = Arc::new(file);
-        writer.ordinal[chain as usize] = ordinal;
-        let contents = Contents::empty(PAGE);
-        let segment = Segment { file: Arc::clone(&file), contents, active: true, size: self.config.segment_size };
-        let durable = {
-            let mut state = self.lock();
-            state.chains[chain as usize].push(segment);
-            state.durable
-        };
-        writer.active[chain as usize] = Some(Active { handle, file, prev_crc: 0, unsynced: false });
-        // Redundancy against a segment that goes missing; the segment is safe without it.
-        self.update_meta(|meta| {
-            meta.last[chain as usize] = ordinal;
-            meta.high_water = meta.high_water.max(durable);
-            true
-        });
-        Ok(())
     }
 }
 

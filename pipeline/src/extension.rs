@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluice_config::Secret;
 
@@ -31,10 +32,32 @@ pub trait Extension: Component {
         None
     }
 
+    /// Where and how acknowledged data is kept on disk (`journal`, `file_storage`).
+    fn journal(&self) -> Option<&JournalSettings> {
+        None
+    }
+
     /// A memory limit that holds for the whole collector.
     fn memory_limit(&self) -> Option<MemoryLimit> {
         None
     }
+}
+
+/// What is configured of the journal (delivery §1.1, §3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournalSettings {
+    /// `None` for the default directory.
+    pub directory: Option<PathBuf>,
+    /// A directory around it that is not made if it is missing.
+    pub must_exist: Option<PathBuf>,
+    /// Most bytes on disk; `None` for 10 GiB, or half of the free space if that is less.
+    pub max_size: Option<u64>,
+    /// `None` for what fits `max_size`.
+    pub segment_size: Option<u64>,
+    /// Compress records.
+    pub compress: bool,
+    /// How long the backlog of an exporter that is gone is kept; `None` for 24 h.
+    pub detach_grace: Option<Duration>,
 }
 
 /// Decides who may send, before the body is read (security §4.3).

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::component::Component;
+use crate::error::Error;
 use crate::receiver::{Consumer, Pushback};
 use crate::stage::Stage;
 use crate::{PipelineId, Step};
@@ -25,8 +26,20 @@ pub enum Processor {
 /// The part of a processor that makes telemetry. One instance may stand behind the steps of several pipelines; it is started
 /// once. It is told of requests that would have come to its steps but for the collector itself.
 pub trait Emitter: Component + Pushback {
-    /// Hands over where its telemetry goes, once per pipeline that names the processor, before [`Component::start`].
-    fn connect(&self, pipeline: &PipelineId, behind: Arc<dyn Consumer>);
+    /// Hands over where its telemetry goes: every pipeline that names the processor, in the order of the configuration, each
+    /// from behind the processor on. Before [`Component::start`], and at each reload that it survives, in place of those before.
+    fn connect(&self, pipelines: Vec<(PipelineId, Arc<dyn Consumer>)>);
+
+    /// Whether it can start in these pipelines, as far as one can tell while an earlier instance still works.
+    ///
+    /// # Errors
+    /// As [`Component::start`].
+    fn check(&self, _pipelines: &[PipelineId]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Whether it can go on, with what it knows, when these are the pipelines that name it. If not it is built anew.
+    fn survives(&self, pipelines: &[PipelineId]) -> bool;
 }
 
 /// How records are merged into payloads. Never in front of the spine.

@@ -1,8 +1,10 @@
 //! Receivers: where telemetry comes in.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use sluice_config::service::Limits;
+use sluice_net::listen::Sockets;
 
 use crate::admission::MemBudget;
 use crate::batch::Batch;
@@ -16,8 +18,47 @@ use crate::{BoxFuture, Signal};
 
 /// A source of batches. One instance serves all signals of its id.
 pub trait Receiver: Component {
-    /// Hands over where batches go, before [`Component::start`], and again after a reload changed what lies behind.
+    /// Hands over where batches go, before [`Component::start`], and again whenever a reload changed what lies behind: what
+    /// comes from then on goes to the new place, what is under way ends at the old one. An error is possible the first time
+    /// only.
     fn connect(&self, ingress: Ingress) -> Result<(), Error>;
+
+    /// Binds what it will listen on, without accepting: everything that can go wrong goes wrong here, while whoever it is to
+    /// replace still works. Takes over what `sockets` has for its places.
+    fn bind<'a>(&'a self, _sockets: &'a mut Sockets) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Offers what it listens on to those that come after it.
+    fn offer(&self, _sockets: &mut Sockets) {}
+
+    /// Stops because a reload has put another one in its place, or none: takes no new connections, but refuses no request that
+    /// comes on an old one within `grace`.
+    fn retire(&self, grace: Duration) -> BoxFuture<'_, ()> {
+        self.stop(grace)
+    }
+}
+
+/// Where a listener's batches go at this moment. Clones share it; a reload swaps it under a listener that stays.
+#[derive(Clone)]
+pub struct CurrentIngress(Arc<RwLock<Arc<Ingress>>>);
+
+impl CurrentIngress {
+    pub fn new(ingress: Ingress) -> Self {
+        CurrentIngress(Arc::new(RwLock::new(Arc::new(ingress))))
+    }
+
+    /// The one of this moment. Keep it from a request's first step to its last, so that they are of one configuration.
+    pub fn get(&self) -> Arc<Ingress> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces it, for whoever asks from now on.
+    pub fn set(&self, ingress: Ingress) {
+        let old = std::mem::replace(&mut *self.0.write().unwrap_or_else(PoisonError::into_inner), Arc::new(ingress));
+        // What lies behind is dropped outside the lock.
+        drop(old);
+    }
 }
 
 /// Where a receiver's batches go. Clones share everything.

@@ -1,6 +1,6 @@
 //! What listeners count by themselves, as self-telemetry: connections, and what was refused before there was a request.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{Counter, Gauge};
 use sluice_net::listen::{Counters, Snapshot};
@@ -9,7 +9,9 @@ use sluice_pipeline::context::Transport;
 use sluice_pipeline::telemetry::Telemetry;
 
 /// A value of the label `cause`, and what it counts.
-type Cause = (&'static str, fn(&Snapshot) -> u64);
+type Cause = (&'static str, Count);
+
+type Count = fn(&Snapshot) -> u64;
 
 /// What a listener refused without the service behind it being told, by the value of the label `cause`
 /// (delivery §10). The services count the rest themselves.
@@ -33,8 +35,10 @@ const CLOSED: [Cause; 3] =
     [("idle", |counts| counts.idle_closed), ("age", |counts| counts.aged), ("cut", |counts| counts.cut)];
 
 /// One listener's handles.
-struct ListenerMetrics {
+struct Handles {
     counters: Arc<Counters>,
+    /// What was shown last: series go on when a reload puts another listener in this one's place, so only what is new is added.
+    shown: Mutex<Snapshot>,
     open: Gauge,
     accepted: Counter,
     accept_errors: Counter,
@@ -42,8 +46,19 @@ struct ListenerMetrics {
     closed: [Counter; CLOSED.len()],
 }
 
-/// Shows the counts of a receiver's listeners before each scrape.
-pub fn publish(telemetry: &Telemetry, receiver: &ComponentId, listeners: Vec<(Transport, Arc<Counters>)>) {
+/// The counts of a receiver's listeners, shown before each scrape for as long as this lives.
+pub struct ListenerMetrics {
+    listeners: Vec<Handles>,
+    /// The listeners of one receiver share these series.
+    refused: [(Counter, Count); REFUSED.len()],
+}
+
+/// Begins to show the counts of a receiver's listeners.
+pub fn publish(
+    telemetry: &Telemetry,
+    receiver: &ComponentId,
+    listeners: Vec<(Transport, Arc<Counters>)>,
+) -> Arc<ListenerMetrics> {
     for (name, help) in [
         ("sluice_requests_refused_total", "Requests and connections that were refused, by cause."),
         ("sluice_listener_connections", "Connections open now."),
@@ -57,10 +72,11 @@ pub fn publish(telemetry: &Telemetry, receiver: &ComponentId, listeners: Vec<(Tr
         let labels = [("receiver", receiver.as_str()), ("cause", cause)];
         (telemetry.counter("sluice_requests_refused_total", &labels), count)
     });
-    let handles = listeners.into_iter().map(|(transport, counters)| {
+    let listeners = listeners.into_iter().map(|(transport, counters)| {
         let labels = [("receiver", receiver.as_str()), ("transport", transport.0)];
-        ListenerMetrics {
+        Handles {
             counters,
+            shown: Mutex::default(),
             open: telemetry.gauge("sluice_listener_connections", &labels),
             accepted: telemetry.counter("sluice_listener_accepted_total", &labels),
             accept_errors: telemetry.counter("sluice_listener_accept_errors_total", &labels),
@@ -71,21 +87,27 @@ pub fn publish(telemetry: &Telemetry, receiver: &ComponentId, listeners: Vec<(Tr
             }),
         }
     });
-    let handles: Vec<ListenerMetrics> = handles.collect();
-    telemetry.on_scrape(move || {
-        let snapshots: Vec<Snapshot> = handles.iter().map(|handle| handle.counters.snapshot()).collect();
-        for (handle, counts) in handles.iter().zip(&snapshots) {
-            handle.open.set(counts.open as f64);
-            handle.accepted.absolute(counts.accepted);
-            handle.accept_errors.absolute(counts.accept_errors);
-            handle.panics.absolute(counts.panics);
-            for (counter, (_, count)) in handle.closed.iter().zip(CLOSED) {
-                counter.absolute(count(counts));
-            }
+    let metrics = Arc::new(ListenerMetrics { listeners: listeners.collect(), refused });
+    telemetry.on_scrape_of(&metrics, ListenerMetrics::show);
+    metrics
+}
+
+impl ListenerMetrics {
+    /// Adds what was counted since the last time. To be called a last time when the listeners have ended.
+    pub fn show(&self) {
+        for handles in &self.listeners {
+            let mut shown = handles.shown.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = handles.counters.snapshot();
+            let add = |counter: &Counter, count: Count| {
+                counter.increment(count(&now).saturating_sub(count(&shown)));
+            };
+            handles.open.increment(now.open as f64 - shown.open as f64);
+            add(&handles.accepted, |counts| counts.accepted);
+            add(&handles.accept_errors, |counts| counts.accept_errors);
+            add(&handles.panics, |counts| counts.panics);
+            handles.closed.iter().zip(CLOSED).for_each(|(counter, (_, count))| add(counter, count));
+            self.refused.iter().for_each(|(counter, count)| add(counter, *count));
+            *shown = now;
         }
-        // The listeners of one receiver share these series.
-        for (counter, count) in &refused {
-            counter.absolute(snapshots.iter().map(count).sum());
-        }
-    });
+    }
 }

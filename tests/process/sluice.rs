@@ -9,6 +9,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub const READY: &str = "Everything is ready. Begin running and processing data.";
+/// A directory that is not there: nothing is kept in it.
+pub const NO_STATE: &str = "/nonexistent/sluice";
 /// Longer than anything here takes on a loaded machine; reached only by a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -45,6 +47,13 @@ pub struct Sluice {
 impl Sluice {
     /// Starts `sluice run` with `arguments` and its listeners moved to free ports, and waits until it is ready.
     pub fn start(arguments: &[&str]) -> Self {
+        let mut started = Self::spawn(arguments, NO_STATE);
+        started.wait_for(READY);
+        started
+    }
+
+    /// The same without waiting. `state` is the directory that the system keeps for the service.
+    pub fn spawn(arguments: &[&str], state: &str) -> Self {
         let (grpc, http, metrics) = (free_port(), free_port(), free_port());
         let reader = "{pull: {exporter: {prometheus: {host: 127.0.0.1, port: ";
         let sets = [
@@ -57,6 +66,7 @@ impl Sluice {
             .args(arguments)
             .args(sets.iter().flat_map(|set| ["--set", set]))
             .current_dir(root())
+            .env("STATE_DIRECTORY", state)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -71,9 +81,11 @@ impl Sluice {
             let _ = pipe.read_to_end(&mut all);
             text(&all)
         });
-        let mut started = Sluice { child, lines, stdout: Some(stdout), seen: Vec::new(), grpc, http, metrics };
-        started.wait_for(READY);
-        started
+        Sluice { child, lines, stdout: Some(stdout), seen: Vec::new(), grpc, http, metrics }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Reads its log until a line holds `what`.

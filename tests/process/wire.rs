@@ -112,6 +112,13 @@ pub fn trace(name: &str) -> Vec<u8> {
     field(1, &field(2, &field(2, &span)))
 }
 
+/// An export request with a span for each name.
+pub fn traces(names: &[String]) -> Vec<u8> {
+    let span = |name: &String| [field(1, &[1; 16]), field(2, &[2; 8]), field(5, name.as_bytes())].concat();
+    let spans: Vec<u8> = names.iter().flat_map(|name| field(2, &span(name))).collect();
+    field(1, &field(2, &spans))
+}
+
 /// The same as OTLP/JSON.
 pub fn trace_json(name: &str) -> String {
     let span = format!(

@@ -43,11 +43,22 @@ pub struct Delivery {
     pub strict: bool,
     /// How long a request of mode `exported` is held before it is refused. Default 8 s.
     pub exported_timeout: GoDuration,
+    /// A journal that was chosen explicitly may be on a file system that ends with the machine or the container.
+    pub allow_volatile: bool,
+    /// The journal may be on a network file system.
+    pub allow_network_fs: bool,
 }
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { ack: Ack::Auto, journal: None, strict: false, exported_timeout: GoDuration::from_secs(8) }
+        Self {
+            ack: Ack::Auto,
+            journal: None,
+            strict: false,
+            exported_timeout: GoDuration::from_secs(8),
+            allow_volatile: false,
+            allow_network_fs: false,
+        }
     }
 }
 

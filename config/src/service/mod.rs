@@ -81,6 +81,8 @@ pub struct Service {
     pub telemetry: Telemetry,
     /// `service::delivery`
     pub delivery: Delivery,
+    /// The same as written: where its fields are.
+    pub delivery_node: Option<Node>,
     /// `service::limits`
     pub limits: Limits,
     /// Where `service::limits` is, if it is there: then all limits are checked, not only those of requests.
@@ -128,7 +130,10 @@ impl Service {
                 "extensions" => self.extensions = pipelines::references(&entry.value, "service::extensions", found),
                 "pipelines" => self.pipelines = pipelines::read(&entry.value, found),
                 "telemetry" => self.telemetry = telemetry::read(&entry.value, found),
-                "delivery" => self.delivery = section(&entry.value, "service::delivery", found),
+                "delivery" => {
+                    self.delivery = section(&entry.value, "service::delivery", found);
+                    self.delivery_node = Some(entry.value.clone());
+                }
                 "limits" => {
                     self.limits = section(&entry.value, "service::limits", found);
                     self.limits_at = Some(entry.key.clone());

@@ -31,6 +31,8 @@ pub struct Pipeline {
     pub exporters: Vec<Reference>,
     /// `delivery::ack` of this pipeline, if written.
     pub ack: Option<Ack>,
+    /// Where that is.
+    pub ack_at: Option<Origin>,
     /// Where its key was written.
     pub key: Origin,
 }
@@ -72,8 +74,15 @@ pub(super) fn read(node: &Node, found: &mut Vec<Diagnostic>) -> Vec<Pipeline> {
 fn pipeline(id: PipelineId, entry: &Entry, found: &mut Vec<Diagnostic>) -> Pipeline {
     let path = format!("service::pipelines::{id}");
     let key = entry.key.clone();
-    let mut pipeline =
-        Pipeline { id, receivers: Vec::new(), processors: Vec::new(), exporters: Vec::new(), ack: None, key };
+    let mut pipeline = Pipeline {
+        id,
+        receivers: Vec::new(),
+        processors: Vec::new(),
+        exporters: Vec::new(),
+        ack: None,
+        ack_at: None,
+        key,
+    };
     let map = match &entry.value.value {
         Value::Null => return pipeline,
         Value::Map(map) => map,
@@ -95,7 +104,10 @@ fn pipeline(id: PipelineId, entry: &Entry, found: &mut Vec<Diagnostic>) -> Pipel
             "delivery" => {
                 let node = entry.value.clone().with_label(&format!("{path}::delivery"));
                 match decode::decode::<PipelineDelivery>(&node) {
-                    Ok(delivery) => pipeline.ack = delivery.ack,
+                    Ok(delivery) => {
+                        pipeline.ack = delivery.ack;
+                        pipeline.ack_at = node.get("ack").map(|node| node.origin.clone());
+                    }
                     Err(problems) => found.extend(problems),
                 }
             }

@@ -21,6 +21,8 @@ struct State {
     in_flight: usize,
     /// Since when it works again, for as long as attempts at the same time are limited.
     slow_since: Option<Monotonic>,
+    /// No attempt any more: another reader goes on with the backlog.
+    closed: bool,
 }
 
 /// Attempts at the same time double from 1 at each of these steps.
@@ -68,8 +70,14 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until an attempt may be made.
-    pub(super) async fn enter(&self, clock: &dyn Clock) -> Pass {
+    /// Lets nobody in any more, and those go that wait.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until an attempt may be made; none if there shall be no more.
+    pub(super) async fn enter(&self, clock: &dyn Clock) -> Option<Pass> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -77,17 +85,20 @@ impl Gate {
             let wait_until = {
                 let mut state = self.state();
                 let now = clock.now();
+                if state.closed {
+                    return None;
+                }
                 if state.failures == 0 {
                     match state.free(now) {
                         Ok(()) => {
                             state.in_flight += 1;
-                            return Pass::Free;
+                            return Some(Pass::Free);
                         }
                         Err(later) => Some(later),
                     }
                 } else if !state.probing && now >= state.not_before {
                     state.probing = true;
-                    return Pass::Probe;
+                    return Some(Pass::Probe);
                 } else {
                     (!state.probing).then_some(state.not_before)
                 }
@@ -110,7 +121,8 @@ impl Gate {
         state.end(pass);
         if state.failures > 0 {
             let in_flight = state.in_flight;
-            *state = State { in_flight, slow_since: Some(clock.now()), ..State::default() };
+            let closed = state.closed;
+            *state = State { in_flight, closed, slow_since: Some(clock.now()), ..State::default() };
         }
         let waited_for = state.slow_since.is_some();
         drop(state);
@@ -168,7 +180,7 @@ mod tests {
     /// Enters if that is possible at once.
     fn enter(gate: &Gate, clock: &VirtualClock) -> Option<Pass> {
         match pin!(gate.enter(clock)).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(pass) => Some(pass),
+            Poll::Ready(pass) => pass,
             Poll::Pending => None,
         }
     }

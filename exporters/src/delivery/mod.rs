@@ -15,4 +15,4 @@ mod sender;
 mod tests;
 
 pub use merge::Merge;
-pub use pump::{Parts, Pump};
+pub use pump::{Parts, Pump, forget};

@@ -11,7 +11,7 @@ use sluice_pipeline::processor::Batching;
 use sluice_pipeline::rng::Rng;
 use sluice_pipeline::spine::{Completion, Destination, Entry, ReadLimit, Spine};
 use sluice_pipeline::telemetry::{ExporterMetrics, Telemetry};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::gate::Gate;
@@ -37,6 +37,13 @@ const CONSUMERS: usize = 10;
 /// Records taken from the spine at once.
 const RECORDS: usize = 1024;
 
+const CONFIG_ERROR: &str = "sluice_destination_config_error";
+
+/// Takes back what was said of a destination that is not configured any more: nobody would ever take an alarm back.
+pub fn forget(exporter: &ComponentId, telemetry: &Telemetry) {
+    telemetry.forget(CONFIG_ERROR, &[("exporter", exporter.as_str())]);
+}
+
 /// A destination at work.
 pub struct Pump {
     stop: Arc<Stop>,
@@ -49,7 +56,24 @@ pub struct Pump {
 struct Stop {
     /// End as soon as nothing is readable and nothing in flight.
     drain: AtomicBool,
+    /// End as soon as nothing is in flight.
+    leave: AtomicBool,
     asked: Notify,
+}
+
+impl Stop {
+    fn ask(&self, what: &AtomicBool) {
+        what.store(true, Ordering::Release);
+        self.asked.notify_one();
+    }
+
+    fn drains(&self) -> bool {
+        self.drain.load(Ordering::Acquire)
+    }
+
+    fn leaves(&self) -> bool {
+        self.leave.load(Ordering::Acquire)
+    }
 }
 
 impl Pump {
@@ -65,13 +89,15 @@ impl Pump {
         let sender = Arc::new(Sender {
             gate: Gate::default(),
             metrics: ExporterMetrics::new(&telemetry, &id),
-            config_error: telemetry.gauge("sluice_destination_config_error", &label),
+            config_error: telemetry.gauge(CONFIG_ERROR, &label),
             retries: telemetry.counter("sluice_exporter_retries_total", &label),
             id,
             exporter,
             delivery,
             clock,
             rng,
+            spine: Arc::clone(&spine),
+            destination,
         });
         let stop = Arc::new(Stop::default());
         let reader = Reader {
@@ -87,26 +113,45 @@ impl Pump {
 
     /// Delivers what is left for at most `grace`, then gives up: what remains is counted as lost with the memory that held
     /// it.
-    pub async fn stop(mut self, grace: Duration) {
-        self.stop.drain.store(true, Ordering::Release);
-        self.stop.asked.notify_one();
-        if tokio::time::timeout(grace, &mut self.reader).await.is_ok() {
-            return;
-        }
-        self.reader.abort();
-        let _ = (&mut self.reader).await;
-        self.spine.rewind(self.destination);
+    pub async fn stop(self, grace: Duration) {
+        let (spine, destination) = (Arc::clone(&self.spine), self.destination);
+        self.drain(tokio::time::sleep(grace)).await;
         loop {
             let limit = ReadLimit { records: RECORDS, items: usize::MAX, bytes: usize::MAX };
-            let left = self.spine.read(self.destination, limit);
+            let left = spine.read(destination, limit);
             if left.is_empty() {
                 return;
             }
             for entry in left {
                 let items = entry.batch().items();
-                self.spine.complete(self.destination, entry.seq(), Completion::dropped("shutdown_memory_mode", items));
+                spine.complete(destination, entry.seq(), Completion::dropped("shutdown_memory_mode", items));
             }
         }
+    }
+
+    /// Delivers what is left, but not beyond `until`. What remains is there for the next reader of the destination.
+    pub async fn drain(self, until: impl Future<Output = ()>) {
+        self.stop.ask(&self.stop.drain);
+        self.end(until).await;
+    }
+
+    /// Reads no further, waits for what is in flight, but not beyond `until`, and leaves the rest to the next reader of the
+    /// destination. What was cut off is sent again.
+    pub async fn hand_over(self, until: impl Future<Output = ()>) {
+        self.stop.ask(&self.stop.leave);
+        self.end(until).await;
+    }
+
+    async fn end(mut self, until: impl Future<Output = ()>) {
+        tokio::select! {
+            biased;
+            _ = &mut self.reader => {}
+            () = until => {
+                self.reader.abort();
+                let _ = (&mut self.reader).await;
+            }
+        }
+        self.spine.rewind(self.destination);
     }
 }
 
@@ -125,11 +170,11 @@ impl Reader {
         let mut waiting: Vec<Entry> = Vec::new();
         loop {
             while senders.try_join_next().is_some() {}
-            let Ok(permit) = Arc::clone(&self.consumers).acquire_owned().await else { return };
+            let Some(permit) = self.permit().await else { break };
             if waiting.is_empty() {
                 waiting = self.read();
             }
-            let draining = self.stop.drain.load(Ordering::Acquire);
+            let draining = self.stop.drains();
             if waiting.is_empty() {
                 if draining {
                     break;
@@ -144,6 +189,9 @@ impl Reader {
             if !draining && !self.merge.is_enough(&waiting) {
                 self.wait_for_more(&mut waiting).await;
             }
+            if self.stop.leaves() {
+                break;
+            }
             let group = self.merge.next_group(&mut waiting);
             let this = Work {
                 sender: Arc::clone(&self.sender),
@@ -155,7 +203,25 @@ impl Reader {
                 drop(permit);
             });
         }
+        if self.stop.leaves() {
+            // Attempts under way have their time; those that wait for a destination that fails would have to be cut off.
+            self.sender.gate.close();
+        }
         while senders.join_next().await.is_some() {}
+    }
+
+    /// Leave for one more sender; none if there shall be no more.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        let mut permit = std::pin::pin!(Arc::clone(&self.consumers).acquire_owned());
+        loop {
+            if self.stop.leaves() {
+                return None;
+            }
+            tokio::select! {
+                permit = &mut permit => return permit.ok(),
+                () = self.stop.asked.notified() => {}
+            }
+        }
     }
 
     fn read(&self) -> Vec<Entry> {
@@ -196,7 +262,7 @@ impl Work {
         let capabilities = self.sender.exporter.capabilities();
         let Some(payload) = payload(&group, &capabilities) else { return };
         self.sender.metrics.batch_send_size.record(payload.items as f64);
-        let fates = self.sender.send(payload).await;
+        let Some(fates) = self.sender.send(payload).await else { return };
         tracing::trace!(delivered = fates.delivered(), dropped = fates.dropped(), "payload resolved");
         for (seq, completion) in fates.completions(&group) {
             self.spine.complete(self.destination, seq, completion);

@@ -9,6 +9,7 @@ use sluice_pipeline::clock::{Clock, Monotonic};
 use sluice_pipeline::exporter::{Attempt, Delivery, Exporter, Payload};
 use sluice_pipeline::rng::Rng;
 use sluice_pipeline::send::SendOutcome;
+use sluice_pipeline::spine::{Destination, Spine};
 use sluice_pipeline::telemetry::ExporterMetrics;
 use sluice_pipeline::{BoxFuture, ComponentId};
 
@@ -26,27 +27,31 @@ pub(super) struct Sender {
     pub(super) metrics: ExporterMetrics,
     pub(super) config_error: metrics::Gauge,
     pub(super) retries: metrics::Counter,
+    /// Told when a payload has been looked at, for the first time.
+    pub(super) spine: Arc<dyn Spine>,
+    pub(super) destination: Destination,
 }
 
 /// Bisection of a poisonous or oversized payload ends here: 2^24 items are more than any payload has.
 const MAX_DEPTH: u32 = 24;
 
 impl Sender {
-    /// Tries a payload, in parts if it must be, until every item's fate is known.
-    pub(super) async fn send(&self, payload: Payload) -> Fates {
+    /// Tries a payload, in parts if it must be, until every item's fate is known; none if the gate closed before. Parts that
+    /// were delivered by then are delivered again by whoever goes on.
+    pub(super) async fn send(&self, payload: Payload) -> Option<Fates> {
         let mut fates = Fates::default();
         let since = self.clock.now();
-        self.resolve(payload, since, 0, &mut fates).await;
-        fates
+        self.resolve(payload, since, 0, &mut fates).await.then_some(fates)
     }
 
+    /// Whether all fates are known.
     fn resolve<'a>(
         &'a self,
         payload: Payload,
         since: Monotonic,
         depth: u32,
         fates: &'a mut Fates,
-    ) -> BoxFuture<'a, ()> {
+    ) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             let (signal, items) = (payload.signal, payload.items);
             match self.attempt(&payload, since).await {
@@ -62,15 +67,17 @@ impl Sender {
                     tracing::debug!(exporter = %self.id, items, %message, "dividing a payload that was refused");
                     match halves(&payload) {
                         Some([first, second]) => {
-                            self.resolve(first, since, depth + 1, fates).await;
-                            self.resolve(second, since, depth + 1, fates).await;
+                            return self.resolve(first, since, depth + 1, fates).await
+                                && self.resolve(second, since, depth + 1, fates).await;
                         }
                         None => self.give_up(&payload, "permanent_error", &message, fates),
                     }
                 }
                 Verdict::Divide(message) => self.give_up(&payload, "permanent_error", &message, fates),
                 Verdict::GiveUp(message) => self.give_up(&payload, "permanent_error", &message, fates),
+                Verdict::LeftToOthers => return false,
             }
+            true
         })
     }
 
@@ -84,13 +91,18 @@ impl Sender {
     async fn attempt(&self, payload: &Payload, since: Monotonic) -> Verdict {
         let default_retry = Retry::default();
         let retry = self.delivery.retry.as_ref().unwrap_or(&default_retry);
-        let mut number = 0;
+        let (mut number, mut survived) = (0, false);
         loop {
-            let pass = self.gate.enter(&*self.clock).await;
+            if !survived && self.gate.is_failing() {
+                // It may wait for long.
+                self.spine.survived(self.destination, payload.range);
+                survived = true;
+            }
+            let Some(pass) = self.gate.enter(&*self.clock).await else { return Verdict::LeftToOthers };
             let timeout = self.delivery.timeout;
             let deadline = (!timeout.is_zero()).then(|| self.clock.now() + timeout);
             let attempt = Attempt { number, deadline };
-            let guard = PassGuard { gate: &self.gate, pass };
+            let guard = AttemptGuard { sender: self, pass };
             self.metrics.in_flight.increment(1.0);
             let outcome = match deadline {
                 None => self.exporter.send(payload.clone(), &attempt).await,
@@ -106,6 +118,10 @@ impl Sender {
             };
             self.metrics.in_flight.decrement(1.0);
             std::mem::forget(guard);
+            if !survived {
+                self.spine.survived(self.destination, payload.range);
+                survived = true;
+            }
             let (after, at_least, message, config_error) = match outcome {
                 SendOutcome::Delivered { dropped } => {
                     self.works(pass);
@@ -163,15 +179,16 @@ impl Sender {
 /// How much longer than its deadline an attempt may take before it is cut off.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Gives the leave back when its attempt is dropped half-way.
-struct PassGuard<'g> {
-    gate: &'g Gate,
+/// Ends an attempt that is dropped half-way.
+struct AttemptGuard<'s> {
+    sender: &'s Sender,
     pass: Pass,
 }
 
-impl Drop for PassGuard<'_> {
+impl Drop for AttemptGuard<'_> {
     fn drop(&mut self) {
-        self.gate.leave(self.pass);
+        self.sender.metrics.in_flight.decrement(1.0);
+        self.sender.gate.leave(self.pass);
     }
 }
 
@@ -181,6 +198,8 @@ enum Verdict {
     /// Refused for good as a whole: maybe not in parts.
     Divide(String),
     GiveUp(String),
+    /// The gate is closed.
+    LeftToOthers,
 }
 
 fn halves(payload: &Payload) -> Option<[Payload; 2]> {

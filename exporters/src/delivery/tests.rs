@@ -240,3 +240,99 @@ async fn what_is_left_at_shutdown_is_counted_as_lost_with_the_memory() {
     let account = snapshot.get("destination/told").unwrap();
     assert_eq!(account.dropped.iter().map(|(_, reason, _)| *reason).collect::<Vec<_>>(), ["shutdown_memory_mode"]);
 }
+
+/// A destination that never answers.
+struct Hangs;
+
+impl Component for Hangs {}
+
+impl Exporter for Hangs {
+    fn send<'a>(&'a self, _payload: Payload, _attempt: &'a Attempt) -> BoxFuture<'a, SendOutcome> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl World {
+    /// The present reader ends, and one with another exporter goes on.
+    async fn hand_over(self, to: Arc<dyn Exporter>) -> World {
+        let World { clock, spine, ledger, exporter, pump } = self;
+        pump.hand_over(clock.sleep(Duration::from_secs(5))).await;
+        let pump = Pump::start(Parts {
+            id: ComponentId::new("told", ""),
+            exporter: to,
+            delivery: queued(),
+            batching: None,
+            spine: Arc::clone(&spine),
+            destination: Destination(0),
+            clock: Arc::new(clock.clone()),
+            rng: Arc::new(SplitMix::seeded(7)),
+            telemetry: Telemetry::new(),
+        });
+        World { clock, spine, ledger, exporter, pump }
+    }
+}
+
+#[tokio::test]
+async fn a_backlog_is_handed_over_once_and_in_full() {
+    let world = World::new(queued(), |_, _| SendOutcome::delivered());
+    let told = Arc::clone(&world.exporter);
+    world.append(&[1]).await;
+    world.settle().await;
+    // Nothing is in flight: the reader ends at once, though no time passes.
+    let world = world.hand_over(Arc::new(Hangs)).await;
+    world.append(&[2]).await;
+    world.append(&[3, 4]).await;
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    // What hangs is cut off after five seconds, and sent again by the next one.
+    let clock = world.clock.clone();
+    let next = world.hand_over(Arc::clone(&told) as Arc<dyn Exporter>);
+    tokio::pin!(next);
+    let world = loop {
+        tokio::select! {
+            biased;
+            world = &mut next => break world,
+            () = tokio::task::yield_now() => if clock.next_timer().is_some() { clock.advance(Duration::from_secs(1)) },
+        }
+    };
+    world.settle().await;
+    assert!(world.dropped().is_empty());
+    let mut severities: Vec<u8> = Vec::new();
+    for payload in told.delivered.lock().unwrap().iter() {
+        severities.extend(payload.windows(2).filter(|pair| pair[0] == 0x10).map(|pair| pair[1]));
+    }
+    severities.sort_unstable();
+    assert_eq!(severities, [1, 2, 3, 4]);
+    let snapshot = world.ledger.check();
+    assert_eq!(snapshot.get("destination/told").unwrap().left, [0, 0, 4]);
+}
+
+#[tokio::test]
+async fn a_reader_that_drains_leaves_what_it_could_not_deliver_to_others() {
+    let world = World::new(queued(), |_, _| unavailable());
+    world.append(&[1, 2]).await;
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    let World { pump, spine, .. } = world;
+    pump.drain(std::future::ready(())).await;
+    assert_eq!(spine.backlog(Destination(0)).items, [0, 0, 2]);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_destination_that_fails_to_hand_its_backlog_over() {
+    let world = World::new(queued(), |_, _| unavailable());
+    for severity in 1..=30 {
+        world.append(&[severity]).await;
+    }
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    let told = World::new(queued(), |_, _| SendOutcome::delivered()).exporter;
+    // No time passes: what waits to be tried again is left at once.
+    let world = world.hand_over(Arc::clone(&told) as Arc<dyn Exporter>).await;
+    world.settle().await;
+    assert!(world.dropped().is_empty());
+    assert_eq!(world.ledger.check().get("destination/told").unwrap().left, [0, 0, 30]);
+}

@@ -101,7 +101,8 @@ fn settle(findings: &mut Findings, found: &mut BTreeMap<SegNo, File>, file: File
         found.insert(file.no, file);
         return;
     };
-    let rank = |file: &File| (file.opened.is_complete(), file.generation, file.opened.contents.is_some());
+    let rank =
+        |file: &File| (file.opened.is_complete(), file.generation, file.opened.contents.is_some(), file.base_seq);
     let (winner, loser) = if rank(&file) > rank(&other) { (file, other) } else { (other, file) };
     if loser.generation == winner.generation {
         set_aside(findings, &loser.path, 0);

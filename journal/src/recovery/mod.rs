@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::format::meta::{META_SLOT, Meta};
 use crate::format::routes::{ROUTES_SLOT, Routes};
 use crate::format::slot::Slot;
-use crate::format::{Chain, Uuid, VERSION};
+use crate::format::{Chain, SegNo, Uuid, VERSION};
 use crate::journal::{Inner, Journal, MetaFile};
 use crate::keeper::Keeper;
 use crate::names;
@@ -74,6 +74,8 @@ pub(super) struct Findings {
     durable: [u64; 2],
     stats: Stats,
     garbage: Vec<(String, u64)>,
+    /// Segments that could not be sealed, and from where on they may not be durable.
+    unsettled: Vec<(SegNo, u64)>,
 }
 
 impl Findings {
@@ -140,6 +142,7 @@ impl Journal {
             durable: [0; 2],
             stats: Stats::default(),
             garbage: Vec::new(),
+            unsettled: Vec::new(),
         };
         let clean = findings.meta.clean.take();
         let (slots, cursor_states) = cursors::read(&mut findings)?;
@@ -173,6 +176,8 @@ impl Journal {
             routes: findings.routes,
             next_seq: last + 1,
             published,
+            proven: if findings.unsettled.is_empty() { published } else { findings.durable },
+            unsettled: findings.unsettled,
             durable: last,
             tail: Tail::new(config.tail_bytes, last + 1),
             drain: Drain::default(),

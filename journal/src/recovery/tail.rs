@@ -1,6 +1,5 @@
 //! Segments as recovery finds them: the sealed ones are believed, the others are walked and sealed (delivery §3.7).
 
-use std::io;
 use std::sync::Arc;
 
 use super::Findings;
@@ -14,14 +13,10 @@ use crate::format::{Key, PAGE};
 use crate::observer::Event;
 use crate::quarantine;
 use crate::scan::Scan;
-use crate::segment::seal;
+use crate::segment::settle;
 use crate::state::{SegFile, Segment};
 use crate::tally::{Items, SIGNALS, Tally, add_items, less};
-use crate::vfs::{VfsFile, read_full, write_full};
 use crate::walk::{Damage, Rules, Seen, Walk, walk};
-
-/// Written again at a time.
-const REWRITE: usize = 1 << 20;
 
 /// A segment, and what was learned about it.
 pub(super) struct Walked {
@@ -115,14 +110,16 @@ fn open(findings: &mut Findings, file: File, limit: u64, total: Option<Items>) -
         findings.newest = findings.newest.max(newest);
         return Ok(None);
     }
-    let doubtful = walked.records.iter().find(|seen| seen.header.seq > findings.durable[no.chain() as usize]);
-    let settled = doubtful.map_or(Ok(()), |seen| rewrite(&*handle, seen.offset, walked.contents.end));
-    let size = match settled.and_then(|()| seal(&*handle, &header, &walked.contents)) {
+    let known = findings.durable[no.chain() as usize];
+    let doubtful = walked.records.iter().find(|seen| seen.header.seq > known).map(|seen| seen.offset);
+    let from = doubtful.unwrap_or(walked.contents.end);
+    let size = match settle(&*handle, from, &header, &walked.contents) {
         Ok(size) => size,
         Err(error) => {
-            // It is walked again at the next start.
+            // Tried again before the next segment is begun.
             let event = Event::Trouble { what: format!("seal {path}"), error: error.to_string() };
             findings.observer.event(&event);
+            findings.unsettled.push((no, from));
             opened.len
         }
     };
@@ -130,22 +127,6 @@ fn open(findings: &mut Findings, file: File, limit: u64, total: Option<Items>) -
     let segment = Segment { file, contents: walked.contents, active: false, size };
     let watermarks = walked.watermarks;
     Ok(Some(Walked { segment, records: Some(walked.records), watermarks, newest, before }))
-}
-
-/// Writes a range as it is: it may be nothing but memory of the kernel, if a sync failed before the old process ended.
-fn rewrite(file: &dyn VfsFile, from: u64, end: u64) -> io::Result<()> {
-    let mut buf = vec![0; REWRITE.min((end - from) as usize)];
-    let mut at = from;
-    while at < end {
-        let want = buf.len().min((end - at) as usize);
-        let read = read_full(file, &mut buf[..want], at)?;
-        if read == 0 {
-            break;
-        }
-        write_full(file, &buf[..read], at)?;
-        at += read as u64;
-    }
-    Ok(())
 }
 
 /// How many items were lost, and how many of the damaged ranges, from the front, had been acknowledged. What was not is the

@@ -1,14 +1,12 @@
 //! The simulated disk. What was written is visible at once, and durable once it was synced; a crash keeps any part of the
 //! rest.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::image::Image;
 use super::random::Random;
-use crate::vfs::{LockError, Open, Space, Vfs, VfsFile};
 
 /// What can go wrong, per thousand calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,27 +25,29 @@ pub struct Faults {
 }
 
 #[derive(Clone, Debug)]
-enum Pending {
+pub(super) enum Pending {
     Write(u64, Arc<[u8]>),
     Len(u64),
 }
 
 #[derive(Clone, Debug, Default)]
-struct Inode {
-    seen: Image,
-    durable: Image,
-    pending: Vec<Pending>,
+pub(super) struct Inode {
+    pub(super) seen: Image,
+    pub(super) durable: Image,
+    pub(super) pending: Vec<Pending>,
+    /// Blocks of 4 KiB that cannot be read.
+    pub(super) broken: Vec<u64>,
 }
 
 #[derive(Clone, Debug)]
-enum NameOp {
+pub(super) enum NameOp {
     Link(String, u64),
     Unlink(String),
     Rename(String, String, u64),
 }
 
 impl NameOp {
-    fn concerns(&self, dir: &str) -> bool {
+    pub(super) fn concerns(&self, dir: &str) -> bool {
         let inside = |path: &str| path.rsplit_once('/').map_or("", |(dir, _)| dir) == dir;
         match self {
             NameOp::Link(path, _) | NameOp::Unlink(path) => inside(path),
@@ -55,7 +55,7 @@ impl NameOp {
         }
     }
 
-    fn apply(&self, names: &mut BTreeMap<String, u64>) {
+    pub(super) fn apply(&self, names: &mut BTreeMap<String, u64>) {
         match self {
             NameOp::Link(path, inode) => {
                 names.insert(path.clone(), *inode);
@@ -74,21 +74,21 @@ impl NameOp {
 }
 
 #[derive(Clone, Debug)]
-struct Disk {
-    inodes: BTreeMap<u64, Inode>,
-    names: BTreeMap<String, u64>,
-    durable_names: BTreeMap<String, u64>,
-    pending_names: Vec<NameOp>,
-    next_inode: u64,
-    random: Random,
-    faults: Faults,
-    capacity: u64,
+pub(super) struct Disk {
+    pub(super) inodes: BTreeMap<u64, Inode>,
+    pub(super) names: BTreeMap<String, u64>,
+    pub(super) durable_names: BTreeMap<String, u64>,
+    pub(super) pending_names: Vec<NameOp>,
+    pub(super) next_inode: u64,
+    pub(super) random: Random,
+    pub(super) faults: Faults,
+    pub(super) capacity: u64,
     /// Used by others.
-    neighbour: u64,
-    calls: u64,
+    pub(super) neighbour: u64,
+    pub(super) calls: u64,
     /// From this call on nothing works any more.
-    crash_at: u64,
-    locked: bool,
+    pub(super) crash_at: u64,
+    pub(super) locked: bool,
 }
 
 type Hook = Arc<dyn Fn(SimDisk) + Send + Sync>;
@@ -101,13 +101,13 @@ pub struct SimDisk {
     hook: Option<Hook>,
 }
 
-fn error(kind: io::ErrorKind) -> io::Error {
+pub(super) fn error(kind: io::ErrorKind) -> io::Error {
     io::Error::new(kind, "simulated")
 }
 
 /// What kind of call fails.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Call {
+pub(super) enum Call {
     Read,
     Write,
     Sync,
@@ -138,7 +138,7 @@ impl SimDisk {
         SimDisk { disk: Arc::clone(&self.disk), hook: Some(Arc::new(hook)) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Disk> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Disk> {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -214,6 +214,15 @@ impl SimDisk {
         }
     }
 
+    /// Makes a block of 4 KiB unreadable.
+    pub fn break_block(&self, path: &str, block: u64) {
+        let mut disk = self.lock();
+        let Some(&inode) = disk.names.get(path) else { return };
+        if let Some(inode) = disk.inodes.get_mut(&inode) {
+            inode.broken.push(block);
+        }
+    }
+
     /// Cuts a file, whoever has it open.
     pub fn cut(&self, path: &str, len: u64) {
         let mut disk = self.lock();
@@ -252,7 +261,7 @@ impl SimDisk {
     }
 
     /// Counts a call; shows the disk to whoever watches; fails as the faults have it.
-    fn enter(&self, call: Call) -> io::Result<MutexGuard<'_, Disk>> {
+    pub(super) fn enter(&self, call: Call) -> io::Result<MutexGuard<'_, Disk>> {
         if let Some(hook) = &self.hook
             && call != Call::Read
         {
@@ -292,18 +301,18 @@ impl Disk {
         (self.crash_at, self.locked) = (u64::MAX, false);
     }
 
-    fn used(&self) -> u64 {
+    pub(super) fn used(&self) -> u64 {
         self.neighbour + self.inodes.values().map(|inode| inode.seen.len).sum::<u64>()
     }
 
-    fn grow(&mut self, inode: u64, len: u64) -> io::Result<()> {
+    pub(super) fn grow(&mut self, inode: u64, len: u64) -> io::Result<()> {
         let now = self.inodes.get(&inode).map_or(0, |inode| inode.seen.len);
         let fits = len <= now || self.used() + (len - now) <= self.capacity;
         if fits { Ok(()) } else { Err(error(io::ErrorKind::StorageFull)) }
     }
 
     /// Forgets files that have no name left, durable or not.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         let Disk { names, durable_names, pending_names, inodes, .. } = self;
         let pending = |inode: &u64| {
             pending_names.iter().any(|op| matches!(op, NameOp::Link(_, i) | NameOp::Rename(_, _, i) if i == inode))
@@ -314,7 +323,7 @@ impl Disk {
 }
 
 /// Writes the sectors that survive.
-fn tear(image: &mut Image, offset: u64, data: &[u8], sector: u64, mut survives: impl FnMut(u64) -> bool) {
+pub(super) fn tear(image: &mut Image, offset: u64, data: &[u8], sector: u64, mut survives: impl FnMut(u64) -> bool) {
     let mut done = 0;
     while done < data.len() {
         let at = offset + done as u64;
@@ -323,164 +332,5 @@ fn tear(image: &mut Image, offset: u64, data: &[u8], sector: u64, mut survives: 
             image.write(&data[done..done + chunk], at);
         }
         done += chunk;
-    }
-}
-
-impl Vfs for SimDisk {
-    fn open(&self, path: &str, how: Open) -> io::Result<Arc<dyn VfsFile>> {
-        let mut disk = self.enter(if how == Open::Create { Call::Name } else { Call::Read })?;
-        let inode = match (disk.names.get(path).copied(), how) {
-            (Some(_), Open::Create) => return Err(error(io::ErrorKind::AlreadyExists)),
-            (Some(inode), _) => inode,
-            (None, Open::Create) => {
-                let inode = disk.next_inode;
-                disk.next_inode += 1;
-                disk.inodes.insert(inode, Inode::default());
-                disk.names.insert(path.to_owned(), inode);
-                disk.pending_names.push(NameOp::Link(path.to_owned(), inode));
-                inode
-            }
-            (None, _) => return Err(error(io::ErrorKind::NotFound)),
-        };
-        Ok(Arc::new(SimFile { disk: self.clone(), inode }))
-    }
-
-    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        let disk = self.enter(Call::Read)?;
-        let prefix = format!("{dir}/");
-        let inside = disk.names.keys().filter_map(|path| path.strip_prefix(&prefix)).filter(|name| !name.contains('/'));
-        Ok(inside.map(str::to_owned).collect())
-    }
-
-    fn create_dir(&self, _dir: &str) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut disk = self.enter(Call::Name)?;
-        let inode = disk.names.remove(from).ok_or_else(|| error(io::ErrorKind::NotFound))?;
-        disk.names.insert(to.to_owned(), inode);
-        disk.pending_names.push(NameOp::Rename(from.to_owned(), to.to_owned(), inode));
-        Ok(())
-    }
-
-    fn unlink(&self, path: &str) -> io::Result<()> {
-        let mut disk = self.enter(Call::Name)?;
-        disk.names.remove(path).ok_or_else(|| error(io::ErrorKind::NotFound))?;
-        disk.pending_names.push(NameOp::Unlink(path.to_owned()));
-        Ok(())
-    }
-
-    fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        let mut disk = self.enter(Call::Name)?;
-        let disk = &mut *disk;
-        let (synced, left): (Vec<NameOp>, Vec<NameOp>) =
-            std::mem::take(&mut disk.pending_names).into_iter().partition(|op| op.concerns(dir));
-        synced.iter().for_each(|op| op.apply(&mut disk.durable_names));
-        disk.pending_names = left;
-        disk.forget();
-        Ok(())
-    }
-
-    fn space(&self) -> io::Result<Space> {
-        let disk = self.enter(Call::Read)?;
-        Ok(Space { free: disk.capacity.saturating_sub(disk.used()), total: disk.capacity })
-    }
-
-    fn lock(&self, _path: &str) -> Result<Box<dyn Any + Send + Sync>, LockError> {
-        let mut disk = self.lock();
-        if std::mem::replace(&mut disk.locked, true) {
-            return Err(LockError::Held(None));
-        }
-        Ok(Box::new(Held(self.clone())))
-    }
-}
-
-struct Held(SimDisk);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.lock().locked = false;
-    }
-}
-
-struct SimFile {
-    disk: SimDisk,
-    inode: u64,
-}
-
-impl VfsFile for SimFile {
-    fn size(&self) -> io::Result<u64> {
-        let disk = self.disk.enter(Call::Read)?;
-        Ok(disk.inodes.get(&self.inode).map_or(0, |inode| inode.seen.len))
-    }
-
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let disk = self.disk.enter(Call::Read)?;
-        Ok(disk.inodes.get(&self.inode).map_or(0, |inode| inode.seen.read(buf, offset)))
-    }
-
-    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<usize> {
-        let mut disk = self.disk.enter(Call::Write)?;
-        let disk = &mut *disk;
-        let short = disk.faults.short_write;
-        let data = if data.len() > 1 && short > 0 && disk.random.chance(short) {
-            &data[..1 + disk.random.below(data.len() as u64 - 1) as usize]
-        } else {
-            data
-        };
-        disk.grow(self.inode, offset + data.len() as u64)?;
-        let misdirected = disk.faults.misdirected > 0 && disk.random.chance(disk.faults.misdirected);
-        let len = disk.inodes.get(&self.inode).map_or(0, |inode| inode.seen.len);
-        let at = match misdirected {
-            // Somewhere else within the file.
-            true => disk.random.below(len.saturating_sub(data.len() as u64) / 512 + 1) * 512,
-            false => offset,
-        };
-        if let Some(inode) = disk.inodes.get_mut(&self.inode) {
-            inode.seen.write(data, at);
-            inode.pending.push(Pending::Write(at, data.into()));
-        }
-        Ok(data.len())
-    }
-
-    fn allocate(&self, len: u64) -> io::Result<()> {
-        let mut disk = self.disk.enter(Call::Write)?;
-        disk.grow(self.inode, len)?;
-        if let Some(inode) = disk.inodes.get_mut(&self.inode)
-            && inode.seen.len < len
-        {
-            inode.seen.set_len(len);
-            inode.pending.push(Pending::Len(len));
-        }
-        Ok(())
-    }
-
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        let mut disk = self.disk.enter(Call::Write)?;
-        disk.grow(self.inode, len)?;
-        if let Some(inode) = disk.inodes.get_mut(&self.inode) {
-            inode.seen.set_len(len);
-            inode.pending.push(Pending::Len(len));
-        }
-        Ok(())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let mut disk = self.disk.enter(Call::Sync)?;
-        let disk = &mut *disk;
-        let per_mille = disk.faults.sync_error;
-        let fails = per_mille > 0 && disk.random.chance(per_mille);
-        let Some(inode) = disk.inodes.get_mut(&self.inode) else { return Ok(()) };
-        for op in std::mem::take(&mut inode.pending) {
-            match op {
-                Pending::Len(len) => inode.durable.set_len(len),
-                Pending::Write(offset, data) => {
-                    // After a failure the pages count as clean: what did not make it is never written again.
-                    tear(&mut inode.durable, offset, &data, 512, |_| !fails || disk.random.chance(500));
-                }
-            }
-        }
-        if fails { Err(error(io::ErrorKind::Other)) } else { Ok(()) }
     }
 }

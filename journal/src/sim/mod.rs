@@ -4,6 +4,8 @@
 //! Everything runs on one thread. [`run`] plays one seed; at every call to the disk it can also ask what a crash right there
 //! would leave. A seed that fails is in the message, and plays the same way again.
 
+mod actions;
+mod calls;
 mod disk;
 mod explore;
 mod image;

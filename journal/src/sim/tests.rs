@@ -6,7 +6,7 @@ use crate::bugs::{Bug, Bugs};
 
 #[test]
 fn nothing_acknowledged_is_lost_whatever_the_disk_does() {
-    for seed in 0..160 {
+    for seed in 0..100 {
         if let Err(error) = run(Plan { seed, steps: 150, explore: 300, bugs: Bugs::default() }) {
             panic!("{error}");
         }

@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use super::SimClock;
 use super::disk::{Faults, SimDisk};
-use super::explore::{self, check, drain, judge, open, progress};
-use super::model::{DERIVED, LOSSLESS, LOSSY, Ledger, Model, NAMES, STAGE};
+use super::explore::{check, drain, judge, open, progress};
+use super::model::{LOSSLESS, LOSSY, Ledger, Model, NAMES};
 use super::random::Random;
 use crate::bugs::Bugs;
 use crate::config::{Config, DestSpec, OnQuota, Quota};
 use crate::journal::Journal;
-use crate::record::{ReadLimit, Record};
 
 /// What to play.
 #[derive(Clone, Copy, Debug)]
@@ -47,39 +46,39 @@ pub(super) fn specs() -> Vec<DestSpec> {
 
 /// What a seed is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Theme {
+pub(super) enum Theme {
     Power,
     Errors,
     Full,
     Damage,
 }
 
-struct World {
-    random: Random,
-    theme: Theme,
-    config: Config,
-    disk: SimDisk,
-    watched: SimDisk,
-    clock: Arc<SimClock>,
-    journal: Journal,
-    ledger: Arc<Ledger>,
-    model: Arc<Mutex<Model>>,
+pub(super) struct World {
+    pub(super) random: Random,
+    pub(super) theme: Theme,
+    pub(super) config: Config,
+    pub(super) disk: SimDisk,
+    pub(super) watched: SimDisk,
+    pub(super) clock: Arc<SimClock>,
+    pub(super) journal: Journal,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) model: Arc<Mutex<Model>>,
     /// Read and not completed, by destination.
-    held: BTreeMap<&'static str, Vec<(u64, u64)>>,
+    pub(super) held: BTreeMap<&'static str, Vec<(u64, u64)>>,
     /// Faults that may have destroyed something.
-    damage: Arc<AtomicU64>,
-    failure: Arc<Mutex<Option<String>>>,
-    points: Arc<AtomicU64>,
+    pub(super) damage: Arc<AtomicU64>,
+    pub(super) failure: Arc<Mutex<Option<String>>>,
+    pub(super) points: Arc<AtomicU64>,
     /// Of a thousand calls, how many are looked at.
-    explore: Arc<AtomicU64>,
-    outcome: Outcome,
+    pub(super) explore: Arc<AtomicU64>,
+    pub(super) outcome: Outcome,
     /// Most bytes of the usual payload.
-    size: u64,
+    pub(super) size: u64,
     /// Nobody reads for it for a while.
-    dead: Option<&'static str>,
+    pub(super) dead: Option<&'static str>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -91,8 +90,8 @@ pub fn run(plan: Plan) -> Result<Outcome, String> {
     World::new(plan).and_then(|mut world| world.play(plan)).map_err(|error| format!("seed {}: {error}", plan.seed))
 }
 
-const SEGMENT: u64 = 32 << 10;
-const DISK: u64 = 4 << 20;
+pub(super) const SEGMENT: u64 = 32 << 10;
+pub(super) const DISK: u64 = 4 << 20;
 
 impl World {
     fn new(plan: Plan) -> Result<Self, String> {
@@ -204,167 +203,6 @@ impl World {
             _ => {}
         }
         Ok(())
-    }
-
-    fn records(
-        &mut self,
-        count: u64,
-        routes: impl Fn(&mut Random) -> BTreeSet<&'static str>,
-    ) -> (Vec<u64>, Vec<Record>) {
-        let (mut ids, mut records) = (Vec::new(), Vec::new());
-        for _ in 0..count {
-            let most = if self.random.chance(50) { 14 << 10 } else { self.size };
-            let routes = routes(&mut self.random);
-            let mut model = lock(&self.model);
-            let id = model.new_id();
-            let now = crate::clock::Clock::now(&*self.clock).wall_ms();
-            let journal = &self.journal;
-            records.push(model.send(id, routes, &mut self.random, most, |name| journal.destination(name), now));
-            ids.push(id);
-        }
-        (ids, records)
-    }
-
-    fn append(&mut self) {
-        let count = 1 + self.random.below(4);
-        let (ids, records) = self.records(count, |random| {
-            let mut routes: BTreeSet<&'static str> = NAMES.into_iter().filter(|_| random.chance(400)).collect();
-            routes.insert(NAMES[random.below(3) as usize]);
-            routes
-        });
-        let model = Arc::clone(&self.model);
-        let answer = move |result: Result<Option<crate::SeqRange>, crate::Error>| {
-            if let Ok(Some(range)) = result {
-                lock(&model).ack(&ids, range.first);
-            }
-        };
-        self.journal.append(records, Box::new(answer));
-    }
-
-    fn read(&mut self) -> Result<(), String> {
-        let name = NAMES[self.random.below(5) as usize];
-        if self.dead == Some(name) {
-            return Ok(());
-        }
-        let limit = ReadLimit { records: 1 + self.random.below(30) as usize, ..explore::ALL };
-        let Some(dest) = self.journal.destination(name) else { return Ok(()) };
-        // Errors are tried again by the next read.
-        let entries = self.journal.read(dest, limit).unwrap_or_default();
-        let model = lock(&self.model);
-        for entry in entries {
-            model.check_entry(name, &entry)?;
-            if !model.may_come(name, entry.request_id) && self.theme != Theme::Damage && name != LOSSY {
-                return Err(format!("record {} came again at {name}", entry.request_id));
-            }
-            self.held.entry(name).or_default().push((entry.seq, entry.request_id));
-        }
-        Ok(())
-    }
-
-    fn complete(&mut self) {
-        let name = NAMES[self.random.below(4) as usize];
-        let held = self.held.entry(name).or_default();
-        let count = self.random.below(held.len() as u64 + 1);
-        for _ in 0..count {
-            let index = if self.random.chance(700) { 0 } else { self.random.below(held.len() as u64) as usize };
-            let (seq, id) = held.remove(index);
-            settle(&self.journal, &self.ledger, &self.model, name, seq, id);
-        }
-    }
-
-    /// The stage makes one record of each that it has absorbed, and commits.
-    fn emit(&mut self) {
-        let held = std::mem::take(self.held.entry(STAGE).or_default());
-        let take = self.random.below(held.len() as u64 + 1) as usize;
-        let (now, later) = held.split_at(take);
-        self.held.insert(STAGE, later.to_vec());
-        if now.is_empty() {
-            return;
-        }
-        let Some(stage) = self.journal.destination(STAGE) else { return };
-        let mut records = Vec::new();
-        for &(_, id) in now {
-            let mut model = lock(&self.model);
-            let journal = &self.journal;
-            let routes = BTreeSet::from(["a"]);
-            let known = model.sent.get(&(id | DERIVED)).cloned();
-            let mut record =
-                model.send(id | DERIVED, routes, &mut self.random, 300, |name| journal.destination(name), 0);
-            if let Some(known) = known {
-                // Made again: the same bytes under the same id.
-                (record.signal, record.items) = (known.signal, known.items);
-                record.payload = super::model::payload(id | DERIVED, known.len);
-                model.sent.insert(id | DERIVED, super::model::Sent { again: true, ..known });
-            }
-            records.push(record);
-        }
-        let (journal, ledger, model) = (self.journal.clone(), Arc::clone(&self.ledger), Arc::clone(&self.model));
-        let (done, now) = (now.iter().map(|(seq, _)| *seq).collect(), now.to_vec());
-        let answer = move |result: Result<Option<crate::SeqRange>, crate::Error>| {
-            if let Ok(Some(range)) = result {
-                let ids: Vec<u64> = now.iter().map(|(_, id)| id | DERIVED).collect();
-                lock(&model).ack(&ids, range.first);
-                for (seq, id) in now {
-                    settle(&journal, &ledger, &model, STAGE, seq, id);
-                }
-            } else if let Some(stage) = journal.destination(STAGE) {
-                // It starts over from its cursor, as a driver would.
-                journal.rewind(stage);
-            }
-        };
-        self.journal.commit(stage, done, records, Box::new(answer));
-    }
-
-    fn keep(&mut self) {
-        self.journal.step_keeper();
-        let mut model = lock(&self.model);
-        for name in NAMES {
-            if self.journal.0.is_saved(name) {
-                model.saved(name);
-            }
-        }
-    }
-
-    fn rewind(&mut self) {
-        let name = NAMES[self.random.below(5) as usize];
-        if let Some(dest) = self.journal.destination(name) {
-            self.journal.rewind(dest);
-            self.held.remove(name);
-        }
-    }
-
-    /// Faults begin or end.
-    fn disturb(&mut self) {
-        let some = |random: &mut Random| random.below(2) * random.below(120);
-        let random = &mut self.random;
-        match self.theme {
-            Theme::Power => {}
-            Theme::Errors => {
-                let faults = Faults {
-                    read_error: some(random) / 4,
-                    write_error: some(random),
-                    short_write: some(random),
-                    sync_error: some(random),
-                    name_error: some(random),
-                    misdirected: 0,
-                    read_only: random.chance(100),
-                };
-                self.disk.set_faults(if random.chance(500) { faults } else { Faults::default() });
-            }
-            Theme::Full => {
-                let bytes = if random.chance(600) { DISK - random.below(64) * SEGMENT / 4 } else { 0 };
-                self.disk.set_neighbour(bytes);
-            }
-            Theme::Damage => {
-                let files = self.disk.files();
-                let segments: Vec<_> = files.iter().filter(|(path, _)| path.ends_with(".log")).collect();
-                if let Some((path, len)) = random.pick(&segments).copied().cloned() {
-                    let mask = 1 << random.below(8);
-                    self.disk.flip(&path, random.below(len), mask);
-                    self.damage.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-        }
     }
 
     fn crash(&mut self) -> Result<(), String> {
@@ -490,17 +328,5 @@ impl World {
             return Err(error);
         }
         Ok(())
-    }
-}
-
-fn settle(journal: &Journal, ledger: &Ledger, model: &Mutex<Model>, name: &'static str, seq: u64, id: u64) {
-    let Some(dest) = journal.destination(name) else { return };
-    let mut settled = false;
-    journal.complete(dest, seq, |moved, backlog| {
-        ledger.completed(dest, moved, backlog);
-        settled = true;
-    });
-    if settled {
-        lock(model).complete(name, id);
     }
 }

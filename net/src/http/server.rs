@@ -61,7 +61,7 @@ impl<S: HttpService> Serve for Server<S> {
                 refused(self.service.as_ref(), &kept, &Refusal::Internal)
             }
         };
-        if conn.is_leaving() && kept.version < Version::HTTP_2 {
+        if (conn.is_leaving() || conn.is_retiring()) && kept.version < Version::HTTP_2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)

@@ -1,7 +1,7 @@
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -15,7 +15,7 @@ use super::counters::{Counters, Snapshot};
 use super::head::{ConnectionInfo, Peer};
 use super::sealed::Serve;
 use super::slots::{Full, Slots};
-use super::socket::{Accepted, Bind, Socket};
+use super::socket::{Accepted, Bind, Socket, Sockets};
 use super::traffic::Traffic;
 use super::transport::Stream;
 use crate::Error;
@@ -53,7 +53,7 @@ impl ListenerSettings {
 
 /// A bound socket that does not serve yet: connections wait in the kernel's backlog.
 pub struct Listener {
-    socket: Socket,
+    socket: Arc<Socket>,
     local_addr: Option<SocketAddr>,
     settings: ListenerSettings,
 }
@@ -64,7 +64,19 @@ impl Listener {
     /// # Errors
     /// The address is in use, not local, or not permitted.
     pub async fn bind(settings: ListenerSettings) -> Result<Self, Error> {
-        let socket = Socket::bind(&settings.bind).await?;
+        Self::bind_or_take(settings, &mut Sockets::default()).await
+    }
+
+    /// Takes over the socket of a listener that is about to stop, if there is one for this place; else binds it. Until the
+    /// other one stops, both accept.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub async fn bind_or_take(settings: ListenerSettings, sockets: &mut Sockets) -> Result<Self, Error> {
+        let socket = match sockets.take(&settings.bind).await {
+            Some(socket) => socket,
+            None => Arc::new(Socket::bind(&settings.bind).await?),
+        };
         let local_addr = socket.local_addr()?;
         Ok(Listener { socket, local_addr, settings })
     }
@@ -79,7 +91,7 @@ impl Listener {
     /// # Errors
     /// The socket cannot be used with the runtime.
     pub fn from_std(socket: std::net::TcpListener, settings: ListenerSettings) -> Result<Self, Error> {
-        let socket = Socket::from_std(socket)?;
+        let socket = Arc::new(Socket::from_std(socket)?);
         let local_addr = socket.local_addr()?;
         Ok(Listener { socket, local_addr, settings })
     }
@@ -94,6 +106,7 @@ impl Listener {
             pool: self.settings.pool,
             counters: Arc::clone(&counters),
             leaving: AtomicBool::new(false),
+            retiring: AtomicBool::new(false),
         });
         let acceptor = Acceptor {
             service: Arc::new(service),
@@ -106,13 +119,16 @@ impl Listener {
             heartbeat,
         };
         let reloading = acceptor.tls.clone().map(|tls| tokio::spawn(keep_current(tls)));
+        let socket = Arc::downgrade(&self.socket);
         let task = tokio::spawn(acceptor.run(self.socket));
-        Server { local_addr: self.local_addr, shared, counters, stop, task, reloading, heartbeats }
+        Server { socket, local_addr: self.local_addr, shared, counters, stop, task, reloading, heartbeats }
     }
 }
 
 /// A listener at work. Dropping it cuts everything.
 pub struct Server {
+    /// The accept loop owns it: it closes when that ends, unless somebody has taken it over.
+    socket: Weak<Socket>,
     local_addr: Option<SocketAddr>,
     shared: Arc<Shared>,
     counters: Arc<Counters>,
@@ -126,6 +142,13 @@ impl Server {
     /// The address that was bound, with the real port; `None` for unix sockets.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.local_addr
+    }
+
+    /// Offers the socket to whoever listens at the same place next.
+    pub fn offer(&self, sockets: &mut Sockets) {
+        if let Some(socket) = self.socket.upgrade() {
+            sockets.offer(socket);
+        }
     }
 
     /// The counts so far.
@@ -145,8 +168,20 @@ impl Server {
 
     /// Stops accepting, tells every connection to go away, and waits for requests in flight, at most `deadline`. Then
     /// cuts what is left and returns how many connections that were (`delivery.md` section 8).
-    pub async fn shutdown(mut self, deadline: Duration) -> usize {
+    pub async fn shutdown(self, deadline: Duration) -> usize {
         self.shared.leaving.store(true, Ordering::Relaxed);
+        self.end(deadline).await
+    }
+
+    /// Stops accepting, for another listener has taken the socket over or none is wanted any more. Requests are served as
+    /// before, but each connection is told to end; what is left after `deadline` is cut. Returns how many connections that
+    /// were (`delivery.md` section 8, hot reload).
+    pub async fn retire(self, deadline: Duration) -> usize {
+        self.shared.retiring.store(true, Ordering::Relaxed);
+        self.end(deadline).await
+    }
+
+    async fn end(mut self, deadline: Duration) -> usize {
         self.stop.send_replace(true);
         let Ok(mut connections) = (&mut self.task).await else { return 0 };
         let drained = async { while connections.join_next().await.is_some() {} };
@@ -192,8 +227,8 @@ struct Acceptor<S> {
 }
 
 impl<S: Serve> Acceptor<S> {
-    /// Accepts until told to stop; closes the socket and returns the connections still open.
-    async fn run(mut self, socket: Socket) -> JoinSet<()> {
+    /// Accepts until told to stop; lets go of the socket and returns the connections still open.
+    async fn run(mut self, socket: Arc<Socket>) -> JoinSet<()> {
         let mut connections = JoinSet::new();
         let mut backoff = Backoff::default();
         let mut beat = Instant::now();

@@ -37,7 +37,12 @@ pub struct Shared {
     pub(crate) counters: Arc<Counters>,
     /// The listener is on its way out: new requests are refused.
     pub(crate) leaving: AtomicBool,
+    /// Another one takes the listener's place: requests are served, and connections end with their next answer.
+    pub(crate) retiring: AtomicBool,
 }
+
+/// How long a connection without a request stays when its listener retires: a request may be on its way.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What the requests of one connection share.
 pub struct Conn {
@@ -59,6 +64,10 @@ impl Conn {
 
     pub(crate) fn is_leaving(&self) -> bool {
         self.shared.leaving.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_retiring(&self) -> bool {
+        self.shared.retiring.load(Ordering::Relaxed)
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -135,9 +144,15 @@ async fn detect(
     let limits = &conn.shared.limits;
     let mut first = BytesMut::with_capacity(256);
     let reading = timeout(limits.first_byte_timeout, stream.read_buf(&mut first));
+    let left = async {
+        let _ = leave.wait_for(|leave| *leave).await;
+        if conn.is_retiring() {
+            tokio::time::sleep(LINGER).await;
+        }
+    };
     let read = tokio::select! {
         read = reading => read,
-        _ = leave.wait_for(|leave| *leave) => return None,
+        () = left => return None,
     };
     match read {
         Err(_) => {
@@ -253,7 +268,12 @@ async fn watch_over<C: Graceful>(served: C, is_http2: bool, conn: &Conn, mut lea
                 asked = true;
                 // No cut-off of our own: the server cuts all connections at its deadline.
                 watchdog.leaves(None);
-                served.as_mut().leave();
+                if !is_http2 && conn.is_retiring() {
+                    // HTTP/1 can say so only with its next answer.
+                    watchdog.leave_at = Some(Instant::now() + LINGER);
+                } else {
+                    served.as_mut().leave();
+                }
                 continue;
             }
             if !is_due(timer.as_mut(), watchdog.soonest(), cx) {
@@ -360,6 +380,9 @@ impl<'a> Watchdog<'a> {
             } else {
                 Verdict::Close
             }
+        } else if due(self.leave_at) && self.conn.is_retiring() {
+            self.leaves(None);
+            Verdict::Leave
         } else if due(self.leave_at) {
             Counters::add(&counters.aged);
             self.leaves(Some(now + grace));

@@ -18,7 +18,7 @@ pub use accept::{Listener, ListenerSettings, Server};
 pub use counters::{Counters, Snapshot};
 pub use head::{ConnectionInfo, Peer, RequestHead};
 pub use respond::{Chunk, ResponseBody};
-pub use socket::Bind;
+pub use socket::{Bind, Sockets};
 pub use traffic::Traffic;
 
 use std::future::Future;

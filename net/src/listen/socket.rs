@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -16,9 +17,36 @@ pub enum Bind {
 }
 
 /// A listening socket.
-pub(crate) enum Socket {
+pub(crate) struct Socket {
+    bind: Bind,
+    kind: Kind,
+}
+
+enum Kind {
     Tcp(TcpListener),
     Unix(UnixListener, PathBuf),
+}
+
+/// Sockets of listeners that are about to stop. Who listens at the same place next takes them over: the kernel's queue of
+/// connections stays, and nobody who connects in between is turned away.
+///
+/// Each can be taken once, so that two listeners that want the same place still find out.
+#[derive(Default)]
+pub struct Sockets(Vec<Arc<Socket>>);
+
+impl Sockets {
+    pub(crate) fn offer(&mut self, socket: Arc<Socket>) {
+        self.0.push(socket);
+    }
+
+    pub(crate) async fn take(&mut self, bind: &Bind) -> Option<Arc<Socket>> {
+        for index in 0..self.0.len() {
+            if self.0[index].is_at(bind).await {
+                return Some(self.0.swap_remove(index));
+            }
+        }
+        None
+    }
 }
 
 /// An accepted socket before TLS.
@@ -29,45 +57,58 @@ pub(crate) enum Accepted {
 
 impl Socket {
     pub(crate) async fn bind(bind: &Bind) -> Result<Self, Error> {
-        match bind {
+        let kind = match bind {
             Bind::Tcp(address) => {
                 let listener = TcpListener::bind(address)
                     .await
                     .map_err(|source| Error::Bind { address: address.clone(), source })?;
-                Ok(Socket::Tcp(listener))
+                Kind::Tcp(listener)
             }
             Bind::Unix(path) => {
                 let failed = |source| Error::Bind { address: path.display().to_string(), source };
                 if is_stale(path).await {
                     std::fs::remove_file(path).map_err(failed)?;
                 }
-                Ok(Socket::Unix(UnixListener::bind(path).map_err(failed)?, path.clone()))
+                Kind::Unix(UnixListener::bind(path).map_err(failed)?, path.clone())
             }
-        }
+        };
+        Ok(Socket { bind: bind.clone(), kind })
     }
 
     pub(crate) fn from_std(socket: std::net::TcpListener) -> Result<Self, Error> {
         let failed = |source| Error::Bind { address: "inherited socket".to_owned(), source };
         socket.set_nonblocking(true).map_err(failed)?;
-        TcpListener::from_std(socket).map(Socket::Tcp).map_err(failed)
+        let listener = TcpListener::from_std(socket).map_err(failed)?;
+        let address = listener.local_addr().map_err(Error::LocalAddress)?;
+        Ok(Socket { bind: Bind::Tcp(address.to_string()), kind: Kind::Tcp(listener) })
     }
 
     pub(crate) fn local_addr(&self) -> Result<Option<SocketAddr>, Error> {
-        match self {
-            Socket::Tcp(listener) => listener.local_addr().map(Some).map_err(Error::LocalAddress),
-            Socket::Unix(..) => Ok(None),
+        match &self.kind {
+            Kind::Tcp(listener) => listener.local_addr().map(Some).map_err(Error::LocalAddress),
+            Kind::Unix(..) => Ok(None),
         }
     }
 
+    /// Whether this is the socket that binding there would give, were it not bound already.
+    async fn is_at(&self, bind: &Bind) -> bool {
+        if self.bind == *bind {
+            return true;
+        }
+        // `localhost` and `127.0.0.1` are one address under two names.
+        let (Bind::Tcp(address), Ok(Some(local))) = (bind, self.local_addr()) else { return false };
+        tokio::net::lookup_host(address).await.is_ok_and(|mut addresses| addresses.next() == Some(local))
+    }
+
     pub(crate) async fn accept(&self) -> std::io::Result<(Accepted, Peer)> {
-        match self {
-            Socket::Tcp(listener) => {
+        match &self.kind {
+            Kind::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // Nagle's algorithm and delayed acknowledgements cost 41 ms at p99.
                 stream.set_nodelay(true)?;
                 Ok((Accepted::Tcp(stream), Peer::Ip(peer)))
             }
-            Socket::Unix(listener, _) => {
+            Kind::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Accepted::Unix(stream), Peer::Unix))
             }
@@ -77,7 +118,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Socket::Unix(_, path) = self {
+        if let Kind::Unix(_, path) = &self.kind {
             let _ = std::fs::remove_file(path);
         }
     }

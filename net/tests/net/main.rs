@@ -7,4 +7,5 @@ mod grpc_server;
 mod grpc_traps;
 mod http;
 mod limits;
+mod takeover;
 mod tls;

@@ -15,9 +15,11 @@ pub struct Backstop {
 }
 
 impl Backstop {
-    /// A backstop for these limits, and the budget that it sets to them.
+    /// A backstop for these limits, and the budget that it sets to them. It takes over from an earlier one, whose pressure it
+    /// ends until it has looked itself.
     pub fn new(process: Arc<dyn Process>, memory: MemBudget, limits: Limits) -> Self {
         memory.set_limits(limits.budget, limits.soft);
+        memory.set_pressed(false);
         Backstop { process, memory, limits, pressed: false }
     }
 

@@ -1,7 +1,7 @@
 //! The spine on disk: the journal, behind the same trait as the log in memory.
 //!
 //! The journal knows bytes, signals by number and items by count. What a batch is beyond that goes into each record's context
-//! ([`context`]); what moves is told to the ledger ([`books`]). A reader that keeps up gets the very batch that was appended,
+//! (`context`); what moves is told to the ledger (`books`). A reader that keeps up gets the very batch that was appended,
 //! from the journal's tail; one that lags gets it from disk, without what only the receiver knew.
 
 mod books;
@@ -53,6 +53,8 @@ struct Shared {
     _tail: Option<Reservation>,
     /// When a destination may touch the disk again.
     paused: Mutex<BTreeMap<u8, Monotonic>>,
+    /// The destinations as configured, for their metrics.
+    shown: Arc<Mutex<Vec<DestinationSpec>>>,
 }
 
 /// What a durable spine is made of.
@@ -92,13 +94,15 @@ impl DurableSpine {
             observer: Arc::clone(&books) as Arc<dyn sluice_journal::observer::Observer>,
             config,
         };
+        let shown = Arc::new(Mutex::new(destinations.to_vec()));
         let (journal, recovered) = Journal::open(parts, &specs(destinations, &is_stage)).map_err(failed)?;
         books.attach(&journal);
         let running =
             run(journal).map_err(|error| Error::Caused { context: "journal".into(), source: error.into() })?;
         metrics::publish(running.journal(), telemetry);
+        metrics::publish_queues(running.journal(), telemetry, Arc::clone(&clock), Arc::clone(&shown));
         let paused = Mutex::default();
-        let shared = Shared { running, books, memory, clock, max_record, _tail: tail, paused };
+        let shared = Shared { running, books, memory, clock, max_record, _tail: tail, paused, shown };
         Ok((DurableSpine(Arc::new(shared)), recovered))
     }
 
@@ -112,6 +116,7 @@ impl DurableSpine {
             |error: sluice_journal::Error| Error::Caused { context: "journal".to_owned(), source: error.into() };
         self.journal().configure(&specs(destinations, &is_stage)).map_err(failed)?;
         self.0.books.attach(self.journal());
+        *self.0.shown.lock().unwrap_or_else(PoisonError::into_inner) = destinations.to_vec();
         Ok(())
     }
 
@@ -157,11 +162,12 @@ impl DurableSpine {
             None => (None, Vec::new()),
         };
         let passed = done.iter().map(|(seq, _)| seq.0).collect();
-        let settling = Arc::clone(&shared);
+        // Not the spine itself: the last to hold it waits for the very thread that answers.
+        let (settling, books) = (journal.clone(), Arc::clone(&shared.books));
         let answer = Box::new(move |result: Result<Option<sluice_journal::SeqRange>, sluice_journal::Error>| {
             drop(reservation);
             if let (Ok(_), Some(stage)) = (&result, done_at) {
-                done.into_iter().for_each(|(seq, completion)| settling.complete(stage, seq, &completion));
+                done.into_iter().for_each(|(seq, completion)| complete(&settling, &books, stage, seq, &completion));
             }
             let range =
                 result.map(|range| range.map(|range| SeqRange { first: Seq(range.first), last: Seq(range.last) }));
@@ -182,9 +188,7 @@ impl Shared {
     }
 
     fn complete(&self, destination: Destination, seq: Seq, completion: &Completion) {
-        self.journal().complete(Dest(destination.0), seq.0, |moved, backlog| {
-            self.books.completed(destination, moved, completion, backlog);
-        });
+        complete(self.journal(), &self.books, destination, seq, completion);
     }
 
     /// Puts what killed the process twice aside, undecoded. It stays in the journal if that fails.
@@ -221,6 +225,12 @@ impl Shared {
         let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
         paused.get(&destination.0).copied().filter(|&until| until > self.clock.now())
     }
+}
+
+fn complete(journal: &Journal, books: &Books, destination: Destination, seq: Seq, completion: &Completion) {
+    journal.complete(Dest(destination.0), seq.0, |moved, backlog| {
+        books.completed(destination, moved, completion, backlog);
+    });
 }
 
 impl Spine for DurableSpine {
@@ -304,6 +314,10 @@ impl Spine for DurableSpine {
 
     fn complete(&self, destination: Destination, seq: Seq, completion: Completion) {
         self.0.complete(destination, seq, &completion);
+    }
+
+    fn survived(&self, destination: Destination, range: SeqRange) {
+        self.journal().survived(Dest(destination.0), range.first.0, range.last.0);
     }
 
     fn discard(&self, destination: Destination, reason: Reason) -> usize {

@@ -7,6 +7,7 @@ mod log;
 mod metrics;
 mod quota;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +26,7 @@ use crate::outcome::Refusal;
 use crate::telemetry::Telemetry;
 
 use log::Log;
+pub(super) use metrics::forget;
 pub use quota::RECORD_OVERHEAD;
 
 /// Share of a log that only stages may fill, so that a stage can always finish.
@@ -39,6 +41,14 @@ struct Shared {
     pools: [Arc<Pool>; 2],
     memory: MemBudget,
     rule: CursorRule,
+    /// Whether there is a part that only stages fill.
+    stages: bool,
+}
+
+/// Bytes of the two parts of a log.
+fn parts(capacity: u64, stages: bool) -> [u64; 2] {
+    let derived = if stages { capacity / DERIVED_SHARE } else { 0 };
+    [capacity - derived, derived]
 }
 
 /// Which part of the log a record is in.
@@ -50,7 +60,7 @@ enum Origin {
 
 /// Bytes of one part of the log.
 struct Pool {
-    capacity: u64,
+    capacity: AtomicU64,
     used: AtomicU64,
     /// Told when room came free in either part.
     released: Arc<Notify>,
@@ -83,25 +93,41 @@ impl MemorySpine {
         ledger: &Ledger,
         destinations: &[DestinationSpec],
     ) -> Result<Self, Error> {
-        let derived = if stages { capacity / DERIVED_SHARE } else { 0 };
+        let capacities = parts(capacity, stages);
         let released = Arc::new(Notify::new());
-        let pool = |capacity| Arc::new(Pool { capacity, used: AtomicU64::new(0), released: Arc::clone(&released) });
-        let pools = [pool(capacity - derived), pool(derived)];
+        let pool = |capacity| {
+            let (capacity, used) = (AtomicU64::new(capacity), AtomicU64::new(0));
+            Arc::new(Pool { capacity, used, released: Arc::clone(&released) })
+        };
         let mut log = Log::default();
-        log.configure([pools[0].capacity, pools[1].capacity], destinations, ledger)?;
-        Ok(MemorySpine(Arc::new(Shared { log: Mutex::new(log), pools, memory, rule })))
+        log.configure(capacities, destinations, ledger)?;
+        Ok(MemorySpine(Arc::new(Shared { log: Mutex::new(log), pools: capacities.map(pool), memory, rule, stages })))
     }
 
-    /// Takes over other destinations, at a reload. One of a known name keeps its backlog; one that is gone has it dropped,
-    /// counted as `detached_destination`.
+    /// The first half of a reload: adds the destinations that are not known yet. Nothing changes for the others, and nothing
+    /// that was routed by the configuration before can come to a new one.
+    ///
+    /// # Errors
+    /// What [`MemorySpine::configure`] would refuse; the log is then unchanged.
+    pub fn attach(&self, capacity: u64, ledger: &Ledger, destinations: &[DestinationSpec]) -> Result<(), Error> {
+        self.0.lock().attach(parts(capacity, self.0.stages), destinations, ledger)
+    }
+
+    /// The second half of a reload, when nothing is under way any more that the configuration before has routed: takes over
+    /// capacity and destinations. One of a known name keeps its backlog; one that is gone has it dropped, counted as
+    /// `detached_destination`. What is kept beyond a smaller capacity stays.
     ///
     /// # Errors
     /// As [`MemorySpine::new`]; the log is then unchanged.
-    pub fn configure(&self, ledger: &Ledger, destinations: &[DestinationSpec]) -> Result<(), Error> {
-        let capacities = [self.0.pools[0].capacity, self.0.pools[1].capacity];
+    pub fn configure(&self, capacity: u64, ledger: &Ledger, destinations: &[DestinationSpec]) -> Result<(), Error> {
+        let capacities = parts(capacity, self.0.stages);
         let gone = self.0.lock().configure(capacities, destinations, ledger)?;
+        for (pool, capacity) in self.0.pools.iter().zip(capacities) {
+            pool.capacity.store(capacity, Ordering::Release);
+        }
         // Freed outside the lock.
         drop(gone);
+        self.0.pools[0].released.notify_waiters();
         Ok(())
     }
 
@@ -112,9 +138,14 @@ impl MemorySpine {
 
     /// Shows at each scrape what every destination still needs, and how much it may.
     pub fn publish(&self, telemetry: &Telemetry, clock: Arc<dyn Clock>) {
-        let (shared, known) = (Arc::clone(&self.0), telemetry.clone());
-        telemetry.on_scrape(move || {
+        let known = telemetry.clone();
+        let before = Mutex::new(BTreeSet::<Arc<str>>::new());
+        telemetry.on_scrape_of(&self.0, move |shared| {
             let queues = shared.lock().queues_shown();
+            let names = queues.iter().map(|queue| Arc::clone(&queue.name)).collect();
+            let before = std::mem::replace(&mut *before.lock().unwrap_or_else(PoisonError::into_inner), names);
+            let gone = before.iter().filter(|name| queues.iter().all(|queue| queue.name != **name));
+            gone.for_each(|name| metrics::forget(name, &known));
             queues.iter().for_each(|queue| metrics::show(queue, &known, clock.now()));
         });
     }
@@ -122,7 +153,7 @@ impl MemorySpine {
     /// Bytes that entries occupy, and those they may.
     pub fn usage(&self) -> (u64, u64) {
         let sum = |of: fn(&Pool) -> u64| self.0.pools.iter().map(|pool| of(pool)).sum();
-        (sum(|pool| pool.used.load(Ordering::Acquire)), sum(|pool| pool.capacity))
+        (sum(|pool| pool.used.load(Ordering::Acquire)), sum(|pool| pool.capacity.load(Ordering::Acquire)))
     }
 }
 
@@ -159,7 +190,8 @@ impl Shared {
         let mut charges = Vec::with_capacity(records.len());
         for record in records {
             let bytes = quota::charged_bytes(record);
-            let within = |used: u64| Some(used + bytes).filter(|&used| used <= pool.capacity);
+            let capacity = pool.capacity.load(Ordering::Acquire);
+            let within = |used: u64| Some(used + bytes).filter(|&used| used <= capacity);
             if pool.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, within).is_err() {
                 return Err(Refusal::QueueFull);
             }

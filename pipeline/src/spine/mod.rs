@@ -250,6 +250,10 @@ pub trait Spine: Send + Sync {
     /// The destination is done with an entry, in any order. Unknown or completed entries are ignored.
     fn complete(&self, destination: Destination, seq: Seq, completion: Completion);
 
+    /// The destination has done something with these entries for the first time, or leaves them alone for now, and the
+    /// process lives: a crash from here on is not their fault.
+    fn survived(&self, _destination: Destination, _range: SeqRange) {}
+
     /// Drops everything a destination still needs; gives the number of items.
     fn discard(&self, destination: Destination, reason: Reason) -> usize;
 

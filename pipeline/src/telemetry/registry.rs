@@ -28,7 +28,8 @@ struct Registry {
     hooks: Mutex<Vec<Hook>>,
 }
 
-type Hook = Box<dyn Fn() + Send + Sync>;
+/// Says whether it wants to be called again.
+type Hook = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// Label names and values, in the order given.
 pub(super) type Labels = Vec<(String, String)>;
@@ -99,13 +100,27 @@ impl Telemetry {
 
     /// Calls `hook` before each scrape.
     pub fn on_scrape(&self, hook: impl Fn() + Send + Sync + 'static) {
-        self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+        self.add_hook(Box::new(move || {
+            hook();
+            true
+        }));
+    }
+
+    /// Calls `hook` with `owner` before each scrape for as long as anybody else holds the owner: that of a component which a
+    /// reload removes goes with it.
+    pub fn on_scrape_of<T: Send + Sync + 'static>(&self, owner: &Arc<T>, hook: impl Fn(&T) + Send + Sync + 'static) {
+        let owner = Arc::downgrade(owner);
+        self.add_hook(Box::new(move || owner.upgrade().map(|owner| hook(&owner)).is_some()));
+    }
+
+    fn add_hook(&self, hook: Hook) {
+        self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(hook);
     }
 
     /// Runs the hooks. While the guard lives no other scrape runs them: what they set together is shown together.
     pub(super) fn run_hooks(&self) -> impl Sized + '_ {
-        let hooks = self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner);
-        hooks.iter().for_each(|hook| hook());
+        let mut hooks = self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+        hooks.retain(|hook| hook());
         hooks
     }
 

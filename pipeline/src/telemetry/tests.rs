@@ -102,3 +102,20 @@ fn a_handle_of_the_facade_counts_in_the_same_series() {
     });
     assert!(telemetry.render(&Naming::default()).contains("x_total{k=\"v\"} 3\n"));
 }
+
+#[test]
+fn a_hook_ends_with_the_component_it_belongs_to() {
+    let telemetry = Telemetry::new();
+    let component = Arc::new(7.0);
+    let gauge = telemetry.gauge("of_a_component", &[]);
+    let (calls, seen) = (telemetry.counter("calls", &[]), telemetry.clone());
+    telemetry.on_scrape_of(&component, move |value| {
+        gauge.set(*value);
+        calls.increment(1);
+    });
+    let shown = || seen.render(&Naming::default());
+    assert!(shown().contains("of_a_component 7\n"));
+    assert!(shown().contains("calls 2\n"));
+    drop(component);
+    assert!(shown().contains("calls 2\n"));
+}

@@ -1,24 +1,20 @@
-//! Judging one value: candidates → validator → score → allow lists → overlap → edit.
+//! Judging one value: findings → overlap → edit.
 
-use regex_automata::Input;
-
-use super::confidence::{self, Score};
 use super::config::{Action, AllowedScope, KeyAction, OnLimit};
-use super::counts::{DRY_RUN, FailClosed, Suppressed};
+use super::counts::{DRY_RUN, FailClosed};
 use super::decide::{Finding, merge};
-use super::detect::{Detector, Hit, luhn_text};
-use super::engine::{Engine, Scratch, words};
+use super::detect::Hit;
+use super::engine::{Engine, Scratch};
 use super::hash::STARS;
 use super::key_plan::KeyPlan;
-use super::pattern::each_match;
 use super::place::Place;
 use super::replace::{Replacer, without_userinfo};
 use super::scan::{Candidates, Taken};
-use super::source::{BLOCKED_KEYS, BLOCKED_VALUES, SCHEMA_USERINFO, SourcePattern};
+use super::source::{BLOCKED_KEYS, SCHEMA_USERINFO};
 use super::url;
 
 /// Most findings of one value; with more the value is masked whole.
-const MAX_FINDINGS: usize = 4_096;
+pub(super) const MAX_FINDINGS: usize = 4_096;
 
 /// Looks at what a replacement has left.
 const ROUNDS: usize = 4;
@@ -222,89 +218,6 @@ impl Engine {
         verdict
     }
 
-    /// Judges a whole number. Only numbers of at least twelve digits can be a finding of a detector.
-    #[inline]
-    pub fn int(
-        &self,
-        scratch: &mut Scratch,
-        place: Place,
-        key: Option<&[u8]>,
-        value: i64,
-        out: &mut Vec<u8>,
-    ) -> LeafVerdict {
-        if value < 100_000_000_000 && !self.redact_all_types {
-            return LeafVerdict::Keep;
-        }
-        let mut text = [0u8; 20];
-        self.number(scratch, place, key, decimal(value, &mut text), value >= 0, out)
-    }
-
-    /// Judges a floating-point number: as a whole number where it is one.
-    #[inline]
-    pub fn double(
-        &self,
-        scratch: &mut Scratch,
-        place: Place,
-        key: Option<&[u8]>,
-        value: f64,
-        out: &mut Vec<u8>,
-    ) -> LeafVerdict {
-        let integral = (1e11..9.2e18).contains(&value) && value.trunc() == value;
-        if !integral && !self.redact_all_types {
-            return LeafVerdict::Keep;
-        }
-        if integral {
-            let mut text = [0u8; 20];
-            return self.number(scratch, place, key, decimal(value as i64, &mut text), true, out);
-        }
-        let text = go_float(value);
-        self.number(scratch, place, key, text.as_bytes(), false, out)
-    }
-
-    /// Judges a boolean; only under `redact_all_types`.
-    pub fn bool(
-        &self,
-        scratch: &mut Scratch,
-        place: Place,
-        key: Option<&[u8]>,
-        value: bool,
-        out: &mut Vec<u8>,
-    ) -> LeafVerdict {
-        if !self.redact_all_types {
-            return LeafVerdict::Keep;
-        }
-        self.number(scratch, place, key, if value { b"true" } else { b"false" }, false, out)
-    }
-
-    #[cold]
-    fn number(
-        &self,
-        scratch: &mut Scratch,
-        place: Place,
-        key: Option<&[u8]>,
-        text: &[u8],
-        digits: bool,
-        out: &mut Vec<u8>,
-    ) -> LeafVerdict {
-        scratch.was_allowed = false;
-        if self.redact_all_types {
-            return self.leaf_alone(scratch, place, key, text, out);
-        }
-        let Scratch { keys, findings, normalized, counts, .. } = scratch;
-        let plan = keys.plan(&self.keys, key);
-        findings.clear();
-        if digits && self.scans(place) {
-            for (number, source) in self.sources.iter().enumerate() {
-                let hit = source.detector.and_then(|detector| detector.verify_number(text));
-                if let Some(hit) = hit.filter(|_| self.in_scope(plan, number, place)) {
-                    let judge = Judge { engine: self, text, place, plan, metrics: scratch.metrics };
-                    judge.admit(number, &hit, normalized, counts, findings);
-                }
-            }
-        }
-        self.conclude(scratch, place, text, out)
-    }
-
     /// A value that is nested deeper than `max_depth`.
     pub fn too_deep(&self, scratch: &mut Scratch, place: Place, out: &mut Vec<u8>) -> LeafVerdict {
         self.over_limit(scratch, place, FailClosed::Depth, out)
@@ -326,11 +239,11 @@ impl Engine {
     }
 
     /// Whether detectors and rules look at `place`.
-    fn scans(&self, place: Place) -> bool {
+    pub(super) fn scans(&self, place: Place) -> bool {
         self.scanned >> place as u8 & 1 == 1
     }
 
-    fn in_scope(&self, plan: &KeyPlan, source: usize, place: Place) -> bool {
+    pub(super) fn in_scope(&self, plan: &KeyPlan, source: usize, place: Place) -> bool {
         plan.in_scope(source) && self.keys.source_place_in_scope(source, place)
     }
 
@@ -339,7 +252,7 @@ impl Engine {
     }
 
     /// `allowed_values` with upstream's scope.
-    fn allows_value(&self, text: &[u8]) -> bool {
+    pub(super) fn allows_value(&self, text: &[u8]) -> bool {
         self.allowed_scope == AllowedScope::Value && self.allowed_values.iter().any(|allowed| allowed.is_match(text))
     }
 
@@ -364,120 +277,8 @@ impl Engine {
         verdict
     }
 
-    /// Collects the findings of a text in `scratch.findings`.
-    fn collect(&self, scratch: &mut Scratch, leaf: &Leaf<'_>, taken: Taken<'_>) {
-        let Scratch { keys, caches, any_slow, findings, hits, normalized, wanted, counts, allowed, .. } = scratch;
-        let (text, place) = (leaf.text, leaf.place);
-        findings.clear();
-        let by_detectors = !(taken.at.is_empty() && taken.digits.is_empty())
-            || !self.literal_sources.is_empty() && !taken.literals.is_empty();
-        let keyless = if by_detectors || self.rules { self.at_needs_no_key && taken.only_at() } else { true };
-        let plan = if keyless && self.slow.is_empty() { keys.keyless() } else { keys.plan(&self.keys, leaf.key) };
-        let judge = Judge { engine: self, text, place, plan, metrics: scratch.metrics };
-        if by_detectors && self.scans(place) {
-            let anchored = [(taken.at, &self.at_sources), (taken.digits, &self.digit_sources)];
-            for (positions, sources) in anchored {
-                for &number in sources.iter() {
-                    let number = usize::from(number);
-                    if let Some(detector) = self.sources[number].detector
-                        && self.in_scope(plan, number, place)
-                    {
-                        run(detector, text, positions.iter().map(|at| *at as usize - leaf.at), hits);
-                        hits.drain(..).for_each(|hit| judge.admit(number, &hit, normalized, counts, findings));
-                    }
-                }
-            }
-            for (index, &number) in self.literal_sources.iter().enumerate() {
-                let id = self.patterns.len() + index;
-                let number = usize::from(number);
-                let mut positions = taken.literals.iter().filter(|entry| usize::from(entry.1) == id).peekable();
-                if positions.peek().is_some()
-                    && let Some(detector) = self.sources[number].detector
-                    && self.in_scope(plan, number, place)
-                {
-                    run(detector, text, positions.map(|entry| entry.0 as usize - leaf.at), hits);
-                    hits.drain(..).for_each(|hit| judge.admit(number, &hit, normalized, counts, findings));
-                }
-            }
-        }
-        if self.patterns.is_empty() && self.allowed_values.is_empty() {
-            return;
-        }
-        scratch.was_allowed = !place.is_identity() && self.allows_value(text);
-        wanted.clear();
-        wanted.extend(taken.literals.iter().map(|entry| entry.1).filter(|id| usize::from(*id) < self.patterns.len()));
-        if !taken.digits.is_empty() {
-            wanted.extend_from_slice(&self.digit_patterns);
-        }
-        if !self.slow.is_empty() {
-            counts.tally.slow_lane_bytes += text.len() as u64;
-            let any = match (&self.any_slow, any_slow) {
-                (Some(regex), Some(cache)) => regex.search_half_with(cache, &Input::new(text).earliest(true)).is_some(),
-                _ => true,
-            };
-            wanted.extend_from_slice(if any { &self.slow } else { &[] });
-        }
-        if wanted.len() > 1 {
-            wanted.sort_unstable();
-            wanted.dedup();
-        }
-        for &id in wanted.iter() {
-            let SourcePattern { pattern, source, .. } = &self.patterns[usize::from(id)];
-            let applies = match *source {
-                BLOCKED_VALUES => !place.is_identity() && !scratch.was_allowed,
-                source => self.scans(place) && self.in_scope(plan, source, place),
-            };
-            if applies {
-                let found = |start, end| {
-                    judge.admit_match(*source, start, end, normalized, counts, findings);
-                    findings.len() <= MAX_FINDINGS
-                };
-                if let Some(split) = pattern.split() {
-                    let places = taken.literals.iter().filter(|entry| entry.1 == id);
-                    split.each_match(text, places.map(|entry| entry.0 as usize - leaf.at), found);
-                } else {
-                    let cache = caches[usize::from(id)].get_or_insert_with(|| pattern.regex().create_cache());
-                    each_match(pattern.regex(), cache, text, found);
-                }
-            }
-        }
-        self.apply_allowed(allowed, text, findings, counts);
-    }
-
-    /// Removes the findings that lie wholly inside a match of `allowed_values`: all under the scope `match`, those of
-    /// detectors and rules always.
-    fn apply_allowed(
-        &self,
-        allowed: &mut Vec<(usize, usize)>,
-        text: &[u8],
-        findings: &mut Vec<Finding>,
-        counts: &mut super::counts::Counts,
-    ) {
-        if findings.is_empty() || self.allowed_values.is_empty() {
-            return;
-        }
-        allowed.clear();
-        for pattern in &self.allowed_values {
-            let mut from = 0;
-            while let Some(found) = pattern.regex().search(&Input::new(text).range(from..)) {
-                allowed.push((found.start(), found.end()));
-                from = found.end() + usize::from(found.is_empty());
-                if from > text.len() || allowed.len() > MAX_FINDINGS {
-                    break;
-                }
-            }
-        }
-        findings.retain(|finding| {
-            let inside = allowed.iter().any(|range| range.0 <= finding.start && finding.end <= range.1);
-            if inside {
-                counts.suppressed(usize::from(finding.source), Suppressed::Allow);
-            }
-            !inside
-        });
-    }
-
     /// Counts the findings and writes the edited text.
-    fn conclude(&self, scratch: &mut Scratch, place: Place, text: &[u8], out: &mut Vec<u8>) -> LeafVerdict {
+    pub(super) fn conclude(&self, scratch: &mut Scratch, place: Place, text: &[u8], out: &mut Vec<u8>) -> LeafVerdict {
         let Scratch { findings, normalized, counts, .. } = scratch;
         if findings.is_empty() {
             return LeafVerdict::Keep;
@@ -573,35 +374,6 @@ impl Engine {
         scratch.text = bare;
         verdict
     }
-
-    /// Whether `start..end` lies inside text that a mask has written.
-    fn is_own_text(&self, text: &[u8], start: usize, end: usize) -> bool {
-        if end - start > self.longest_mask {
-            return false;
-        }
-        std::iter::once(STARS).chain(self.sources.iter().filter_map(|source| source.mask.as_deref())).any(|mask| {
-            let length = end - start;
-            if mask.is_empty() || length > mask.len() {
-                return false;
-            }
-            let from = end.saturating_sub(mask.len());
-            (from..=start).any(|at| text.get(at..at + mask.len()) == Some(mask))
-        })
-    }
-}
-
-/// Shows `detector` its anchors.
-fn run(detector: &dyn Detector, text: &[u8], anchors: impl Iterator<Item = usize>, hits: &mut Vec<Hit>) {
-    hits.clear();
-    let mut from = 0;
-    for at in anchors {
-        if at >= from {
-            from = detector.verify(text, at, hits);
-        }
-        if hits.len() > MAX_FINDINGS {
-            return;
-        }
-    }
 }
 
 /// The verdict of an action that does not edit text.
@@ -612,102 +384,4 @@ fn whole_verdict(action: Action) -> Option<LeafVerdict> {
         Action::DropRecord => Some(LeafVerdict::DropItem(Dropped::ByRule)),
         _ => None,
     }
-}
-
-/// Score and allow lists for the findings of one value.
-struct Judge<'a> {
-    engine: &'a Engine,
-    text: &'a [u8],
-    place: Place,
-    plan: &'a KeyPlan,
-    metrics: bool,
-}
-
-impl Judge<'_> {
-    /// Adds a match of a pattern.
-    fn admit_match(
-        &self,
-        number: usize,
-        start: usize,
-        end: usize,
-        normalized: &mut Vec<u8>,
-        counts: &mut super::counts::Counts,
-        findings: &mut Vec<Finding>,
-    ) {
-        let source = &self.engine.sources[number];
-        if self.engine.is_own_text(self.text, start, end) || source.luhn && !luhn_text(&self.text[start..end]) {
-            return;
-        }
-        let hit = Hit { start, end, base: source.scores.0, with_context: source.scores.1 };
-        if number == BLOCKED_VALUES {
-            findings.push(Finding::new(&hit, number as u16, source.priority, 1.0, Action::Mask));
-        } else {
-            self.admit(number, &hit, normalized, counts, findings);
-        }
-    }
-
-    /// Adds a hit if its score reaches the threshold and no allow list knows it.
-    fn admit(
-        &self,
-        number: usize,
-        hit: &Hit,
-        normalized: &mut Vec<u8>,
-        counts: &mut super::counts::Counts,
-        findings: &mut Vec<Finding>,
-    ) {
-        let source = &self.engine.sources[number];
-        let (context, excluded) = words(source);
-        let score = if source.certain || hit.base >= source.threshold && excluded.is_empty() {
-            Score { value: hit.base, context: false, excluded: false }
-        } else {
-            let words = (context, excluded);
-            let mut key = self.plan.context(number);
-            key.excluded &= !excluded.is_empty();
-            confidence::score((hit.base, hit.with_context), words, key, self.text, (hit.start, hit.end))
-        };
-        if score.value < source.threshold {
-            let why = if score.excluded { Suppressed::Context } else { Suppressed::Threshold };
-            return counts.suppressed(number, why);
-        }
-        let found = &self.text[hit.start..hit.end];
-        let allowed = self.plan.findings_allowed
-            || self.engine.allow.as_ref().is_some_and(|allow| allow.allows(found, source.detector, normalized));
-        if allowed {
-            return counts.suppressed(number, Suppressed::Allow);
-        }
-        let action = self.engine.action(source, self.place, self.metrics);
-        findings.push(Finding::new(hit, number as u16, source.priority, score.value, action));
-    }
-}
-
-/// Writes `value` in decimal at the end of `buffer`.
-fn decimal(value: i64, buffer: &mut [u8; 20]) -> &[u8] {
-    let mut at = buffer.len();
-    let mut rest = value.unsigned_abs();
-    loop {
-        at -= 1;
-        buffer[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if value < 0 {
-        at -= 1;
-        buffer[at] = b'-';
-    }
-    &buffer[at..]
-}
-
-/// A float as the Go Collector writes it: no exponent between 1e-6 and 1e21.
-pub(crate) fn go_float(value: f64) -> String {
-    let size = value.abs();
-    if size != 0.0 && !(1e-6..1e21).contains(&size) && value.is_finite() {
-        let text = format!("{value:e}");
-        return match text.split_once('e') {
-            Some((digits, exponent)) if !exponent.starts_with('-') => format!("{digits}e+{exponent}"),
-            _ => text,
-        };
-    }
-    format!("{value}")
 }

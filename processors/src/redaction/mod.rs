@@ -11,7 +11,7 @@
 //! | [`detect`] | the built-in detectors, one file each |
 //! | `source`, `engine` | the compiled block |
 //! | `key_plan` | what a key decides |
-//! | `leaf`, `confidence`, `allow`, `decide`, `replace` | judging and editing one value |
+//! | `leaf`, `number`, `findings`, `confidence`, `allow`, `decide`, `replace` | judging and editing one value |
 //! | `hash`, `url` | hashes and join tokens, URL paths |
 //! | `step`, `visit`, `summary`, `telemetry` | the step of the fused pass, its walk, summary attributes, metrics |
 
@@ -25,9 +25,11 @@ mod digits;
 mod engine;
 mod error;
 mod factory;
+mod findings;
 mod hash;
 mod key_plan;
 mod leaf;
+mod number;
 mod pattern;
 mod place;
 mod replace;

@@ -8,6 +8,7 @@ use super::config::Summary;
 use super::engine::{Engine, Scratch};
 use super::hash::STARS;
 use super::leaf::{self, Dropped, KeyVerdict, LeafVerdict};
+use super::number::go_float;
 use super::place::Place;
 use super::scan::Candidates;
 use super::summary::{Kind, Notes};
@@ -176,7 +177,7 @@ impl Visit<'_> {
         match AnyValueView::parse(value) {
             Ok(AnyValueView::Str(text) | AnyValueView::Bytes(text)) => out.extend_from_slice(text),
             Ok(AnyValueView::Int(number)) => out.extend_from_slice(number.to_string().as_bytes()),
-            Ok(AnyValueView::Double(number)) => out.extend_from_slice(leaf::go_float(number).as_bytes()),
+            Ok(AnyValueView::Double(number)) => out.extend_from_slice(go_float(number).as_bytes()),
             Ok(AnyValueView::Bool(value)) => out.extend_from_slice(if value { b"true" } else { b"false" }),
             // Containers have no string form of their own: as upstream, their hash is that of nothing.
             _ => {}

@@ -16,7 +16,7 @@
 //! | [`tracker`], [`stale`] | what each target pushed last, and the markers that end it |
 //! | [`emit`] | what the engine writes, as OTLP |
 //! | [`outbox`], [`sender`] | what the pipeline has not accepted yet, and who tries again |
-//! | [`step`], [`task`], [`factory`] | the processor: its step in the pass, its task, how it is made |
+//! | [`step`], [`task`], [`factory`], [`ways`] | the processor: its step in the pass, its task, how it is made, its pipelines |
 //! | [`telemetry`] | what it tells about itself |
 //! | [`snapshot`], [`store`], [`saver`] | what survives a restart |
 
@@ -53,6 +53,7 @@ pub mod target;
 pub mod task;
 pub mod telemetry;
 pub mod tracker;
+pub mod ways;
 
 #[cfg(test)]
 mod tests;

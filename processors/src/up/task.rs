@@ -16,10 +16,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::align::Alignment;
-use super::config::{AlignLabels, Config, JobConfig};
-use super::discovery::file::FileDiscovery;
-use super::discovery::{TargetGroup, static_};
-use super::engine::{Ended, Engine, JobId, Now, PoorlyMatched, Surroundings, SyncOutcome};
+use super::config::{AlignLabels, Config};
+use super::discovery::job::Discovery;
+use super::engine::{Ended, Engine, Now, PoorlyMatched, Surroundings};
 use super::observer::{Observer, SeenSeries};
 use super::outbox::OwnSeries;
 use super::saver::Saver;
@@ -27,12 +26,13 @@ use super::sender::{Lane, Sender};
 use super::state::Mono;
 use super::step::{LaneNumber, UpStep};
 use super::store::Store;
-use super::target::TargetBuilder;
 use super::telemetry::{LivenessMetrics, Outgoing};
 use super::tracker::StaleTracker;
+use super::ways::{Way, Ways, targets};
 
 /// How often files are looked at: a change is seen within this.
 const POLL: Duration = Duration::from_secs(5);
+const NO_PIPELINE: &str = "at least one metrics pipeline must list this processor";
 /// Resources that the observer remembers.
 const RESOURCES: usize = 100_000;
 
@@ -45,7 +45,7 @@ pub struct Up {
     pub(super) observer: Arc<Observer>,
     seed: ahash::RandomState,
     telemetry: Telemetry,
-    pipelines: Mutex<Vec<(PipelineId, Arc<dyn Consumer>)>>,
+    ways: Ways,
     /// The engine's task, then the senders'.
     tasks: Mutex<Vec<JoinHandle<()>>>,
     alignment: Arc<Alignment>,
@@ -68,7 +68,7 @@ impl Up {
             observer: Arc::new(Observer::new(seed.clone(), RESOURCES)),
             seed,
             telemetry: environment.telemetry.clone(),
-            pipelines: Mutex::new(Vec::new()),
+            ways: Ways::default(),
             tasks: Mutex::new(Vec::new()),
             alignment: Arc::default(),
             numbers: Mutex::new(Vec::new()),
@@ -83,6 +83,8 @@ impl Up {
         let lane = lane.map(|pipeline| {
             let number = Arc::new(LaneNumber::default());
             let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+            // Those of steps that a reload has removed go.
+            numbers.retain(|(_, number)| Arc::strong_count(number) > 1);
             numbers.push((pipeline.clone(), Arc::clone(&number)));
             number
         });
@@ -95,17 +97,13 @@ impl Up {
         }
     }
 
-    /// Where the series go: the first metrics pipeline, or those that `emit_to` names.
-    fn targets(&self) -> Vec<(PipelineId, Arc<dyn Consumer>)> {
-        let pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
-        let metrics = pipelines.iter().filter(|(pipeline, _)| pipeline.signal() == Signal::Metrics);
-        if self.config.emit_to.is_empty() {
-            return metrics.take(1).cloned().collect();
-        }
-        metrics
-            .filter(|(pipeline, _)| self.config.emit_to.iter().any(|name| name == pipeline.as_str()))
-            .cloned()
-            .collect()
+    /// The engine and its discovery, fresh.
+    fn engine(&self) -> Result<(Engine, Vec<Discovery>), Error> {
+        let surroundings = Surroundings { collector: self.collector.clone(), seed: self.seed.clone() };
+        let engine = Engine::new(self.config.clone(), surroundings).map_err(|e| Error::config(e.to_string()))?;
+        let jobs = self.config.jobs.iter().map(|job| Discovery::new(job, &engine));
+        let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
+        Ok((engine, jobs))
     }
 
     /// Opens what an earlier process kept, if it is to be kept at all.
@@ -123,7 +121,7 @@ impl Up {
     ///
     /// What a pipeline's series look like is kept at its own step and marked stale in its own lane: another pipeline may have
     /// redacted less.
-    fn lanes(&self, targets: Vec<(PipelineId, Arc<dyn Consumer>)>) -> (Vec<Arc<Lane>>, Vec<JoinHandle<()>>) {
+    fn lanes(&self, targets: Vec<(PipelineId, Arc<Way>)>) -> (Vec<Arc<Lane>>, Vec<JoinHandle<()>>) {
         let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut lanes, mut tasks) = (Vec::new(), Vec::new());
         for (pipeline, target) in targets {
@@ -135,7 +133,7 @@ impl Up {
             let sender = Sender {
                 id: self.id.clone(),
                 lane: Arc::clone(&lane),
-                target,
+                target: target as Arc<dyn Consumer>,
                 clock: Arc::clone(&self.clock),
                 telemetry: self.telemetry.clone(),
                 seed: self.seed.clone(),
@@ -151,10 +149,9 @@ impl Up {
     /// Shows at each scrape how it is; nothing any more once the tasks are gone.
     fn publish(&self, engine: &Arc<Mutex<Engine>>, lanes: &[Arc<Lane>]) {
         let metrics = LivenessMetrics::new(&self.telemetry, &self.id);
-        let (engine, clock, lanes) = (Arc::downgrade(engine), Arc::clone(&self.clock), lanes.to_vec());
-        self.telemetry.on_scrape(move || {
-            let Some(engine) = engine.upgrade() else { return };
-            let statistics = lock(&engine).statistics(now(&*clock));
+        let (clock, lanes) = (Arc::clone(&self.clock), lanes.to_vec());
+        self.telemetry.on_scrape_of(engine, move |engine| {
+            let statistics = lock(engine).statistics(now(&*clock));
             let mut outgoing = Outgoing::default();
             for lane in &lanes {
                 let outbox = lane.outbox();
@@ -189,15 +186,11 @@ fn hostname() -> String {
 impl Component for Up {
     fn start(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            let targets = self.targets();
+            let targets = self.ways.targets(&self.config.emit_to);
             if targets.is_empty() {
-                return Err(Error::config("at least one metrics pipeline must list this processor"));
+                return Err(Error::config(NO_PIPELINE));
             }
-            let surroundings = Surroundings { collector: self.collector.clone(), seed: self.seed.clone() };
-            let mut engine =
-                Engine::new(self.config.clone(), surroundings).map_err(|e| Error::config(e.to_string()))?;
-            let jobs = self.config.jobs.iter().map(|job| Discovery::new(job, &engine));
-            let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
+            let (mut engine, jobs) = self.engine()?;
             let saver = self.saver(&mut engine)?;
             let engine = Arc::new(Mutex::new(engine));
             self.alignment.connect(&engine);
@@ -232,77 +225,33 @@ impl Component for Up {
                 // The engine's task is the first: the senders have its last words to bring in.
                 self.drain.send_replace(true);
             }
+            self.ways.connect(Vec::new());
         })
     }
 }
 
 impl Emitter for Up {
-    fn connect(&self, pipeline: &PipelineId, behind: Arc<dyn Consumer>) {
-        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).push((pipeline.clone(), behind));
+    fn connect(&self, pipelines: Vec<(PipelineId, Arc<dyn Consumer>)>) {
+        self.ways.connect(pipelines);
+    }
+
+    fn check(&self, pipelines: &[PipelineId]) -> Result<(), Error> {
+        if targets(pipelines, &self.config.emit_to).is_empty() {
+            return Err(Error::config(NO_PIPELINE));
+        }
+        self.engine().map(|_| ())
+    }
+
+    /// Its series must go on where they went: what it keeps of a pipeline may not come into another one.
+    fn survives(&self, pipelines: &[PipelineId]) -> bool {
+        let before = self.ways.targets(&self.config.emit_to);
+        before.iter().map(|(pipeline, _)| pipeline).eq(targets(pipelines, &self.config.emit_to))
     }
 }
 
 impl Pushback for Up {
     fn pushed_back(&self, at: Arrival) {
         self.observer.refused(Now { mono: at.monotonic.0, unix: Duration::from_nanos(at.wall.0) });
-    }
-}
-
-/// The discovery mechanisms of one job.
-struct Discovery {
-    job: JobId,
-    name: String,
-    builder: TargetBuilder,
-    fixed: Vec<TargetGroup>,
-    files: Vec<FileDiscovery>,
-    /// Whether the engine has the present set: nothing is built again before it changes.
-    applied: bool,
-}
-
-impl Discovery {
-    fn new(job: &JobConfig, engine: &Engine) -> Result<Self, Error> {
-        let invalid = |text: String| Error::config(format!("job {:?}: {text}", job.job_name));
-        Ok(Discovery {
-            job: engine.job(&job.job_name).ok_or_else(|| invalid("unknown to the engine".to_owned()))?,
-            name: job.job_name.clone(),
-            builder: TargetBuilder::new(job).map_err(|error| invalid(error.to_string()))?,
-            fixed: static_::groups(&job.static_configs),
-            files: job.file_sd_configs.iter().cloned().map(FileDiscovery::new).collect(),
-            applied: false,
-        })
-    }
-
-    /// Looks for targets and tells the engine. Blocking file I/O of small files.
-    fn poll(&mut self, engine: &mut Engine, now: Now) {
-        let mut failed = false;
-        let mut synced = true;
-        for files in &mut self.files {
-            let poll = files.poll(now.mono);
-            synced &= poll.synced;
-            self.applied &= !poll.changed;
-            for error in &poll.errors {
-                tracing::warn!(job = %self.name, %error, "discovery: the last good content stays in force");
-                failed = true;
-            }
-        }
-        if failed || !synced {
-            engine.sync_failed(self.job, now);
-        }
-        if !synced {
-            return;
-        }
-        if self.applied {
-            if !failed {
-                engine.sync_unchanged(self.job, now);
-            }
-            return;
-        }
-        let set = self.builder.build(self.fixed.iter().chain(self.files.iter().flat_map(FileDiscovery::groups)));
-        for (labels, problem) in &set.invalid {
-            tracing::warn!(job = %self.name, ?labels, %problem, "discovered target is not usable");
-        }
-        // A doubted set is handed in again at the next poll: that is its confirmation.
-        self.applied = engine.sync(self.job, &set.targets, now) == SyncOutcome::Applied;
     }
 }
 

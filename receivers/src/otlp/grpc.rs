@@ -30,10 +30,8 @@ impl UnaryService for GrpcService {
     }
 
     async fn admit(&self, signal: &Signal, _head: &RequestHead) -> Result<Admission<()>, Status> {
-        if !self.intake.ingress.takes(*signal) {
-            return Err(self.status(*signal, &Refusal::NoPipeline(*signal)));
-        }
-        Ok(Admission { context: (), reserve: Arc::clone(&self.reserve), max_wire_bytes: self.intake.limits.wire_bytes })
+        let max_wire_bytes = self.intake.admit(*signal).map_err(|refusal| self.status(*signal, &refusal))?;
+        Ok(Admission { context: (), reserve: Arc::clone(&self.reserve), max_wire_bytes })
     }
 
     async fn call(&self, request: Request<Signal, ()>) -> Result<Reply, Status> {

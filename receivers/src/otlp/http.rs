@@ -41,14 +41,9 @@ impl HttpService for Http {
         let Some(format) = format_of(head) else {
             return Err(self.refusal(*signal, &Refusal::ContentType, Format::Protobuf));
         };
-        if !self.intake.ingress.takes(*signal) {
-            return Err(self.refusal(*signal, &Refusal::NoPipeline(*signal), format));
-        }
-        Ok(Admission {
-            context: format,
-            reserve: Arc::clone(&self.reserve),
-            max_wire_bytes: self.intake.limits.wire_bytes,
-        })
+        let admitted = self.intake.admit(*signal);
+        let max_wire_bytes = admitted.map_err(|refusal| self.refusal(*signal, &refusal, format))?;
+        Ok(Admission { context: format, reserve: Arc::clone(&self.reserve), max_wire_bytes })
     }
 
     async fn call(&self, request: Request<Signal, Format>) -> Response<ResponseBody> {

@@ -11,16 +11,17 @@ use sluice_net::{Encoding, Exhausted, MustFinish};
 use sluice_pdata::{Signal, canonical, framing, json, schema};
 use sluice_pipeline::context::{Metadata, Tenant, Transport};
 use sluice_pipeline::outcome::{Refusal, SizeLimit, retry_delay};
-use sluice_pipeline::receiver::{Ingress, RequestLimits};
+use sluice_pipeline::receiver::{CurrentIngress, Ingress, RequestLimits};
 use sluice_pipeline::telemetry::ReceiverMetrics;
 use sluice_pipeline::{Accepted, Batch, ComponentId, Context};
 
 /// One protocol's way in.
 pub(super) struct Intake {
-    pub(super) ingress: Ingress,
+    pub(super) ingress: CurrentIngress,
     pub(super) receiver: ComponentId,
     pub(super) transport: Transport,
-    pub(super) limits: RequestLimits,
+    /// Largest request that is written for this listener, in bytes.
+    pub(super) size: Option<u64>,
     pub(super) metrics: ReceiverMetrics,
 }
 
@@ -41,19 +42,21 @@ impl Intake {
         format: Format,
         must_finish: &MustFinish,
     ) -> Result<Accepted, Refusal> {
+        let ingress = self.ingress.get();
         // The body, and with it the reservation, lives until the batch is accepted or refused.
         let mut body = body;
-        let batch = match self.read(signal, head, &mut body, format).await {
+        let batch = match self.read(&ingress, signal, head, &mut body, format).await {
             Ok(batch) => batch,
             Err(refusal) => {
-                self.count_refusal(signal, &refusal);
+                self.metrics.refused(signal, 0, &refusal);
+                ingress.refused(signal, &refusal);
                 return Err(refusal);
             }
         };
         let items = batch.items();
         // From here on the append may have begun: losing the client no longer stops it.
         must_finish.set();
-        let outcome = self.ingress.consume(batch).await;
+        let outcome = ingress.consume(batch).await;
         match &outcome {
             Ok(accepted) => {
                 let rejected = accepted.partial.as_ref().map_or(0, |partial| partial.rejected);
@@ -67,14 +70,16 @@ impl Intake {
     /// Decompresses, converts and checks a body.
     async fn read(
         &self,
+        ingress: &Ingress,
         signal: Signal,
         head: &RequestHead,
         body: &mut Body,
         format: Format,
     ) -> Result<Batch, Refusal> {
+        let request = self.limits(ingress);
         let limits = DecompressLimits {
-            max_bytes: self.limits.decompressed_bytes,
-            max_ratio: self.limits.compression_ratio,
+            max_bytes: request.decompressed_bytes,
+            max_ratio: request.compression_ratio,
             ..DecompressLimits::default()
         };
         let plain = body.decompressed(&limits).await.map_err(|error| refusal(error, body.bytes.len()))?;
@@ -82,17 +87,17 @@ impl Intake {
             Format::Protobuf => (plain, true),
             Format::Json => {
                 let mut wire = Vec::with_capacity(plain.len() / 2);
-                json::read_message(signal.request(), &plain, self.limits.json_depth, &mut wire)
+                json::read_message(signal.request(), &plain, request.json_depth, &mut wire)
                     .map_err(|error| Refusal::Malformed { message: error.to_string() })?;
                 (Bytes::from(wire), false)
             }
         };
         let found = framing::check(signal, &bytes).map_err(|error| malformed(signal, &bytes, error))?;
-        if found.items > self.limits.items {
+        if found.items > request.items {
             return Err(Refusal::TooLarge {
                 what: SizeLimit::Items,
                 size: found.items as u64,
-                limit: self.limits.items as u64,
+                limit: request.items as u64,
             });
         }
         let (bytes, as_it_came) = if found.plain {
@@ -101,32 +106,46 @@ impl Intake {
             let wire = canonical::envelopes(signal, &bytes).map_err(|error| malformed(signal, &bytes, error))?;
             (Bytes::from(wire), false)
         };
-        let mut batch = Batch::new(signal, bytes, found.items, Arc::new(self.context(head)));
+        let mut batch = Batch::new(signal, bytes, found.items, Arc::new(self.context(ingress, head)));
         if as_it_came && let Some(encoding) = body.encoding {
             batch = batch.with_compressed(encoding_of(encoding), body.bytes.clone());
         }
         Ok(batch)
     }
 
+    /// What a request may be. A size that is written for a listener replaces both sizes on it (security §6).
+    fn limits(&self, ingress: &Ingress) -> RequestLimits {
+        match self.size.and_then(|bytes| usize::try_from(bytes).ok()) {
+            Some(bytes) => RequestLimits { wire_bytes: bytes, decompressed_bytes: bytes, ..ingress.limits },
+            None => ingress.limits,
+        }
+    }
+
+    /// Before the body is read: its largest size, if some pipeline takes the signal.
+    pub(super) fn admit(&self, signal: Signal) -> Result<usize, Refusal> {
+        let ingress = self.ingress.get();
+        if ingress.takes(signal) { Ok(self.limits(&ingress).wire_bytes) } else { Err(Refusal::NoPipeline(signal)) }
+    }
+
     /// How long the sender of a refused request is asked to wait.
     pub(super) fn delay(&self) -> std::time::Duration {
-        retry_delay(&*self.ingress.rng)
+        retry_delay(&*self.ingress.get().rng)
     }
 
     /// Counts a request that was refused before its items were known, and tells who must know.
     pub(super) fn count_refusal(&self, signal: Signal, refusal: &Refusal) {
         self.metrics.refused(signal, 0, refusal);
-        self.ingress.refused(signal, refusal);
+        self.ingress.get().refused(signal, refusal);
     }
 
-    fn context(&self, head: &RequestHead) -> Context {
-        let clock = &self.ingress.clock;
+    fn context(&self, ingress: &Ingress, head: &RequestHead) -> Context {
+        let clock = &ingress.clock;
         let headers = head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         Context {
             peer: peer(&head.connection.peer),
             identity: None,
             tenant: Tenant::default(),
-            metadata: Metadata::collect(&self.ingress.metadata_keys, headers),
+            metadata: Metadata::collect(&ingress.metadata_keys, headers),
             arrival: clock.arrival(),
             receiver: self.receiver.clone(),
             transport: self.transport,

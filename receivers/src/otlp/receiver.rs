@@ -2,17 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use sluice_net::http::{HeaderName, HeaderValue};
-use sluice_net::listen::{Listener, ListenerSettings, Server, Versions};
+use sluice_net::listen::{Listener, ListenerSettings, Server, Sockets, Versions};
 use sluice_net::tls::ServerTls;
 use sluice_net::{Bind, BufferPool, ListenerLimits, Reserve};
 use sluice_pipeline::blocks::{GrpcServer, HttpServer, TlsServer};
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::context::Transport;
-use sluice_pipeline::receiver::{Ingress, Receiver, RequestLimits};
+use sluice_pipeline::receiver::{CurrentIngress, Ingress, Receiver};
 use sluice_pipeline::telemetry::{ReceiverMetrics, Telemetry};
 use sluice_pipeline::{BoxFuture, ComponentId, Error};
 
@@ -21,15 +21,27 @@ use super::grpc::GrpcService;
 use super::http::Http;
 use super::intake::Intake;
 use super::reserve::Bodies;
-use crate::listener_metrics::publish;
+use crate::listener_metrics::{ListenerMetrics, publish};
 
 /// OTLP over gRPC and HTTP.
 pub struct OtlpReceiver {
     id: ComponentId,
     config: Config,
     telemetry: Telemetry,
-    ingress: Mutex<Option<Ingress>>,
-    servers: Mutex<Vec<Server>>,
+    ingress: OnceLock<CurrentIngress>,
+    bound: Mutex<Option<Bound>>,
+    running: Mutex<Option<Running>>,
+}
+
+/// What listens and does not accept yet.
+struct Bound {
+    grpc: Option<Listener>,
+    http: Option<(Listener, Vec<(HeaderName, HeaderValue)>)>,
+}
+
+struct Running {
+    servers: Vec<Server>,
+    metrics: Arc<ListenerMetrics>,
 }
 
 impl OtlpReceiver {
@@ -39,72 +51,104 @@ impl OtlpReceiver {
             id: environment.id.clone(),
             config,
             telemetry: environment.telemetry.clone(),
-            ingress: Mutex::new(None),
-            servers: Mutex::new(Vec::new()),
+            ingress: OnceLock::new(),
+            bound: Mutex::new(None),
+            running: Mutex::new(None),
         }
     }
 
     /// The addresses that are listened on, gRPC first.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        servers.iter().filter_map(Server::local_addr).collect()
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.iter().flat_map(|running| &running.servers).filter_map(Server::local_addr).collect()
     }
 
-    async fn listen(&self) -> Result<(), Error> {
-        let ingress = self.ingress.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(ingress) = ingress else { return Err(Error::config("the receiver is not part of any pipeline")) };
+    async fn bind_all(&self, sockets: &mut Sockets) -> Result<Bound, Error> {
         let pool = BufferPool::default();
+        let failed = |error: sluice_net::Error| Error::config(error.to_string());
+        let grpc = match self.config.protocols.grpc.as_ref().map(|grpc| &grpc.server) {
+            None => None,
+            Some(grpc) => {
+                let settings = ListenerSettings {
+                    bind: bind(&grpc.endpoint, &grpc.transport),
+                    limits: grpc_listener(grpc),
+                    tls: tls(grpc.tls.as_ref(), Versions::Http2)?,
+                    pool: pool.clone(),
+                };
+                Some(Listener::bind_or_take(settings, sockets).await.map_err(failed)?)
+            }
+        };
+        let http = match self.config.protocols.http.as_ref() {
+            None => None,
+            Some(http) => {
+                let settings = ListenerSettings {
+                    bind: bind(&http.server.endpoint, &http.server.transport),
+                    limits: http_listener(&http.server),
+                    tls: tls(http.server.tls.as_ref(), Versions::Both)?,
+                    pool,
+                };
+                let headers = response_headers(http)?;
+                Some((Listener::bind_or_take(settings, sockets).await.map_err(failed)?, headers))
+            }
+        };
+        Ok(Bound { grpc, http })
+    }
+
+    fn serve(&self, bound: Bound) -> Result<(), Error> {
+        let Some(ingress) = self.ingress.get() else {
+            return Err(Error::config("the receiver is not part of any pipeline"));
+        };
+        let reserve: Arc<dyn Reserve> = Arc::new(Bodies(ingress.get().memory.clone()));
         let (mut servers, mut counters) = (Vec::new(), Vec::new());
-        if let Some(grpc) = self.config.protocols.grpc.as_ref().map(|grpc| &grpc.server) {
+        if let (Some(listener), Some(grpc)) = (bound.grpc, self.config.protocols.grpc.as_ref()) {
             let service = GrpcService {
-                intake: self.intake(&ingress, Transport::GRPC, grpc.max_message_bytes()),
-                reserve: Arc::new(Bodies(ingress.memory.clone())) as Arc<dyn Reserve>,
+                intake: self.intake(ingress, Transport::GRPC, grpc.server.max_message_bytes()),
+                reserve: Arc::clone(&reserve),
             };
-            let listener = Listener::bind(ListenerSettings {
-                bind: bind(&grpc.endpoint, &grpc.transport),
-                limits: grpc_listener(grpc),
-                tls: tls(grpc.tls.as_ref(), Versions::Http2)?,
-                pool: pool.clone(),
-            })
-            .await
-            .map_err(|error| Error::config(error.to_string()))?;
-            tracing::info!(endpoint = %grpc.endpoint, "Starting GRPC server");
+            tracing::info!(endpoint = %grpc.server.endpoint, "Starting GRPC server");
             let server = listener.serve(sluice_net::grpc::Server::new(Arc::new(service)));
             counters.push((Transport::GRPC, server.counters_handle()));
             servers.push(server);
         }
-        if let Some(http) = self.config.protocols.http.as_ref() {
+        if let (Some((listener, response_headers)), Some(http)) = (bound.http, self.config.protocols.http.as_ref()) {
             let service = Http {
-                intake: self.intake(&ingress, Transport::HTTP, http.server.max_body_bytes()),
-                reserve: Arc::new(Bodies(ingress.memory.clone())) as Arc<dyn Reserve>,
+                intake: self.intake(ingress, Transport::HTTP, http.server.max_body_bytes()),
+                reserve,
                 paths: [&http.traces_url_path, &http.metrics_url_path, &http.logs_url_path]
                     .map(|path| with_slash(path)),
-                response_headers: response_headers(http)?,
+                response_headers,
             };
-            let listener = Listener::bind(ListenerSettings {
-                bind: bind(&http.server.endpoint, &http.server.transport),
-                limits: http_listener(&http.server),
-                tls: tls(http.server.tls.as_ref(), Versions::Both)?,
-                pool,
-            })
-            .await
-            .map_err(|error| Error::config(error.to_string()))?;
             tracing::info!(endpoint = %http.server.endpoint, "Starting HTTP server");
             let server = listener.serve(sluice_net::http::Server::new(Arc::new(service)));
             counters.push((Transport::HTTP, server.counters_handle()));
             servers.push(server);
         }
-        publish(&self.telemetry, &self.id, counters);
-        *self.servers.lock().unwrap_or_else(PoisonError::into_inner) = servers;
+        let metrics = publish(&self.telemetry, &self.id, counters);
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(Running { servers, metrics });
         Ok(())
     }
 
-    fn intake(&self, ingress: &Ingress, transport: Transport, size: Option<u64>) -> Intake {
+    async fn end<F: Future<Output = usize> + Send + 'static>(&self, how: impl Fn(Server) -> F) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { servers, metrics }) = running else { return };
+        // All at once: each has the whole grace.
+        let tasks: Vec<_> = servers.into_iter().map(|server| tokio::spawn(how(server))).collect();
+        for task in tasks {
+            if let Ok(cut) = task.await
+                && cut > 0
+            {
+                tracing::warn!(connections = cut, "connections were still busy at the end of the grace period");
+            }
+        }
+        metrics.show();
+    }
+
+    fn intake(&self, ingress: &CurrentIngress, transport: Transport, size: Option<u64>) -> Intake {
         Intake {
             ingress: ingress.clone(),
             receiver: self.id.clone(),
             transport,
-            limits: with_size(ingress.limits, size),
+            size,
             metrics: ReceiverMetrics::new(&self.telemetry, &self.id, transport),
         }
     }
@@ -112,29 +156,46 @@ impl OtlpReceiver {
 
 impl Component for OtlpReceiver {
     fn start(&self) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.listen())
+        Box::pin(async move {
+            let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let bound = match bound {
+                Some(bound) => bound,
+                None => self.bind_all(&mut Sockets::default()).await?,
+            };
+            self.serve(bound)
+        })
     }
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
-        let servers = std::mem::take(&mut *self.servers.lock().unwrap_or_else(PoisonError::into_inner));
-        Box::pin(async move {
-            // All at once: each has the whole grace.
-            let tasks: Vec<_> = servers.into_iter().map(|server| tokio::spawn(server.shutdown(grace))).collect();
-            for task in tasks {
-                if let Ok(cut) = task.await
-                    && cut > 0
-                {
-                    tracing::warn!(connections = cut, "connections were still busy at the end of the grace period");
-                }
-            }
-        })
+        Box::pin(self.end(move |server| server.shutdown(grace)))
     }
 }
 
 impl Receiver for OtlpReceiver {
     fn connect(&self, ingress: Ingress) -> Result<(), Error> {
-        *self.ingress.lock().unwrap_or_else(PoisonError::into_inner) = Some(ingress);
+        // Set once; what it holds changes.
+        match self.ingress.get() {
+            Some(current) => current.set(ingress),
+            None => drop(self.ingress.set(CurrentIngress::new(ingress))),
+        }
         Ok(())
+    }
+
+    fn bind<'a>(&'a self, sockets: &'a mut Sockets) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let bound = self.bind_all(sockets).await?;
+            *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some(bound);
+            Ok(())
+        })
+    }
+
+    fn offer(&self, sockets: &mut Sockets) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.iter().flat_map(|running| &running.servers).for_each(|server| server.offer(sockets));
+    }
+
+    fn retire(&self, grace: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(self.end(move |server| server.retire(grace)))
     }
 }
 
@@ -144,14 +205,6 @@ fn with_slash(path: &str) -> String {
 
 fn bind(endpoint: &str, transport: &str) -> Bind {
     if transport == "unix" { Bind::Unix(PathBuf::from(endpoint)) } else { Bind::Tcp(endpoint.to_owned()) }
-}
-
-/// A size that is written for a listener replaces both sizes on it (security §6).
-fn with_size(limits: RequestLimits, written: Option<u64>) -> RequestLimits {
-    match written.and_then(|bytes| usize::try_from(bytes).ok()) {
-        Some(bytes) => RequestLimits { wire_bytes: bytes, decompressed_bytes: bytes, ..limits },
-        None => limits,
-    }
 }
 
 fn given(duration: Duration) -> Option<Duration> {

@@ -157,3 +157,35 @@ async fn a_record_over_the_limit_is_split_between_items() {
     let refusal = spine.append(vec![Record { batch, routes: to(&[0]) }]).await;
     assert!(matches!(refusal, Err(Refusal::TooLarge { what: SizeLimit::Record, .. })), "{refusal:?}");
 }
+
+#[tokio::test]
+async fn a_reader_that_waits_for_completions_is_told_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new();
+    let spine = open(&world, dir.path(), &two());
+    let a = spine.destination("a").unwrap();
+    // More than a cursor can tell of beyond one that is not completed.
+    for _ in 0..5 {
+        let records = (0..1000).map(|_| record(&world, "x", &[a.0])).collect();
+        spine.append(records).await.unwrap();
+    }
+    let mut held = Vec::new();
+    loop {
+        match spine.read(a, ALL) {
+            entries if entries.is_empty() => break,
+            entries => held.extend(entries),
+        }
+    }
+    assert!(held.len() < 5000, "it reads no further than the cursor can tell");
+    let mut readable = spine.readable(a);
+    tokio::select! {
+        biased;
+        () = &mut readable => panic!("there is nothing to read yet"),
+        () = std::future::ready(()) => {}
+    }
+    for entry in held {
+        spine.complete(a, entry.seq(), Completion::delivered(1));
+    }
+    tokio::time::timeout(Duration::from_secs(30), readable).await.expect("told without another append");
+    assert!(!spine.read(a, ALL).is_empty());
+}

@@ -91,6 +91,21 @@ impl Queue {
         Some(self.drop_entry(queued, reasons::QUOTA_DROP_OLDEST))
     }
 
+    /// A record that is kept for others only: counted as one that was dropped at once.
+    fn turn_away(&self, destination: Destination, record: &mut Record, reason: Reason) {
+        record.routes = record.routes.without(destination);
+        let batch = &record.batch;
+        let completion = Completion::dropped(reason, batch.items());
+        let backlog = self.backlog_items();
+        self.account.routed(batch.signal(), batch.items(), backlog);
+        self.account.completed(batch.signal(), &batch.context().tenant, &completion, backlog);
+    }
+
+    fn refuse_all(&self, destination: Destination, records: &mut [Record]) {
+        let routed = records.iter_mut().filter(|record| record.routes.contains(destination));
+        routed.for_each(|record| self.turn_away(destination, record, reasons::DETACHED_DESTINATION));
+    }
+
     fn clear(&mut self, reason: Reason) -> Vec<Entry> {
         let mut queued: Vec<Queued> = std::mem::take(&mut self.in_flight).into_values().collect();
         queued.extend(std::mem::take(&mut self.unread));
@@ -106,42 +121,72 @@ impl Log {
         specs: &[DestinationSpec],
         ledger: &Ledger,
     ) -> Result<Vec<Entry>, Error> {
-        let fresh = specs.iter().filter(|spec| self.position(&spec.name).is_none()).count();
-        let reusable = self.queues.iter().filter(|queue| queue.detached && !named(specs, &queue.name)).count();
-        if self.queues.len() + fresh.saturating_sub(reusable) > MAX_DESTINATIONS {
-            return Err(Error::config(format!("more than {MAX_DESTINATIONS} exporters and stages")));
-        }
-        let shares = shares(capacities, specs)?;
+        let shares = self.check_specs(capacities, specs)?;
         let mut gone = Vec::new();
         for queue in &mut self.queues {
             if !named(specs, &queue.name) && !queue.detached {
                 queue.detached = true;
                 gone.extend(queue.clear(reasons::DETACHED_DESTINATION));
+                // Whoever waits for its entries finds out that it is gone.
+                queue.notify.notify_waiters();
             }
         }
         for spec in specs {
-            let quota = Quota::new(spec, shares);
+            self.add(spec, shares, ledger);
             if let Some(index) = self.position(&spec.name) {
-                (self.queues[index].quota, self.queues[index].detached) = (quota, false);
-                continue;
-            }
-            let queue = Queue {
-                name: Arc::clone(&spec.name),
-                detached: false,
-                quota,
-                usage: Default::default(),
-                unread: VecDeque::new(),
-                in_flight: BTreeMap::new(),
-                notify: Arc::default(),
-                account: ledger.destination(&spec.name),
-            };
-            // Nothing refers to a detached queue's entries, so its index is free.
-            match self.queues.iter().position(|queue| queue.detached && !named(specs, &queue.name)) {
-                Some(index) => self.queues[index] = queue,
-                None => self.queues.push(queue),
+                self.queues[index].quota = Quota::new(spec, shares);
             }
         }
         Ok(gone)
+    }
+
+    /// Adds the destinations that are not there.
+    pub(super) fn attach(
+        &mut self,
+        capacities: [u64; 2],
+        specs: &[DestinationSpec],
+        ledger: &Ledger,
+    ) -> Result<(), Error> {
+        let shares = self.check_specs(capacities, specs)?;
+        specs.iter().for_each(|spec| self.add(spec, shares, ledger));
+        Ok(())
+    }
+
+    /// Whether these destinations have room; what each gets whose quota is not written.
+    fn check_specs(&self, capacities: [u64; 2], specs: &[DestinationSpec]) -> Result<[u64; 2], Error> {
+        let fresh = specs.iter().filter(|spec| self.position(&spec.name).is_none()).count();
+        let reusable = self.queues.iter().filter(|queue| queue.detached && !named(specs, &queue.name)).count();
+        if self.queues.len() + fresh.saturating_sub(reusable) > MAX_DESTINATIONS {
+            return Err(Error::config(format!("more than {MAX_DESTINATIONS} exporters and stages")));
+        }
+        shares(capacities, specs)
+    }
+
+    /// Makes the queue of a destination, unless it is there.
+    fn add(&mut self, spec: &DestinationSpec, shares: [u64; 2], ledger: &Ledger) {
+        let quota = Quota::new(spec, shares);
+        if let Some(index) = self.position(&spec.name) {
+            let queue = &mut self.queues[index];
+            if queue.detached {
+                (queue.quota, queue.detached) = (quota, false);
+            }
+            return;
+        }
+        let queue = Queue {
+            name: Arc::clone(&spec.name),
+            detached: false,
+            quota,
+            usage: Default::default(),
+            unread: VecDeque::new(),
+            in_flight: BTreeMap::new(),
+            notify: Arc::default(),
+            account: ledger.destination(&spec.name),
+        };
+        // Nothing refers to a detached queue's entries, so its index is free.
+        match self.queues.iter().position(|queue| queue.detached) {
+            Some(index) => self.queues[index] = queue,
+            None => self.queues.push(queue),
+        }
     }
 
     fn position(&self, name: &str) -> Option<usize> {
@@ -188,11 +233,12 @@ impl Log {
         records: &mut [Record],
         freed: &mut Vec<Entry>,
     ) {
-        let Some(queue) = self.queue(destination) else {
-            // A destination that went away between the pass and the append.
-            records.iter_mut().for_each(|record| record.routes = record.routes.without(destination));
+        let Some(queue) = self.queues.get_mut(usize::from(destination.0)) else { return };
+        if queue.detached {
+            // It went away between the pass and the append.
+            queue.refuse_all(destination, records);
             return;
-        };
+        }
         let mut more = Usage::default();
         for record in records.iter_mut().filter(|record| record.routes.contains(destination)) {
             let mut with = more;
@@ -207,12 +253,7 @@ impl Log {
                 more = with;
                 continue;
             }
-            record.routes = record.routes.without(destination);
-            let batch = &record.batch;
-            let completion = Completion::dropped(reasons::QUOTA_DROP_NEWEST, batch.items());
-            let backlog = queue.backlog_items();
-            queue.account.routed(batch.signal(), batch.items(), backlog);
-            queue.account.completed(batch.signal(), &batch.context().tenant, &completion, backlog);
+            queue.turn_away(destination, record, reasons::QUOTA_DROP_NEWEST);
         }
     }
 

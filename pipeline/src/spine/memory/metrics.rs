@@ -17,6 +17,15 @@ pub(super) struct Shown {
     pub(super) oldest: Option<Monotonic>,
 }
 
+const SIZE: &str = "otelcol_exporter_queue_size";
+const CAPACITY: &str = "otelcol_exporter_queue_capacity";
+const LAG_ITEMS: &str = "sluice_destination_lag_items";
+const LAG_SECONDS: &str = "sluice_destination_lag_seconds";
+const LAG_BYTES: &str = "sluice_destination_lag_bytes";
+const QUOTA_BYTES: &str = "sluice_destination_quota_bytes";
+/// What the quota charges: with the room that an entry needs besides its bytes.
+const HELD_BYTES: &str = "sluice_destination_held_bytes";
+
 /// Sets the queue's series.
 pub(super) fn show(queue: &Shown, telemetry: &Telemetry, now: Monotonic) {
     let Shown { name, usage, quota, oldest } = queue;
@@ -24,17 +33,27 @@ pub(super) fn show(queue: &Shown, telemetry: &Telemetry, now: Monotonic) {
     let sizer = quota.queue_size.map_or(Sizer::default(), |(_, sizer)| sizer);
     for signal in Signal::ALL {
         let labels = [label[0], ("data_type", signal.name())];
-        let size = usage.sized_of(sizer, signal);
-        telemetry.gauge("otelcol_exporter_queue_size", &labels).set(size as f64);
-        telemetry.gauge("sluice_destination_lag_items", &labels).set(usage.items[signal as usize] as f64);
+        telemetry.gauge(SIZE, &labels).set(usage.sized_of(sizer, signal) as f64);
+        telemetry.gauge(LAG_ITEMS, &labels).set(usage.items[signal as usize] as f64);
     }
     let lag = oldest.map_or(0.0, |oldest| now.since(oldest).as_secs_f64());
-    telemetry.gauge("sluice_destination_lag_seconds", &label).set(lag);
-    telemetry.gauge("sluice_destination_lag_bytes", &label).set(usage.wire_bytes() as f64);
-    telemetry.gauge("sluice_destination_quota_bytes", &label).set(quota.max_bytes[0] as f64);
-    // What the quota charges: with the room that an entry needs besides its bytes.
-    telemetry.gauge("sluice_destination_held_bytes", &label).set(usage.bytes as f64);
+    telemetry.gauge(LAG_SECONDS, &label).set(lag);
+    telemetry.gauge(LAG_BYTES, &label).set(usage.wire_bytes() as f64);
+    telemetry.gauge(QUOTA_BYTES, &label).set(quota.max_bytes[0] as f64);
+    telemetry.gauge(HELD_BYTES, &label).set(usage.bytes as f64);
     if let Some((capacity, _)) = quota.queue_size {
-        telemetry.gauge("otelcol_exporter_queue_capacity", &label).set(capacity as f64);
+        telemetry.gauge(CAPACITY, &label).set(capacity as f64);
     }
+}
+
+/// Takes the series of a destination back that is not configured any more.
+pub(in crate::spine) fn forget(name: &str, telemetry: &Telemetry) {
+    let label = [("exporter", name)];
+    for signal in Signal::ALL {
+        let labels = [label[0], ("data_type", signal.name())];
+        [SIZE, LAG_ITEMS].iter().for_each(|family| telemetry.forget(family, &labels));
+    }
+    [LAG_SECONDS, LAG_BYTES, QUOTA_BYTES, HELD_BYTES, CAPACITY]
+        .iter()
+        .for_each(|family| telemetry.forget(family, &label));
 }

@@ -216,7 +216,7 @@ fn a_reload_keeps_the_backlog_of_known_names_and_counts_that_of_others() {
     let spine = two(&world, 9, Reject);
     keep(&spine, vec![record(&world, "x", &[0, 1])]).unwrap();
     let specs = [destination("b", None, Reject), destination("c", None, Reject)];
-    spine.configure(&world.ledger, &specs).unwrap();
+    spine.configure(18 * one(&world), &world.ledger, &specs).unwrap();
     assert_eq!((spine.destination("a"), spine.destination("b")), (None, Some(Destination(1))));
     assert_eq!(spine.destination("c"), Some(Destination(0)));
     assert_eq!(read(&spine, 1), ["x"]);
@@ -224,6 +224,41 @@ fn a_reload_keeps_the_backlog_of_known_names_and_counts_that_of_others() {
     let snapshot = world.ledger.check();
     assert_eq!(snapshot.get("destination/a").unwrap().dropped, [("a".into(), "detached_destination", [1, 0, 0])]);
     world.assert_balanced();
+}
+
+#[test]
+fn what_was_routed_before_a_reload_never_comes_to_a_destination_that_is_new() {
+    let world = World::new();
+    let spine = two(&world, 9, Reject);
+    let capacity = 18 * one(&world);
+    let specs = [destination("b", None, Reject), destination("c", None, Reject)];
+    spine.attach(capacity, &world.ledger, &specs).unwrap();
+    let names = ["a", "b", "c"].map(|name| spine.destination(name));
+    assert_eq!(names, [0, 1, 2].map(|index| Some(Destination(index))));
+    // Passed before the swap, appended after it.
+    keep(&spine, vec![record(&world, "late", &[0, 1])]).unwrap();
+    spine.configure(capacity, &world.ledger, &specs).unwrap();
+    // So late that it was not waited for.
+    keep(&spine, vec![record(&world, "too late", &[0, 1])]).unwrap();
+    assert_eq!((read(&spine, 1), read(&spine, 2)), (vec!["late".to_owned(), "too late".to_owned()], Vec::new()));
+    let snapshot = world.ledger.check();
+    assert_eq!(snapshot.get("destination/a").unwrap().dropped, [("a".into(), "detached_destination", [2, 0, 0])]);
+    world.assert_balanced();
+}
+
+#[test]
+fn a_reload_changes_how_much_is_kept() {
+    let world = World::new();
+    let specs = [destination("a", None, Reject)];
+    let spine = world.spine(one(&world), false, CursorRule::Absorbed, &specs);
+    keep(&spine, vec![record(&world, "x", &[0])]).unwrap();
+    assert!(keep(&spine, vec![record(&world, "y", &[0])]).is_err());
+    spine.configure(2 * one(&world), &world.ledger, &specs).unwrap();
+    keep(&spine, vec![record(&world, "y", &[0])]).unwrap();
+    // Less than is kept already: nothing is lost, nothing more is taken.
+    spine.configure(one(&world), &world.ledger, &specs).unwrap();
+    assert!(keep(&spine, vec![record(&world, "z", &[0])]).is_err());
+    assert_eq!(read(&spine, 0), ["x", "y"]);
 }
 
 #[test]

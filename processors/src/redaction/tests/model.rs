@@ -3,7 +3,7 @@
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 
 use super::walk::Edit;
-use crate::redaction::leaf::go_float;
+use crate::redaction::number::go_float;
 use crate::redaction::{Engine, KeyVerdict, LeafVerdict, Place, Scratch};
 
 pub(super) struct Model<'e> {

@@ -4,6 +4,7 @@
 //! Mechanisms do not decide about life and death: on an error the last good groups stay.
 
 pub mod file;
+pub mod job;
 pub mod static_;
 
 use std::collections::BTreeMap;

@@ -47,7 +47,7 @@ pub(super) struct Collector {
     pub(super) telemetry: Telemetry,
     spine: MemorySpine,
     ingress: Ingress,
-    emitter: Arc<dyn Emitter>,
+    pub(super) emitter: Arc<dyn Emitter>,
     /// Whether the destination takes what comes.
     pub(super) delivers: bool,
     /// What the destination has, in order.
@@ -89,7 +89,7 @@ impl Collector {
             let branch = Branch { pipeline: pipeline.clone(), segment, account, outputs };
             Arc::new(Intake::new(vec![Arc::new(branch)], Arc::new(spine.clone()), Arc::clone(&shared), RouteSet::EMPTY))
         };
-        emitter.connect(&pipeline, intake(Vec::new()));
+        emitter.connect(vec![(pipeline.clone(), intake(Vec::new()))]);
         let ingress = Ingress::new(memory, Arc::clone(&shared), rng, MetadataKeys::default())
             .with_consumer(Signal::Metrics, intake(vec![step]))
             .with_pushback(Signal::Metrics, Arc::clone(&emitter) as Arc<dyn Pushback>);

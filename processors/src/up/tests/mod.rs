@@ -12,6 +12,7 @@ mod observing;
 mod outgoing;
 mod own_series;
 mod relabelling;
+mod reloading;
 mod replicas;
 mod scenarios;
 mod states;

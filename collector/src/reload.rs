@@ -1,0 +1,147 @@
+//! The configuration that runs, and how another one takes its place: all of it, or none of it.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use metrics::{Counter, Gauge};
+use sluice_config::service::{Encoding, LogLevel};
+use sluice_config::{Diagnostic, Severity};
+use sluice_pipeline::telemetry::Telemetry;
+
+use crate::diff::{Change, Diff};
+use crate::exposition::Endpoints;
+use crate::graph::{Graph, Patience, Surroundings};
+use crate::plan::{Loaded, Plan};
+
+/// Reads the configuration sources that the command line names.
+pub type Load = Arc<dyn Fn() -> Loaded + Send + Sync>;
+
+/// All that a configuration describes, at work.
+pub struct Collector {
+    pub graph: Graph,
+    pub endpoints: Endpoints,
+    around: Surroundings,
+    load: Load,
+    outcomes: Outcomes,
+    /// As the process was started with.
+    logs: (LogLevel, Encoding),
+}
+
+impl Collector {
+    /// Starts from a plan.
+    ///
+    /// # Errors
+    /// What a component or an endpoint says that cannot start.
+    pub async fn start(plan: Plan, load: Load, around: Surroundings) -> anyhow::Result<Self> {
+        let mut collector = Collector {
+            graph: Graph::new(&around)?,
+            endpoints: Endpoints::new(around.telemetry.clone()),
+            load,
+            outcomes: Outcomes::new(&around.telemetry),
+            logs: logs(&plan),
+            around,
+        };
+        let (_never, patient) = tokio::sync::watch::channel(false);
+        collector.apply(plan, &Patience::new(patient)).await?;
+        collector.outcomes.running();
+        Ok(collector)
+    }
+
+    /// Reads the configuration again and puts it into practice. If it cannot be, everything goes on as before.
+    pub async fn reload(&mut self, patience: Patience) {
+        tracing::info!("Received signal from OS: reading the configuration again");
+        match self.try_reload(&patience).await {
+            Ok(diff) => {
+                self.outcomes.succeeded();
+                tracing::info!(
+                    kept = diff.count(Change::Keep),
+                    replaced = diff.count(Change::Replace),
+                    added = diff.count(Change::Add),
+                    removed = diff.count(Change::Remove),
+                    "Configuration reloaded"
+                );
+            }
+            Err(error) => {
+                self.outcomes.failed();
+                tracing::error!(error = %format!("{error:#}"), "Configuration not reloaded: the one before goes on");
+            }
+        }
+    }
+
+    async fn try_reload(&mut self, patience: &Patience) -> anyhow::Result<Diff> {
+        let load = Arc::clone(&self.load);
+        // Files are read and patterns compiled there.
+        let loaded = tokio::task::spawn_blocking(move || load()).await.context("loading the configuration")?;
+        loaded.findings.iter().for_each(log);
+        let errors = loaded.findings.iter().filter(|found| found.is_error()).count();
+        let plan = loaded.plan.with_context(|| format!("invalid configuration: {errors} errors"))?;
+        if logs(&plan) != self.logs {
+            tracing::warn!("`service::telemetry::logs` has changed: that needs a restart");
+        }
+        self.apply(plan, patience).await
+    }
+
+    async fn apply(&mut self, plan: Plan, patience: &Patience) -> anyhow::Result<Diff> {
+        let endpoints = self.endpoints.bind(&plan.service.telemetry.metrics).await?;
+        let diff = self.graph.load(plan, &self.around, patience).await?;
+        self.endpoints.swap(endpoints).await;
+        Ok(diff)
+    }
+}
+
+/// What the process's log is set to.
+fn logs(plan: &Plan) -> (LogLevel, Encoding) {
+    let logs = &plan.service.telemetry.logs;
+    (logs.level, logs.encoding)
+}
+
+/// A finding in the log, with the place it is about.
+fn log(found: &Diagnostic) {
+    let at = found.origin.as_ref().map(ToString::to_string).unwrap_or_default();
+    let (code, message) = (found.code, &found.message);
+    match found.severity {
+        Severity::Error => tracing::error!(code, at, "{message}"),
+        Severity::Warning => tracing::warn!(code, at, "{message}"),
+        Severity::Note => tracing::info!(code, at, "{message}"),
+    }
+}
+
+/// What reloads came to, as metrics.
+struct Outcomes {
+    success: Gauge,
+    timestamp: Gauge,
+    succeeded: Counter,
+    failed: Counter,
+}
+
+impl Outcomes {
+    fn new(telemetry: &Telemetry) -> Self {
+        let (success, timestamp) = ("sluice_config_last_reload_success", "sluice_config_last_reload_timestamp_seconds");
+        let reloads = "sluice_config_reloads_total";
+        telemetry.describe(success, None, "1 if the configuration that was read last runs, 0 if it could not be used.");
+        telemetry.describe(timestamp, None, "When the configuration that runs was put into practice.");
+        telemetry.describe(reloads, None, "Reloads, by what they came to.");
+        Outcomes {
+            success: telemetry.gauge(success, &[]),
+            timestamp: telemetry.gauge(timestamp, &[]),
+            succeeded: telemetry.counter(reloads, &[("result", "success")]),
+            failed: telemetry.counter(reloads, &[("result", "failure")]),
+        }
+    }
+
+    fn running(&self) {
+        self.success.set(1.0);
+        self.timestamp.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+    }
+
+    fn succeeded(&self) {
+        self.running();
+        self.succeeded.increment(1);
+    }
+
+    fn failed(&self) {
+        self.success.set(0.0);
+        self.failed.increment(1);
+    }
+}

@@ -1,0 +1,101 @@
+//! On a real disk, with the threads of the product.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::mpsc;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::observer::Unobserved;
+use crate::rng::SystemRng;
+use crate::threads::{Running, run};
+use crate::vfs::disk::DiskVfs;
+use crate::vfs::{Open, Vfs};
+
+fn open_real(dir: &Path) -> Result<Running, Error> {
+    let parts = Parts {
+        vfs: Arc::new(DiskVfs::open(dir, true).unwrap()),
+        clock: Arc::new(SystemClock::new()),
+        rng: Arc::new(SystemRng),
+        observer: Arc::new(Unobserved),
+        config: Config { segment_size: 8 << 20, ballast: 8 << 20, ..Config::sized(256 << 20) },
+    };
+    let (journal, _) = Journal::open(parts, &specs(&["a", "b"]))?;
+    Ok(run(journal).unwrap())
+}
+
+#[test]
+fn concurrent_appends_are_all_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state/journal");
+    let running = open_real(&path).unwrap();
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    assert!(matches!(open_real(&path), Err(Error::Locked(Some(pid))) if pid == std::process::id()));
+    let routes = RouteSet::EMPTY.with(Dest(0)).with(Dest(1));
+    std::thread::scope(|scope| {
+        for client in 0..8u64 {
+            let journal = running.journal().clone();
+            scope.spawn(move || {
+                for request in 0..40 {
+                    let (tell, told) = mpsc::channel();
+                    let payload = Bytes::from(vec![client as u8; 30_000]);
+                    let request_id = client << 32 | request;
+                    let record = Record { routes, items: 1, payload, request_id, ..Record::default() };
+                    journal.append(vec![record], Box::new(move |result| tell.send(result.is_ok()).unwrap()));
+                    assert!(told.recv().unwrap());
+                }
+            });
+        }
+    });
+    let journal = running.journal().clone();
+    let a = journal.read(Dest(0), ALL).unwrap();
+    assert_eq!(a.len(), 320);
+    a.iter().for_each(|entry| journal.complete(Dest(0), entry.seq, |_, _| {}));
+    running.stop().unwrap();
+    let files: Vec<_> = std::fs::read_dir(path.join("seg")).unwrap().map(|file| file.unwrap()).collect();
+    assert!(files.len() > 1 && files.iter().all(|file| file.metadata().unwrap().permissions().mode() & 0o77 == 0));
+
+    let running = open_real(&path).unwrap();
+    let journal = running.journal();
+    assert_eq!((journal.backlog(Dest(0)).records, journal.backlog(Dest(1)).records), (0, 320));
+    let b = journal.read(Dest(1), ALL).unwrap();
+    let mut ids: Vec<u64> = b.iter().map(|entry| entry.request_id).collect();
+    ids.sort_unstable();
+    let sent: Vec<u64> = (0..8).flat_map(|client| (0..40).map(move |request| client << 32 | request)).collect();
+    assert_eq!(ids, sent);
+    assert!(b.iter().all(|entry| entry.payload.iter().all(|&byte| u64::from(byte) == entry.request_id >> 32)));
+}
+
+#[test]
+fn a_directory_that_others_may_write_to_and_links_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = dir.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(DiskVfs::open(&open, true).is_err());
+    let link = dir.path().join("link");
+    symlink(dir.path().join("fine"), &link).unwrap();
+    assert!(DiskVfs::open(&link, false).is_err());
+    let vfs = DiskVfs::open(&dir.path().join("fine"), true).unwrap();
+    std::fs::write(dir.path().join("secret"), b"secret").unwrap();
+    symlink(dir.path().join("secret"), dir.path().join("fine/META")).unwrap();
+    assert!(vfs.open("META", Open::Write).is_err());
+}
+
+#[test]
+fn a_preallocated_file_is_zeros_and_can_be_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let vfs = DiskVfs::open(&dir.path().join("j"), true).unwrap();
+    let file = vfs.open("x", Open::Create).unwrap();
+    file.allocate(10_000).unwrap();
+    let mut bytes = vec![1; 10_000];
+    assert_eq!((file.size().unwrap(), crate::vfs::read_full(&*file, &mut bytes, 0).unwrap()), (10_000, 10_000));
+    assert!(bytes.iter().all(|&byte| byte == 0));
+    file.truncate(100).unwrap();
+    assert_eq!(crate::vfs::read_full(&*file, &mut bytes, 0).unwrap(), 100);
+    assert!(vfs.open("x", Open::Create).is_err());
+    assert_eq!(vfs.list("").unwrap_or_else(|_| vfs.list(".").unwrap()), ["x"]);
+    vfs.rename("x", "y").unwrap();
+    vfs.sync_dir("").unwrap();
+    assert!(vfs.open("x", Open::Read).is_err() && vfs.open("y", Open::Read).is_ok());
+}

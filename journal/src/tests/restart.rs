@@ -1,0 +1,87 @@
+//! What a new process finds.
+
+use super::*;
+
+#[test]
+fn a_newer_format_is_refused_and_left_alone() {
+    let rig = Rig::new(specs(&["a"]));
+    rig.append(&["a"], 10).unwrap();
+    rig.journal.close().unwrap();
+    rig.disk.kill();
+    // The version stands behind magic and checksum of each slot.
+    let before = {
+        use crate::format::slot::Slot;
+        use crate::vfs::{Open, Vfs, write_full};
+        let file = rig.disk.open("META", Open::Write).unwrap();
+        let mut slot = Slot::encode(99, &rig.journal.id(), b"");
+        slot[8] = 2;
+        let crc = crc32c::crc32c(&slot[8..]);
+        slot[4..8].copy_from_slice(&crc.to_le_bytes());
+        write_full(&*file, &slot, 0).unwrap();
+        file.sync().unwrap();
+        rig.disk.files()
+    };
+    let refused = open(&rig.disk, &rig.clock, &rig.notes, &rig.config, &rig.specs);
+    assert!(matches!(refused, Err(Error::Newer(2))));
+    assert_eq!(rig.disk.files(), before);
+}
+
+#[test]
+fn a_second_process_is_told_that_the_journal_is_in_use() {
+    let rig = Rig::new(specs(&["a"]));
+    assert!(matches!(open(&rig.disk, &rig.clock, &rig.notes, &rig.config, &rig.specs), Err(Error::Locked(_))));
+    rig.journal.close().unwrap();
+    assert!(open(&rig.disk, &rig.clock, &rig.notes, &rig.config, &rig.specs).is_ok());
+}
+
+#[test]
+fn a_record_that_kills_the_process_twice_is_condemned() {
+    let mut rig = Rig::new(specs(&["a"]));
+    let sequences: Vec<u64> = (0..4).map(|_| rig.append(&["a"], 10).unwrap()).collect();
+    assert_eq!(rig.read("a"), sequences);
+    rig.keep(Duration::from_secs(1));
+    for death in 1..=3 {
+        rig.restart();
+        let entries = rig.journal.read(rig.dest("a"), ALL).unwrap();
+        assert_eq!(entries.len(), 1, "one by one after an unclean stop");
+        assert_eq!((entries[0].seq, entries[0].condemned), (sequences[0], death == 3));
+    }
+    rig.complete("a", &sequences[..1]);
+    let next = rig.journal.read(rig.dest("a"), ALL).unwrap();
+    assert_eq!((next[0].seq, next[0].condemned), (sequences[1], false));
+}
+
+#[test]
+fn a_clean_stop_leaves_nobody_suspect() {
+    let mut rig = Rig::new(specs(&["a"]));
+    let sequences: Vec<u64> = (0..4).map(|_| rig.append(&["a"], 10).unwrap()).collect();
+    assert_eq!(rig.read("a").len(), 4);
+    rig.journal.close().unwrap();
+    rig.restart();
+    assert_eq!(rig.read("a"), sequences);
+}
+
+#[test]
+fn a_planned_file_is_still_planned_after_a_crash() {
+    let mut rig = Rig::new(specs(&["a"]));
+    rig.journal.set_plan(rig.dest("a"), Some((3, 9))).unwrap();
+    rig.disk.crash(Random::seeded(1));
+    rig.restart();
+    assert_eq!(rig.journal.plan(rig.dest("a")), Some((3, 9)));
+}
+
+#[test]
+fn a_cursor_that_is_lost_starts_at_the_oldest_record() {
+    let mut rig = Rig::new(specs(&["a", "b"]));
+    let sequences: Vec<u64> = (0..6).map(|_| rig.append(&["a", "b"], 10).unwrap()).collect();
+    let read = rig.read("a");
+    rig.complete("a", &read);
+    rig.journal.close().unwrap();
+    for slot in [100, 4196] {
+        rig.disk.flip("cur/a.cur", slot, 1);
+    }
+    rig.restart();
+    assert_eq!(rig.read("a"), sequences);
+    assert_eq!(rig.journal.stats().cursor_resets, 1);
+    assert!(rig.saw(|event| *event == Event::CursorReset { name: "a".to_owned() }));
+}

@@ -1,0 +1,114 @@
+//! What was acknowledged survives: killed at random under load, with one destination up and one down. `SLUICE_KILLS` sets how
+//! often (20), `SLUICE_SEED` when.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::durable::{Folder, balances, config};
+use crate::durable_load::{Load, Log};
+use crate::durable_sink::{Sink, items};
+use crate::sluice::{NO_STATE, READY, Sluice, free_port};
+use crate::wire::http;
+
+/// Completions are saved every 100 ms; the rest is for a machine that is busy with other tests.
+const UNSAVED: Duration = Duration::from_secs(2);
+
+/// From the process to where the sink looks at its clock.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
+
+/// Numbers from a seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Items that were put aside because the process died twice with them: they are kept, and not delivered.
+fn parked(folder: &Path) -> BTreeSet<u64> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return BTreeSet::new() };
+    let of = |path: &Path| {
+        if path.is_dir() { parked(path) } else { items(&std::fs::read(path).unwrap()).into_iter().collect() }
+    };
+    entries.flat_map(|entry| of(&entry.unwrap().path())).collect()
+}
+
+#[test]
+fn killed_at_random_it_loses_nothing_that_it_acknowledged() {
+    let kills = number("SLUICE_KILLS").unwrap_or(20);
+    let seed = number("SLUICE_SEED").unwrap_or(u64::from(std::process::id()));
+    let mut random = Random(seed);
+    let folder = Folder::new("kills");
+    let (up, down) = (free_port(), free_port());
+    let config = config(&folder, &[up, down]);
+    let arguments = ["-c", config.as_str()];
+    let sink = Sink::start(up);
+    let log = Arc::new(Log::default());
+    let mut killed = Vec::new();
+    for _ in 0..kills {
+        let mut sluice = Sluice::spawn(&arguments, NO_STATE);
+        if random.below(5) == 0 {
+            // During its start.
+            sluice.wait_for("Starting sluice");
+        } else {
+            sluice.wait_for(READY);
+            let before = log.acked().len();
+            let load = Load::start(sluice.http, &log);
+            log.wait_for(before + 1 + random.below(2000) as usize);
+            sluice.signal("KILL");
+            killed.push(Instant::now());
+            load.end();
+            sluice.end();
+            continue;
+        }
+        sluice.signal("KILL");
+        killed.push(Instant::now());
+        sluice.end();
+    }
+    let acked = log.acked();
+    let late = Sink::start(down);
+    let sluice = Sluice::start(&arguments);
+    balances(sluice.metrics);
+    let parked = parked(&folder.path().join("journal/dlq"));
+    let wanted = acked.difference(&parked).copied().collect();
+    for (name, sink) in [("up", &sink), ("down", &late)] {
+        let missing = sink.missing(&wanted);
+        if let Some(first) = missing.first() {
+            let metrics = http(sluice.metrics, "GET", "/metrics", &[], b"").body;
+            let of_journal =
+                |line: &&str| line.starts_with("sluice_journal_") || line.starts_with("sluice_destination_");
+            metrics.lines().filter(of_journal).for_each(|line| eprintln!("{line}"));
+            sluice.signal("TERM");
+            let (missing, all, told) = (missing.len(), acked.len(), sluice.end().1);
+            panic!("seed {seed}: {missing} of {all} are not at {name}, from {first}:\n{told}");
+        }
+        let phantoms = sink.arrivals().into_keys().filter(|&item| item >= log.end()).count();
+        assert_eq!(phantoms, 0, "seed {seed}: {name} has what nobody sent");
+    }
+    let mut twice = 0;
+    for (item, times) in sink.arrivals() {
+        for pair in times.windows(2) {
+            // What was on its way when the process died is taken a little later.
+            let crash = killed.iter().find(|&&kill| kill + ON_ITS_WAY >= pair[0] && kill <= pair[1]);
+            let crash = crash.unwrap_or_else(|| panic!("seed {seed}: {item} came twice in one life"));
+            let age = crash.duration_since(pair[0]);
+            assert!(age <= UNSAVED, "seed {seed}: {item} was delivered {age:?} before the crash, and came again");
+            twice += 1;
+        }
+    }
+    let often = late.arrivals().into_iter().filter(|(_, times)| times.len() > 1).count();
+    assert_eq!(often, 0, "seed {seed}: nothing was in flight to the one that was down");
+    balances(sluice.metrics);
+    sluice.signal("TERM");
+    let (status, log_text, _) = sluice.end();
+    assert_eq!(status.code(), Some(0), "{log_text}");
+    println!("{kills} kills, seed {seed}: {} acknowledged, {} parked, {twice} came again", acked.len(), parked.len());
+}
