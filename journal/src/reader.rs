@@ -65,6 +65,15 @@ impl Journal {
             && destination.read_from <= destination.horizon().min(state.durable)
     }
 
+    /// Whether the next [`Journal::read`] goes to the disk: its records are not in memory any more, or it notes a suspect.
+    pub fn reads_disk(&self, dest: Dest) -> bool {
+        let state = self.0.lock();
+        state.dests.get(&dest.0).is_some_and(|destination| {
+            let from = destination.read_from;
+            !state.tail.covers(from) || destination.suspects_from(from)
+        })
+    }
+
     /// The oldest record that a destination has not completed: its sequence and when it came in, in milliseconds since the
     /// epoch. Looks at the disk for those who do not keep up.
     pub fn oldest(&self, dest: Dest) -> Option<(u64, u64)> {

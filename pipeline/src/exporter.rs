@@ -10,7 +10,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::batch::{Batch, Compressed, Encoding, Redacted};
-use crate::blocks::{Retry, SendingQueue};
+use crate::blocks::{Protection, Retry, SendingQueue};
 use crate::clock::Monotonic;
 use crate::component::Component;
 use crate::context::Context;
@@ -35,6 +35,7 @@ pub struct Delivery {
     pub retry: Option<Retry>,
     /// Longest wait for one attempt; zero for none.
     pub timeout: Duration,
+    pub protection: Protection,
 }
 
 /// Sends payloads to one destination.
