@@ -7,6 +7,8 @@ mod answers;
 mod command;
 #[path = "process/durable.rs"]
 mod durable;
+#[path = "process/durable_damage.rs"]
+mod durable_damage;
 #[path = "process/durable_disk.rs"]
 mod durable_disk;
 #[path = "process/durable_kills.rs"]
@@ -23,6 +25,8 @@ mod examples;
 mod life;
 #[path = "process/load.rs"]
 mod load;
+#[path = "process/network.rs"]
+mod network;
 #[path = "process/refusals.rs"]
 mod refusals;
 #[path = "process/reload.rs"]
