@@ -49,9 +49,10 @@ pub trait Exporter: Component {
         Capabilities::default()
     }
 
-    /// A cheap probe without data, for an open breaker: whether a connection can be made.
+    /// A cheap probe without data, for an open breaker: whether a connection can be made. `false` where nothing can tell
+    /// without data.
     fn probe(&self) -> BoxFuture<'_, bool> {
-        Box::pin(std::future::ready(true))
+        Box::pin(std::future::ready(false))
     }
 }
 

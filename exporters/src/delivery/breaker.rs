@@ -46,8 +46,12 @@ pub(super) struct Open {
     pub(super) rounds: u32,
     /// No attempt before this.
     pub(super) not_before: Monotonic,
+    /// The destination asked for this part of the wait.
+    floor: Monotonic,
     /// An attempt is under way: half-open.
     pub(super) probing: bool,
+    /// No connection could be made, or it broke.
+    pub(super) unreachable: bool,
 }
 
 /// The breaker of one destination.
@@ -90,16 +94,26 @@ impl Breaker {
             || (enough && failures as f64 >= attempts as f64 * self.rules.error_ratio)
     }
 
-    /// Opens, or stays open for another step. Nobody is tried before `not_before`.
-    pub(super) fn trip(&mut self, not_before: Monotonic) {
-        let rounds = self.open.map_or(0, |open| open.rounds);
-        self.open = Some(Open { rounds: rounds.saturating_add(1), not_before, probing: false });
+    /// Opens, or stays open for another step. Nobody is tried before `not_before`, and not before `floor` for any reason.
+    pub(super) fn trip(&mut self, not_before: Monotonic, floor: Monotonic, unreachable: bool) {
+        let rounds = self.open.map_or(0, |open| open.rounds).saturating_add(1);
+        let not_before = not_before.max(floor);
+        self.open = Some(Open { rounds, not_before, floor, probing: false, unreachable });
     }
 
     /// A floor for the present step, from an attempt that was under way when it opened.
-    pub(super) fn wait_for(&mut self, not_before: Monotonic) {
+    pub(super) fn wait_for(&mut self, floor: Monotonic) {
         if let Some(open) = &mut self.open {
-            open.not_before = open.not_before.max(not_before);
+            open.floor = open.floor.max(floor);
+            open.not_before = open.not_before.max(floor);
+        }
+    }
+
+    /// It can be connected to: the wait for the next attempt ends, but for what the destination asked for.
+    pub(super) fn reached(&mut self, now: Monotonic) {
+        if let Some(open) = &mut self.open {
+            open.unreachable = false;
+            open.not_before = open.not_before.min(now).max(open.floor);
         }
     }
 
@@ -146,7 +160,7 @@ mod tests {
         let now = at(1000.0);
         (0..4).for_each(|_| assert!(!breaker.failed(now)));
         assert!(breaker.failed(now));
-        breaker.trip(at(1001.0));
+        breaker.trip(at(1001.0), at(0.0), false);
         assert_eq!(breaker.state(), 1);
         assert!(!breaker.probe(now) && breaker.probe(at(1001.0)) && !breaker.probe(at(1002.0)), "one probe a step");
         assert_eq!(breaker.state(), 2);

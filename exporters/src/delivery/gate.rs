@@ -61,6 +61,8 @@ pub(super) struct Failure {
     pub(super) at_least: Duration,
     /// It asked for less, or did not answer in time.
     pub(super) pressure: bool,
+    /// No connection could be made, or it broke.
+    pub(super) connection: bool,
     /// It will take nothing for now, whatever it is sent: opens the breaker at once.
     pub(super) fatal: bool,
 }
@@ -111,6 +113,29 @@ impl Gate {
             }
             changed.await;
         }
+    }
+
+    /// Completes when the breaker is open because no connection can be made.
+    pub(super) async fn unreachable(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.is_unreachable() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Whether an attempt waits for a connection to be possible.
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.state().breaker.open().is_some_and(|open| open.unreachable && !open.probing)
+    }
+
+    /// A connection can be made: it is time for an attempt.
+    pub(super) fn reached(&self, clock: &dyn Clock) {
+        self.state().breaker.reached(clock.now());
+        self.changed.notify_waiters();
     }
 
     /// Waits until one more payload may be read.
@@ -208,7 +233,7 @@ impl Gate {
         let mut state = self.state();
         if state.breaker.open().is_none() {
             let due = clock.now() + self.retry.wait(number, rng.unit());
-            state.breaker.trip(due);
+            state.breaker.trip(due, due, false);
             self.show(&state);
         }
     }

@@ -180,6 +180,10 @@ struct Reader {
 
 impl Reader {
     async fn run(self) {
+        let mut watches = JoinSet::new();
+        let watched = Arc::clone(&self.sender);
+        // Ends with this reader.
+        watches.spawn(async move { watched.watch().await });
         let mut senders = JoinSet::new();
         let mut waiting: Vec<Entry> = Vec::new();
         loop {

@@ -183,7 +183,8 @@ impl Sender {
                         self.metrics.ambiguous.increment(1);
                     }
                     let pressure = matches!(cause, RetryCause::Throttled | RetryCause::Ambiguous);
-                    (Failure { number, hint: after, pressure, ..Failure::default() }, message)
+                    let connection = cause == RetryCause::Connection;
+                    (Failure { number, hint: after, pressure, connection, ..Failure::default() }, message)
                 }
             };
             self.metrics.config_error.set(if failure.fatal { 1.0 } else { 0.0 });
@@ -204,6 +205,24 @@ impl Sender {
             }
             again = Some(Again { at, waited: false });
             number += 1;
+        }
+    }
+
+    /// While no connection can be made, tries that alone, now and then, and ends the wait for the next attempt once it can.
+    pub(super) async fn watch(&self) {
+        loop {
+            self.gate.unreachable().await;
+            self.clock.sleep(CONNECT_EVERY).await;
+            if !self.gate.is_unreachable() {
+                continue;
+            }
+            let reached = tokio::select! {
+                reached = caught(|| self.exporter.probe()) => reached == Ok(true),
+                () = self.clock.sleep(CONNECT_EVERY) => false,
+            };
+            if reached {
+                self.gate.reached(&*self.clock);
+            }
         }
     }
 
@@ -313,6 +332,9 @@ enum Entered {
     TooOld,
     Closed,
 }
+
+/// How often a connection is tried while none can be made (delivery §4.2).
+const CONNECT_EVERY: Duration = Duration::from_secs(2);
 
 /// How much longer than its deadline an attempt may take before it is cut off.
 const GRACE: Duration = Duration::from_millis(250);

@@ -149,7 +149,7 @@ impl State {
         }
         let floor = now + failure.hint.unwrap_or_default().max(failure.at_least);
         if pass == Pass::Probe {
-            self.breaker.trip(due);
+            self.breaker.trip(due, floor, failure.connection);
             return false;
         }
         if self.breaker.open().is_some() {
@@ -161,7 +161,7 @@ impl State {
             self.slow_since = Some(now);
         }
         if self.breaker.failed(now) || failure.fatal {
-            self.breaker.trip(due.max(self.hold_until));
+            self.breaker.trip(due, floor.max(self.hold_until), failure.connection);
             self.hold_until = Monotonic::default();
             return true;
         }

@@ -121,6 +121,24 @@ fn attempts_that_were_under_way_when_it_opened_say_nothing_new() {
 }
 
 #[test]
+fn a_connection_that_is_possible_ends_the_wait_but_for_what_was_asked_for() {
+    let rig = Rig::new(40);
+    (0..5).for_each(|_| {
+        let failure = Failure { connection: true, number: 20, ..Failure::default() };
+        rig.gate.fails(rig.enter(None).unwrap(), failure, &rig.clock, &rig.rng);
+    });
+    assert!(rig.gate.is_unreachable());
+    rig.gate.reached(&rig.clock);
+    assert_eq!(rig.enter(None), Some(Pass::Probe));
+    let hint = Failure { connection: true, hint: Some(SECOND * 9), ..Failure::default() };
+    rig.gate.fails(Pass::Probe, hint, &rig.clock, &rig.rng);
+    rig.gate.reached(&rig.clock);
+    assert_eq!(rig.enter(None), None);
+    rig.clock.advance(SECOND * 9);
+    assert_eq!(rig.enter(None), Some(Pass::Probe));
+}
+
+#[test]
 fn each_probe_that_fails_waits_longer() {
     let rig = Rig::new(1);
     rig.open();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sluice_pipeline::blocks::Retry;
+use sluice_config::ByteSize;
+use sluice_pipeline::blocks::{DeadLetter, Protection, Retry};
 use sluice_pipeline::exporter::{Delivery, Payload};
 use sluice_pipeline::send::SendOutcome;
 use sluice_pipeline::spine::Keep;
@@ -166,4 +167,13 @@ async fn a_disk_that_fails_for_now_loses_no_letter() {
     *world.letters.broken.lock().unwrap() = None;
     world.settle().await;
     assert_eq!(world.booked(), (3, 1));
+}
+
+#[tokio::test]
+async fn the_bounds_of_the_letters_are_those_that_were_written() {
+    let dead_letter = DeadLetter { max_bytes: ByteSize(1234), max_age: sluice_config::GoDuration::from_secs(5) };
+    let protection = Protection { dead_letter, ..Protection::default() };
+    let world = World::lettered(Delivery { protection, ..queued() }, |_, _| SendOutcome::delivered());
+    pause().await;
+    assert_eq!(*world.letters.limits.lock().unwrap(), Some(dead_letter));
 }

@@ -180,3 +180,41 @@ async fn nobody_of_the_runtime_waits_for_the_disk() {
     }
     assert_eq!(world.delivered(), (1..=20).collect::<Vec<_>>());
 }
+
+/// An outage of ten minutes, by which waits are long; then it can be sent to, and connected to or not. How long until the first
+/// payload is delivered.
+async fn healed_after(cause: RetryCause, reachable: bool) -> Duration {
+    let works = Arc::new(AtomicBool::new(false));
+    let repaired = Arc::clone(&works);
+    let slow = Retry { randomization_factor: Some(0.0), ..Retry::default() };
+    let world = World::new(Delivery { retry: Some(slow), ..queued() }, move |_, _| {
+        if works.load(Ordering::SeqCst) {
+            return SendOutcome::delivered();
+        }
+        SendOutcome::Retry { after: None, cause, message: String::new() }
+    });
+    world.append_apart(1..=5).await;
+    world.pass(Duration::from_secs(600)).await;
+    // Just after a probe has failed.
+    let sends = world.sends();
+    while world.sends() == sends {
+        world.pass(Duration::from_millis(100)).await;
+    }
+    repaired.store(true, Ordering::SeqCst);
+    world.exporter.reachable.store(reachable, Ordering::SeqCst);
+    let mut took = Duration::ZERO;
+    while world.booked().0 == 0 {
+        world.pass(Duration::from_millis(100)).await;
+        took += Duration::from_millis(100);
+    }
+    took
+}
+
+#[tokio::test]
+async fn who_can_be_connected_to_again_is_tried_at_once() {
+    let took = healed_after(RetryCause::Connection, true).await;
+    assert!(took <= Duration::from_millis(2200), "{took:?}");
+    // What answers says itself when to come back.
+    assert!(healed_after(RetryCause::Throttled, true).await > Duration::from_secs(20));
+    assert!(healed_after(RetryCause::Connection, false).await > Duration::from_secs(20));
+}

@@ -1,6 +1,6 @@
 //! A destination that answers as it is told, read by a pump on virtual time, from a spine that may keep dead letters.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use sluice_pdata::pass::Reason;
 use sluice_pdata::wire::{Value, fields, put_message, put_varint_field};
 use sluice_pipeline::admission::MemBudget;
 use sluice_pipeline::batch::NoRedaction;
-use sluice_pipeline::blocks::{QueueBatch, Retry, SendingQueue};
+use sluice_pipeline::blocks::{DeadLetter, QueueBatch, Retry, SendingQueue};
 use sluice_pipeline::clock::{Clock, VirtualClock, WallTime};
 use sluice_pipeline::component::Component;
 use sluice_pipeline::exporter::{Attempt, Delivery, Exporter, Payload};
@@ -37,6 +37,8 @@ pub(super) struct Told {
     answer: Answer,
     /// How long an answer takes.
     pub(super) takes: Mutex<Duration>,
+    /// Whether a connection can be made.
+    pub(super) reachable: AtomicBool,
     clock: VirtualClock,
     sends: AtomicUsize,
     in_flight: AtomicUsize,
@@ -64,6 +66,10 @@ impl Exporter for Told {
             outcome
         })
     }
+
+    fn probe(&self) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(self.reachable.load(Ordering::SeqCst)))
+    }
 }
 
 /// Dead letters in memory, of some items at most.
@@ -72,6 +78,8 @@ pub(super) struct Letters {
     pub(super) room: AtomicUsize,
     /// What the disk says, if it fails.
     pub(super) broken: Mutex<Option<String>>,
+    /// As the pump has set them.
+    pub(super) limits: Mutex<Option<DeadLetter>>,
 }
 
 /// The log in memory, with dead letters.
@@ -127,6 +135,12 @@ impl Spine for Lettered {
     }
     fn cursor_rule(&self) -> CursorRule {
         CursorRule::Absorbed
+    }
+    fn limit_letters(&self, _destination: Destination, limits: DeadLetter) -> BoxFuture<'static, ()> {
+        if let Some(letters) = &self.letters {
+            *letters.limits.lock().unwrap() = Some(limits);
+        }
+        Box::pin(std::future::ready(()))
     }
     fn park(&self, _destination: Destination, letters: Vec<Letter>) -> BoxFuture<'static, Result<(), Unparked>> {
         let place = self.letters.clone();
@@ -225,6 +239,7 @@ impl World {
             kept: Mutex::default(),
             room: AtomicUsize::new(room.unwrap_or(0)),
             broken: Mutex::default(),
+            limits: Mutex::default(),
         });
         let spine =
             Lettered { log, letters: room.map(|_| Arc::clone(&letters)), blocks, runtime: std::thread::current().id() };
@@ -232,6 +247,7 @@ impl World {
         let exporter = Arc::new(Told {
             answer: Box::new(answer),
             takes: Mutex::default(),
+            reachable: AtomicBool::new(false),
             clock: clock.clone(),
             sends: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
