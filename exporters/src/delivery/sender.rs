@@ -99,7 +99,8 @@ impl Sender {
             refused => {
                 // From here on its parts are no records any more: the newest decides for all.
                 let ages = terms.ages.map(|ages| Ages { oldest: ages.newest, ..ages });
-                let known = self.search(payload, refused, &Terms { ages, ..terms }).await;
+                // Boxed, as it is rare and large.
+                let known = Box::pin(self.search(payload, refused, &Terms { ages, ..terms })).await;
                 return known.map_or(Sent::LeftToOthers, Sent::Known);
             }
         }
