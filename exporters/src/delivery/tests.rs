@@ -1,6 +1,7 @@
 //! Delivery on virtual time.
 
 mod age;
+mod chance;
 mod letters;
 mod outage;
 mod poison;
