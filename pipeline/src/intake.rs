@@ -144,8 +144,7 @@ impl InlineDestination {
             SendOutcome::Partial { rejected, message } => {
                 let rejected = rejected.min(items);
                 let reason = crate::ledger::reasons::PEER_PARTIAL_SUCCESS;
-                let completion =
-                    Completion { delivered: items - rejected, ..Completion::dropped(reason, rejected) };
+                let completion = Completion { delivered: items - rejected, ..Completion::dropped(reason, rejected) };
                 Ok(Sent { completion, message: Some(message).filter(|message| !message.is_empty()) })
             }
             SendOutcome::Retry { message, .. } | SendOutcome::ConfigError { message } => {

@@ -204,7 +204,9 @@ fn a_backlog_follows_its_exporter_to_another_endpoint() {
         let exporter =
             format!("otlp_grpc: {{endpoint: \"127.0.0.1:{port}\", tls: {{insecure: true}}, compression: none}}");
         let lists = "receivers: [otlp], exporters: [otlp_grpc]";
-        format!("{OTLP}exporters: {{{exporter}}}\nservice: {{pipelines: {{traces: {{{lists}}}}}}}\n")
+        format!(
+            "{OTLP}exporters: {{{exporter}}}\nservice: {{delivery: {{ack: memory}}, pipelines: {{traces: {{{lists}}}}}}}\n"
+        )
     };
     // Nobody listens there.
     let file = File::new("backlog", &to(1));
@@ -272,6 +274,7 @@ exporters:
   otlp_grpc: {{endpoint: \"127.0.0.1:{sink}\", {client}, timeout: {timeout}}}
   otlp_grpc/other: {{endpoint: \"127.0.0.1:{other}\", {client}}}
 service:
+  delivery: {{ack: memory}}
   pipelines: {{traces: {{receivers: [{listed}], processors: [{processors}], exporters: [{exporters}]}}{more}}}
 "
     );

@@ -184,8 +184,7 @@ fn modes(plan: &Plan, no_journal: Option<&str>) -> anyhow::Result<Modes> {
             holds_back: pipeline.holds_back,
             no_journal,
         };
-        let mode = resolve(asked, &pipeline.id)
-            .map_err(|error| anyhow!("service::delivery: {error}"))?;
+        let mode = resolve(asked, &pipeline.id).map_err(|error| anyhow!("service::delivery: {error}"))?;
         Ok((pipeline.id.clone(), (pipeline.ack, mode)))
     });
     modes.collect()

@@ -134,7 +134,8 @@ impl Graph {
 
     /// Whether senders wait for a destination.
     fn waits_for(&self, id: &ComponentId) -> bool {
-        let (Some(plan), Some(ExporterPart::Destination(_, delivery))) = (&self.plan, self.parts.exporters.get(id)) else {
+        let (Some(plan), Some(ExporterPart::Destination(_, delivery))) = (&self.plan, self.parts.exporters.get(id))
+        else {
             return false;
         };
         let mut users = plan.pipelines.iter().filter(|pipeline| pipeline.exporters.contains(id));

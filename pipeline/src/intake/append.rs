@@ -69,7 +69,8 @@ impl Intake {
             let attempt = if waits { records.clone() } else { std::mem::take(&mut records) };
             let mut append = append(attempt);
             let result = std::future::poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx))).await;
-            let (Poll::Ready(Err(Refusal::QuotaFull { .. } | Refusal::QueueFull)), Some(released)) = (&result, released)
+            let (Poll::Ready(Err(Refusal::QuotaFull { .. } | Refusal::QueueFull)), Some(released)) =
+                (&result, released)
             else {
                 return (result, append);
             };
@@ -170,3 +171,6 @@ impl Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,7 +114,8 @@ impl Gathered {
 
     /// What exporters without a queue have not delivered, each for itself; nothing if they have everything.
     pub(super) fn sent(&self) -> Vec<Confirmation> {
-        let sent = self.inline.iter().filter_map(|(destination, batch, sent)| Some((destination, batch, sent.as_ref()?)));
+        let sent =
+            self.inline.iter().filter_map(|(destination, batch, sent)| Some((destination, batch, sent.as_ref()?)));
         let parts = sent.map(|(destination, batch, sent)| destination.confirmation(batch, sent));
         parts.collect()
     }

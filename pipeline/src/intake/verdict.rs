@@ -69,7 +69,11 @@ mod tests {
             (vec![part("a", 3, 0, 0, 0), part("b", 0, 3, 0, 0)], None, rejected("b: all of it")),
             (vec![part("a", 2, 1, 0, 0)], None, partial(1, "a: 1 items rejected")),
             // What may succeed later wins.
-            (vec![part("a", 0, 3, 0, 0), part("b", 2, 0, 0, 1)], None, unavailable("b: the data is not there any more")),
+            (
+                vec![part("a", 0, 3, 0, 0), part("b", 2, 0, 0, 1)],
+                None,
+                unavailable("b: the data is not there any more"),
+            ),
         ];
         for (parts, own, expected) in cases {
             assert_eq!(verdict(&parts, own), expected, "{parts:?}");

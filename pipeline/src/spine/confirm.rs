@@ -41,11 +41,12 @@ impl Confirmation {
     /// Adds what became of some of the items. `again` says that what was given up may succeed later.
     pub fn add(&mut self, completion: &Completion, again: bool) {
         self.delivered += completion.delivered;
-        self.rejected += completion.parked;
+        *if again { &mut self.lost } else { &mut self.rejected } += completion.parked;
         for &(reason, items) in &completion.dropped {
             match reason {
-                reasons::PERMANENT_ERROR if !again => self.rejected += items,
-                reason if again || is_ours(reason) => self.lost += items,
+                reasons::PERMANENT_ERROR if again => self.lost += items,
+                reasons::PERMANENT_ERROR => self.rejected += items,
+                reason if is_ours(reason) => self.lost += items,
                 _ => self.dropped += items,
             }
         }

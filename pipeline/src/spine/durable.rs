@@ -203,11 +203,7 @@ impl Spine for DurableSpine {
         self.write(None, records)
     }
 
-    fn append_awaited(
-        &self,
-        records: Vec<Record>,
-        awaited: RouteSet,
-    ) -> BoxFuture<'static, Result<Waiting, Refusal>> {
+    fn append_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> BoxFuture<'static, Result<Waiting, Refusal>> {
         self.write_awaited(records, awaited)
     }
 

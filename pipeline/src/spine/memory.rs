@@ -247,11 +247,7 @@ impl Spine for MemorySpine {
         Box::pin(std::future::ready(self.0.keep(Origin::Received, records, None)))
     }
 
-    fn append_awaited(
-        &self,
-        records: Vec<Record>,
-        awaited: RouteSet,
-    ) -> BoxFuture<'static, Result<Waiting, Refusal>> {
+    fn append_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> BoxFuture<'static, Result<Waiting, Refusal>> {
         Box::pin(std::future::ready(self.0.keep_awaited(records, awaited)))
     }
 

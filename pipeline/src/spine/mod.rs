@@ -238,11 +238,7 @@ pub trait Spine: Send + Sync {
     fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>>;
 
     /// As [`Spine::append`], and gives what tells when the destinations in `awaited` are done with the records.
-    fn append_awaited(
-        &self,
-        records: Vec<Record>,
-        awaited: RouteSet,
-    ) -> BoxFuture<'static, Result<Waiting, Refusal>>;
+    fn append_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> BoxFuture<'static, Result<Waiting, Refusal>>;
 
     /// Takes back the records of a request that was refused after all, from every destination that has not read them yet:
     /// as if they had never been routed there. What was read is sent.

@@ -125,4 +125,3 @@ impl Queue {
         queued.into_iter().map(|queued| self.drop_entry(queued, reason)).collect()
     }
 }
-
