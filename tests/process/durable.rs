@@ -207,7 +207,7 @@ service:
     let output = run(&["check", "-c", dangling]);
     let found = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{found}");
-    for (what, place) in [("\"journal/main\"", ":5:23"), ("file_storage/x", ":3:67"), ("exportet", ":6:88")] {
+    for (what, place) in [("\"journal/main\"", ":5:23"), ("file_storage/x", ":3:67"), ("exportet", ":6:83")] {
         assert!(found.contains(what) && found.contains(place), "{what} at {place} in\n{found}");
     }
     let two = dangling.replace("{journal: journal/main}", "{}").replace("storage: file_storage/x", "");
