@@ -7,6 +7,8 @@ mod answers;
 mod command;
 #[path = "process/durable.rs"]
 mod durable;
+#[path = "process/durable_damage.rs"]
+mod durable_damage;
 #[path = "process/durable_disk.rs"]
 mod durable_disk;
 #[path = "process/durable_kills.rs"]
@@ -27,6 +29,8 @@ mod exported_sink;
 mod life;
 #[path = "process/load.rs"]
 mod load;
+#[path = "process/network.rs"]
+mod network;
 #[path = "process/refusals.rs"]
 mod refusals;
 #[path = "process/reload.rs"]

@@ -39,7 +39,7 @@ impl Intake {
         if !awaited.is_empty() {
             return self.export(gathered, records, awaited, Answer { partial, sent, until }).await;
         }
-        let partial = verdict(&sent, partial)?;
+        let partial = verdict(&sent.0, sent.1, partial)?;
         let spine = &self.spine;
         let (result, append) = self.begin(records, routes, until, |records| spine.append(records)).await;
         match result {
@@ -122,7 +122,8 @@ impl Intake {
 /// What is known of the answer before the append.
 struct Answer {
     partial: Option<Partial>,
-    sent: Vec<Confirmation>,
+    /// What exporters without a queue have not delivered, and the number of the others.
+    sent: (Vec<Confirmation>, usize),
     until: Option<Monotonic>,
 }
 
@@ -154,8 +155,9 @@ impl Held {
         };
         drop(waiting);
         let answered = confirmed.and_then(|mut parts| {
-            parts.extend(answer.sent);
-            verdict(&parts, answer.partial)
+            let (missing, others) = answer.sent;
+            parts.extend(missing);
+            verdict(&parts, others, answer.partial)
         });
         match answered {
             Ok(partial) => {

@@ -112,12 +112,16 @@ impl Gathered {
         Ok(())
     }
 
-    /// What exporters without a queue have not delivered, each for itself; nothing if they have everything.
-    pub(super) fn sent(&self) -> Vec<Confirmation> {
-        let sent =
-            self.inline.iter().filter_map(|(destination, batch, sent)| Some((destination, batch, sent.as_ref()?)));
-        let parts = sent.map(|(destination, batch, sent)| destination.confirmation(batch, sent));
-        parts.collect()
+    /// What exporters without a queue have not delivered, each for itself, and the number of the others.
+    pub(super) fn sent(&self) -> (Vec<Confirmation>, usize) {
+        let mut missing = Vec::new();
+        for (destination, batch, sent) in &self.inline {
+            if let Some(sent) = sent.as_ref().filter(|sent| sent.completion.delivered < batch.items()) {
+                missing.push(destination.confirmation(batch, sent));
+            }
+        }
+        let others = self.inline.len() - missing.len();
+        (missing, others)
     }
 
     /// When whoever sent this stops waiting.

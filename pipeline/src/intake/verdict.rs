@@ -3,7 +3,8 @@
 use crate::outcome::{Partial, Refusal};
 use crate::spine::Confirmation;
 
-/// The answer, from what every destination made of the request. `own` is what the pipelines rejected.
+/// The answer, from what every destination made of the request; `others` is the number of those that have all of it and are
+/// not listed. `own` is what the pipelines rejected.
 ///
 /// What may succeed later comes first: then the whole request is sent again. A destination that rejected all it got for good
 /// makes it a bad request. Items that were not delivered are told in `partial_success`: in the destination's own words if it
@@ -11,7 +12,11 @@ use crate::spine::Confirmation;
 ///
 /// # Errors
 /// [`Refusal::DestinationUnavailable`] and [`Refusal::DestinationRejected`].
-pub(super) fn verdict(confirmations: &[Confirmation], own: Option<Partial>) -> Result<Option<Partial>, Refusal> {
+pub(super) fn verdict(
+    confirmations: &[Confirmation],
+    others: usize,
+    own: Option<Partial>,
+) -> Result<Option<Partial>, Refusal> {
     if let Some(lost) = confirmations.iter().find(|part| part.lost > 0) {
         return Err(Refusal::DestinationUnavailable { message: named(lost, "the data is not there any more") });
     }
@@ -22,7 +27,7 @@ pub(super) fn verdict(confirmations: &[Confirmation], own: Option<Partial>) -> R
     let Some(worst) = worst else { return Ok(own) };
     let rejected = missing(worst) as u64;
     let message = match &worst.message {
-        Some(said) if confirmations.len() == 1 => said.clone(),
+        Some(said) if confirmations.len() + others == 1 => said.clone(),
         _ => named(worst, &format!("{rejected} items rejected")),
     };
     Ok(Some(match own {
@@ -76,7 +81,8 @@ mod tests {
             ),
         ];
         for (parts, own, expected) in cases {
-            assert_eq!(verdict(&parts, own), expected, "{parts:?}");
+            assert_eq!(verdict(&parts, 0, own), expected, "{parts:?}");
         }
+        assert_eq!(verdict(&[said(part("a", 2, 0, 1, 0))], 1, None), partial(1, "a: too old"));
     }
 }
