@@ -299,6 +299,11 @@ fn reloads() -> usize {
 }
 
 #[test]
+fn reloads_under_load_fail_no_request_whose_sender_waits_for_the_destinations() {
+    storm("storm-exported", &Keeping { extensions: String::new(), delivery: "ack: exported" });
+}
+
+#[test]
 fn reloads_under_load_fail_no_request_and_lose_nothing() {
     storm("storm", &Keeping { extensions: String::new(), delivery: "ack: memory" });
 }
