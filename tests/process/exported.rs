@@ -7,10 +7,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use crate::durable::balances;
+use crate::durable_kills::number;
 use crate::durable_load::{Load, Log};
 use crate::durable_sink::Sink as Numbered;
 use crate::exported_sink::{Says, Sink};
-use crate::sluice::{Sluice, free_port};
+use crate::sluice::{Sluice, free_port, run, text};
 use crate::wire::{frame, grpc, http, trace, traces};
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -91,6 +92,14 @@ fn ends_well(sluice: Sluice) -> String {
 }
 
 #[test]
+fn a_wait_that_nobody_could_meet_is_an_error_with_its_place() {
+    let output = run(&["check", "-c", &config("ack: exported, exported_timeout: 0s", "", &[(1, "")])]);
+    let found = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{found}");
+    assert!(found.contains("`exported_timeout` must be positive") && found.contains(":5:47"), "{found}");
+}
+
+#[test]
 fn success_comes_after_every_lossless_destination_has_it() {
     let [first, second, third] = [(); 3].map(|()| Sink::start(Says::Nothing));
     let sluice = exported(LONG, &[(first.port, ""), (second.port, ""), (third.port, "loss_tolerant: true")]);
@@ -162,6 +171,11 @@ fn what_the_destination_rejects_is_told_in_its_words() {
     sink.say(Says::Status(14, "busy"));
     let [grpc, http] = answers(clients(&other));
     assert_eq!((grpc.status, http.status), (14, 503), "{} {}", grpc.text, http.text);
+    // Whoever is not let in at all is not tried any longer than that.
+    sink.say(Says::Status(7, "not you"));
+    let [grpc, http] = answers(clients(&sluice));
+    assert_eq!((grpc.status, http.status), (14, 503), "{} {}", grpc.text, http.text);
+    sink.say(Says::Taken);
     ends_well(other);
     ends_well(sluice);
 }
@@ -203,10 +217,10 @@ fn killed_under_load_nothing_that_it_acknowledged_was_only_in_memory() {
     let sinks = [(); 2].map(|()| free_port());
     let (first, second) = (Numbered::start(sinks[0]), Numbered::start(sinks[1]));
     let log = Arc::new(Log::default());
-    for round in 1..=6 {
+    for round in 1..=number("SLUICE_KILLS").unwrap_or(6) {
         let sluice = exported("", &[(sinks[0], ""), (sinks[1], "")]);
         let load = Load::start(sluice.http, &log);
-        log.wait_for(log.acked().len() + 150 * round);
+        log.wait_for(log.acked().len() + 100 + (round as usize * 61) % 400);
         sluice.signal("KILL");
         load.end();
         sluice.end();
