@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use crate::durable::balances;
+use crate::durable::{Folder, balances};
 use crate::durable_kills::number;
 use crate::durable_load::{Load, Log};
 use crate::durable_sink::Sink as Numbered;
@@ -263,4 +263,23 @@ fn one_destination_can_be_waited_for_in_another_mode_and_batching_waits_for_noth
     let log = ends_well(sluice);
     assert!(log.contains("batching waits for nothing") && log.contains("otlp_grpc/0"), "{log}");
     assert!(!log.contains("exporter=otlp_grpc/1"), "{log}");
+}
+
+#[test]
+fn with_a_journal_too_one_destination_can_be_waited_for() {
+    let folder = Folder::new("waited");
+    let extension = format!("journal/main: {{directory: '{}/journal', max_size: 256MiB}}", folder.path().display());
+    let extensions = format!("yaml:extensions: {{{extension}}}");
+    let sink = Sink::start(Says::Nothing);
+    let delivery = "ack: durable, journal: journal/main, allow_volatile: true, exported_timeout: 300ms";
+    let config = config(delivery, "", &[(sink.port, "wait_for_result: true"), (free_port(), "")]);
+    let sluice = Sluice::start(&["-c", &config, "-c", &extensions]);
+    let [grpc, http] = answers(clients(&sluice));
+    assert_eq!((grpc.status, http.status), (14, 503), "{} {}", grpc.text, http.text);
+    sink.say(Says::Taken);
+    let patience = Instant::now() + Duration::from_secs(60);
+    while answers(clients(&sluice)).map(|answer| answer.status) != [0, 200] {
+        assert!(Instant::now() < patience, "the destination takes it, and the one that is down is not waited for");
+    }
+    ends_well(sluice);
 }

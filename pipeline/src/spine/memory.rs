@@ -174,17 +174,6 @@ impl Shared {
         records: Vec<Record>,
         done: Option<(Destination, Vec<(Seq, Completion)>)>,
     ) -> Result<Option<SeqRange>, Refusal> {
-        self.keep_noting(origin, records, done, |_| {})
-    }
-
-    /// The same. `note` is shown what is kept, in the order of its sequence.
-    fn keep_noting(
-        &self,
-        origin: Origin,
-        records: Vec<Record>,
-        done: Option<(Destination, Vec<(Seq, Completion)>)>,
-        note: impl FnOnce(&[Record]),
-    ) -> Result<Option<SeqRange>, Refusal> {
         let mut records: Vec<Record> = records.into_iter().filter(|record| !record.routes.is_empty()).collect();
         let mut log = self.lock();
         let mut freed = Vec::new();
@@ -192,7 +181,6 @@ impl Shared {
         // What was evicted gives its bytes back before the new records are charged.
         freed.clear();
         let charges = self.charge(origin, &records)?;
-        note(&records);
         let range = log.push(origin, records, charges);
         if let Some((stage, done)) = done {
             freed.extend(done.into_iter().filter_map(|(seq, completion)| log.complete(stage, seq, &completion)));
@@ -204,17 +192,22 @@ impl Shared {
     /// Keeps what came in, for a sender who waits for the destinations in `awaited`.
     fn keep_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> Result<Waiting, Refusal> {
         let all = |records: &[Record]| records.iter().fold(RouteSet::EMPTY, |all, record| all.union(record.routes));
-        let (wanted, mut kept, mut got) = (all(&records).intersection(awaited), Vec::new(), RouteSet::EMPTY);
+        let mut records: Vec<Record> = records.into_iter().filter(|record| !record.routes.is_empty()).collect();
+        let wanted = all(&records).intersection(awaited);
         let appending = self.confirmations.appending();
-        let range = self.keep_noting(Origin::Received, records, None, |records| {
-            got = all(records);
-            kept.extend(records.iter().map(|record| (record.routes.intersection(awaited), record.batch.items())));
-        })?;
-        let seqs = range.map_or(0, |range| range.first.0)..;
+        let mut log = self.lock();
+        let mut freed = Vec::new();
+        log.make_room(Origin::Received, &mut records, &mut freed)?;
+        freed.clear();
+        let charges = self.charge(Origin::Received, &records)?;
+        let away = wanted.without_all(all(&records));
+        let kept: Vec<_> =
+            records.iter().map(|record| (record.routes.intersection(awaited), record.batch.items())).collect();
+        let seqs = log.push(Origin::Received, records, charges).map_or(0, |range| range.first.0)..;
         let part = |(seq, (awaited, items))| Part { seq: Seq(seq), awaited, items };
         let parts: Vec<Part> = seqs.zip(kept).map(part).collect();
-        let away = wanted.iter().filter(|&destination| !got.contains(destination)).collect();
-        Ok(appending.done(&parts, away, |destination| self.lock().name(destination)))
+        // Before anybody can read them: appends are answered in the order of their sequence.
+        Ok(appending.done(&parts, away, |destination| log.name(destination)))
     }
 
     /// Takes the records' bytes from the log's part and from the memory budget.

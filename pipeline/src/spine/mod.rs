@@ -63,6 +63,12 @@ impl RouteSet {
         RouteSet(std::array::from_fn(|word| self.0[word] & other.0[word]))
     }
 
+    /// Those that are not in the other.
+    #[must_use]
+    pub fn without_all(self, other: RouteSet) -> Self {
+        RouteSet(std::array::from_fn(|word| self.0[word] & !other.0[word]))
+    }
+
     #[must_use]
     pub fn union(self, other: RouteSet) -> Self {
         RouteSet(std::array::from_fn(|word| self.0[word] | other.0[word]))
