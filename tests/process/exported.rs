@@ -233,6 +233,34 @@ fn killed_under_load_nothing_that_it_acknowledged_was_only_in_memory() {
 }
 
 #[test]
+fn an_outage_under_load_ends_without_a_trace() {
+    let ports = [free_port(), free_port()];
+    let first = Numbered::start(ports[0]);
+    let sluice = exported(LONG, &[(ports[0], ""), (ports[1], "")]);
+    let log = Arc::new(Log::default());
+    let load = Load::start(sluice.http, &log);
+    let refused = "sluice_requests_refused_total{receiver=\"otlp\",cause=\"destination_unavailable\"} ";
+    let patience = Instant::now() + Duration::from_secs(60);
+    let count = || metrics(&sluice).lines().find_map(|line| line.strip_prefix(refused)?.parse::<u64>().ok());
+    while count().unwrap_or_default() < 200 {
+        assert!(Instant::now() < patience, "{}", metrics(&sluice));
+    }
+    assert!(log.acked().is_empty(), "the second one has nothing");
+    let second = Numbered::start(ports[1]);
+    log.wait_for(1000);
+    balances(sluice.metrics);
+    sluice.signal("TERM");
+    load.end();
+    let (status, told, _) = sluice.end();
+    assert_eq!(status.code(), Some(0), "{told}");
+    assert!(!told.contains("does not balance"), "{told}");
+    for sink in [&first, &second] {
+        let (acked, arrived) = (log.acked(), sink.arrivals());
+        assert!(acked.iter().all(|item| arrived.get(item).is_some_and(|times| times.len() == 1)));
+    }
+}
+
+#[test]
 fn whoever_waits_when_the_process_ends_is_told_to_come_back() {
     let sink = Sink::start(Says::Nothing);
     let sluice = exported(LONG, &[(sink.port, "")]);
