@@ -12,7 +12,7 @@ use sluice_pipeline::exporter::{Attempt, Delivery, Exporter, Payload};
 use sluice_pipeline::ledger::reasons;
 use sluice_pipeline::rng::Rng;
 use sluice_pipeline::send::{RetryCause, SendOutcome};
-use sluice_pipeline::spine::{Destination, Keep, Letter, Spine};
+use sluice_pipeline::spine::{Confirmations, Destination, Keep, Letter, Spine};
 use sluice_pipeline::telemetry::ExporterMetrics;
 use smallvec::SmallVec;
 
@@ -149,6 +149,7 @@ impl Sender {
                 Err(panic) => {
                     tracing::error!(exporter = %self.id, panic, "the exporter panicked");
                     self.gate.leave(pass);
+                    self.explain(payload, false, "the exporter panicked");
                     return Verdict::Refused { reason: reasons::PANIC, status: panic };
                 }
                 Ok(SendOutcome::Delivered { dropped }) => {
@@ -157,17 +158,23 @@ impl Sender {
                 }
                 Ok(SendOutcome::Partial { rejected, message }) => {
                     self.works(pass, rtt);
+                    if rejected > 0 {
+                        self.explain(payload, false, &message);
+                    }
                     return Verdict::Delivered(self.partial(rejected.min(payload.items), &message));
                 }
                 Ok(SendOutcome::Split { message }) => {
                     self.works(pass, rtt);
+                    self.explain(payload, false, &message);
                     return Verdict::TooLarge(message);
                 }
                 Ok(SendOutcome::Permanent { message }) => {
                     self.works(pass, rtt);
+                    self.explain(payload, false, &message);
                     return Verdict::Refused { reason: reasons::PERMANENT_ERROR, status: message };
                 }
                 Ok(SendOutcome::Internal { message }) => {
+                    self.explain(payload, false, &message);
                     self.fails(pass, Failure { number, ..Failure::default() });
                     if let Some(fate) = self.give_up(payload, reasons::SERVER_ERROR, &message, number).await {
                         return Verdict::Over(fate);
@@ -189,6 +196,8 @@ impl Sender {
                 }
             };
             self.metrics.config_error.set(if failure.fatal { 1.0 } else { 0.0 });
+            // Before what follows: senders who wait may be refused for it.
+            self.explain(payload, true, &message);
             let at = self.fails(pass, failure);
             let elapsed = self.clock.now().since(terms.since);
             // What is configured wrongly will be put right: its data is kept whatever the retries.
@@ -317,6 +326,7 @@ impl Sender {
             self.metrics.config_error.set(0.0);
             self.metrics.letters_full.set(0.0);
         }
+        self.confirmations().available(self.destination, true);
     }
 
     fn fails(&self, pass: Pass, failure: Failure) -> Monotonic {
@@ -324,7 +334,20 @@ impl Sender {
         if opens {
             tracing::warn!(exporter = %self.id, "destination fails: only probes are sent until it works");
         }
+        if self.gate.is_open() {
+            self.confirmations().available(self.destination, false);
+        }
         due
+    }
+
+    /// Who waits for what is sent here.
+    fn confirmations(&self) -> &Confirmations {
+        self.spine.confirmations()
+    }
+
+    /// Tells those what the destination said. `again` if it is not for good.
+    fn explain(&self, payload: &Payload, again: bool, message: &str) {
+        self.confirmations().explain(self.destination, payload.range, again, message);
     }
 }
 

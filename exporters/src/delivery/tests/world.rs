@@ -20,8 +20,8 @@ use sluice_pipeline::rng::SplitMix;
 use sluice_pipeline::send::{RetryCause, SendOutcome};
 use sluice_pipeline::spine::memory::MemorySpine;
 use sluice_pipeline::spine::{
-    Backlog, Completion, CursorRule, Destination, DestinationSpec, Entry, Keep, Letter, OnQuota, ReadLimit, Record,
-    RouteSet, Seq, SeqRange, Spine, Unparked,
+    Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, Keep, Letter, OnQuota,
+    ReadLimit, Record, RouteSet, Seq, SeqRange, Spine, Unparked, Waiting,
 };
 use sluice_pipeline::telemetry::{Naming, Telemetry};
 use sluice_pipeline::{Batch, BoxFuture, ComponentId, Context, Refusal, Signal};
@@ -95,6 +95,18 @@ pub(super) struct Lettered {
 impl Spine for Lettered {
     fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
         self.log.append(records)
+    }
+    fn append_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> BoxFuture<'static, Result<Waiting, Refusal>> {
+        self.log.append_awaited(records, awaited)
+    }
+    fn withdraw(&self, range: SeqRange) {
+        self.log.withdraw(range);
+    }
+    fn confirmations(&self) -> &Confirmations {
+        self.log.confirmations()
+    }
+    fn name(&self, destination: Destination) -> Arc<str> {
+        self.log.name(destination)
     }
     fn commit(
         &self,
