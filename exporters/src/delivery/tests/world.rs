@@ -60,8 +60,17 @@ impl Exporter for Told {
             }
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
             let outcome = (self.answer)(number, &payload);
-            if matches!(outcome, SendOutcome::Delivered { .. } | SendOutcome::Partial { .. }) {
-                self.delivered.lock().unwrap().push(payload.contiguous());
+            match &outcome {
+                SendOutcome::Delivered { .. } | SendOutcome::Partial { .. } => {
+                    self.delivered.lock().unwrap().push(payload.contiguous());
+                }
+                SendOutcome::Refused { refused, .. } => {
+                    let is_refused = |place: &usize| refused.iter().any(|refused| refused.items.contains(place));
+                    let taken = of(&payload).into_iter().enumerate().filter(|(place, _)| !is_refused(place));
+                    let taken: Vec<u64> = taken.map(|(_, item)| item).collect();
+                    self.delivered.lock().unwrap().push(request(&taken));
+                }
+                _ => {}
             }
             outcome
         })
