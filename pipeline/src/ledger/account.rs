@@ -265,6 +265,18 @@ impl DestinationAccount {
         }
     }
 
+    /// Dead letters of this destination are lost after all. What an earlier process put there counts as restored.
+    pub fn lost_letters(&self, signal: Signal, tenant: &Tenant, reason: Reason, items: usize) {
+        let index = signal as usize;
+        let mut counts = self.lock();
+        let known = counts.parked[index].min(items as u64);
+        counts.parked[index] -= known;
+        counts.restored[index] += items as u64 - known;
+        counts.dropped.entry(self.drops.registered(reason)).or_default()[index] += items as u64;
+        drop(counts);
+        self.drops.count(&self.id, reason, signal, tenant, items);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Egress> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,7 @@
 //! The spine on a real disk, through the trait.
 
+mod letters;
+
 use std::path::Path;
 
 use sluice_journal::vfs::disk::DiskVfs;
