@@ -149,7 +149,7 @@ impl Sender {
                 Err(panic) => {
                     tracing::error!(exporter = %self.id, panic, "the exporter panicked");
                     self.gate.leave(pass);
-                    self.explain(payload, false, &panic);
+                    self.explain(payload, false, "the exporter panicked");
                     return Verdict::Refused { reason: reasons::PANIC, status: panic };
                 }
                 Ok(SendOutcome::Delivered { dropped }) => {
@@ -158,7 +158,10 @@ impl Sender {
                 }
                 Ok(SendOutcome::Partial { rejected, message }) => {
                     self.works(pass, rtt);
-                    return Verdict::Delivered(self.partial(payload, rejected, &message));
+                    if rejected > 0 {
+                        self.explain(payload, false, &message);
+                    }
+                    return Verdict::Delivered(self.partial(rejected.min(payload.items), &message));
                 }
                 Ok(SendOutcome::Split { message }) => {
                     self.works(pass, rtt);
@@ -278,10 +281,8 @@ impl Sender {
         (outcome, self.clock.now().since(begun))
     }
 
-    fn partial(&self, payload: &Payload, rejected: usize, message: &str) -> SmallVec<[(Reason, usize); 1]> {
-        let rejected = rejected.min(payload.items);
+    fn partial(&self, rejected: usize, message: &str) -> SmallVec<[(Reason, usize); 1]> {
         if rejected > 0 {
-            self.explain(payload, false, message);
             tracing::warn!(exporter = %self.id, rejected, %message, "Partial success response");
             return SmallVec::from_buf([(reasons::PEER_PARTIAL_SUCCESS, rejected)]);
         }
@@ -312,7 +313,6 @@ impl Sender {
                 tracing::error!(exporter = %self.id, ?unparked, reason, error = %message,
                     "no room in the dead letters: sending stops, and the data is kept");
                 self.gate.trip(number, &*self.clock, &*self.rng);
-                self.confirmations().available(self.destination, false);
                 return None;
             }
         };
@@ -345,7 +345,7 @@ impl Sender {
         self.spine.confirmations()
     }
 
-    /// Tells who waits for a payload what the destination said: `again` if the same may work later.
+    /// Tells those what the destination said. `again` if it is not for good.
     fn explain(&self, payload: &Payload, again: bool, message: &str) {
         self.confirmations().explain(self.destination, payload.range, again, message);
     }

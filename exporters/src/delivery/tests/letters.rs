@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sluice_config::ByteSize;
-use sluice_pipeline::blocks::{DeadLetter, Protection, Retry};
+use sluice_pipeline::blocks::{CircuitBreaker, DeadLetter, Protection, Retry};
 use sluice_pipeline::exporter::{Delivery, Payload};
 use sluice_pipeline::send::SendOutcome;
 use sluice_pipeline::spine::Keep;
@@ -176,4 +176,19 @@ async fn the_bounds_of_the_letters_are_those_that_were_written() {
     let world = World::lettered(Delivery { protection, ..queued() }, |_, _| SendOutcome::delivered());
     pause().await;
     assert_eq!(*world.letters.limits.lock().unwrap(), Some(dead_letter));
+}
+
+#[tokio::test]
+async fn full_letters_stop_sending_whatever_the_breaker_would_say() {
+    let circuit_breaker =
+        CircuitBreaker { consecutive_failures: 1000, min_requests: 100_000, ..CircuitBreaker::default() };
+    let protection = Protection { circuit_breaker, ..Protection::default() };
+    let delivery = Delivery { protection, ..queued() };
+    let world = World::with(Setup { delivery, letters: Some(0), blocks: false }, |_, _| internal());
+    world.append_apart(1..=50).await;
+    let sends = world.sends();
+    assert!(sends <= 10, "{sends}");
+    world.pass(Duration::from_secs(600)).await;
+    assert!(world.sends() - sends <= 120, "{} probes in ten minutes", world.sends() - sends);
+    assert_eq!((world.backlog(), world.booked()), (50, (0, 0)));
 }

@@ -206,3 +206,17 @@ async fn a_retry_within_the_search_sends_the_same_part() {
     world.settle().await;
     assert_eq!((world.delivered(), world.metric("sluice_exporter_ambiguous_total")), (vec![1, 3, 4], 1.0));
 }
+
+#[tokio::test]
+async fn an_item_is_put_aside_only_if_it_was_refused_alone() {
+    // Refused as a whole, and never again: the destination has changed its mind.
+    for n in [2, 3, 4, 9, 100] {
+        let world = World::lettered(queued(), |number, _| match number {
+            0 => permanent(),
+            _ => SendOutcome::delivered(),
+        });
+        world.append(&(1..=n).collect::<Vec<_>>()).await;
+        world.settle().await;
+        assert_eq!((world.parked(), world.delivered()), (vec![], all_but(n, &[])), "{n} items");
+    }
+}

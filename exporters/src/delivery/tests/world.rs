@@ -99,6 +99,9 @@ impl Spine for Lettered {
     fn append_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> BoxFuture<'static, Result<Waiting, Refusal>> {
         self.log.append_awaited(records, awaited)
     }
+    fn withdraw(&self, range: SeqRange) {
+        self.log.withdraw(range);
+    }
     fn confirmations(&self) -> &Confirmations {
         self.log.confirmations()
     }
