@@ -86,6 +86,8 @@ impl Bench {
         let program = std::env::current_exe().map_err(Error::io("own path"))?;
         let own = program.parent().map(Path::to_path_buf).unwrap_or_default();
         std::fs::create_dir_all(&options.out).map_err(Error::io(options.out.display().to_string()))?;
+        // Programs may take no relative path, such as a journal's.
+        options.out = options.out.canonicalize().map_err(Error::io(options.out.display().to_string()))?;
         let peers = options.peers_folder();
         Ok(Self { options, own, peers })
     }
@@ -115,6 +117,11 @@ impl Bench {
             there
         };
         scenario.candidates.iter().filter(chosen).filter(present).collect()
+    }
+
+    /// Removes what a run wrote to disk: journals are large.
+    pub(super) fn remove_storage(&self, run: &str) {
+        let _ = std::fs::remove_dir_all(candidate::storage(self, run));
     }
 
     fn log(&self, run: &str, process: &str) -> PathBuf {

@@ -25,6 +25,10 @@ pub async fn run(options: Options) -> Result<bool, Error> {
     let rig = bench::Bench::prepare(options)?;
     let mut results = Results::new(&rig.options);
     for scenario in &scenarios {
+        if scenario.by_hand && rig.options.smoke && rig.options.names.is_empty() {
+            eprintln!("\n== {}: left out of a smoke run, it takes too long", scenario.name);
+            continue;
+        }
         eprintln!("\n== {}: {}", scenario.name, scenario.measures);
         let outcome = match scenario.kind {
             Kind::Throughput => measure::throughput(&rig, scenario).await,

@@ -117,6 +117,11 @@ impl Process {
         both.ok_or_else(|| self.problem("no VmRSS in its status".into()))
     }
 
+    /// Forgets its highest resident set so far. Where that is not permitted the highest is that of its whole life.
+    pub(super) fn reset_peak(&self) {
+        let _ = std::fs::write(format!("/proc/{}/clear_refs", self.pid), "5");
+    }
+
     /// Ends it: SIGTERM, and SIGKILL when that is not enough. Returns how it ended, if by itself.
     pub(super) async fn stop(mut self) -> Option<std::process::ExitStatus> {
         let _ = kill(self.pid, Signal::SIGTERM);

@@ -40,6 +40,9 @@ pub struct Scenario {
     /// What happens in a fan-out scenario.
     #[serde(default)]
     pub fanout: Fanout,
+    /// It takes too long for a smoke run, which leaves it out unless it is named.
+    #[serde(default)]
+    pub by_hand: bool,
 }
 
 /// The course of a fan-out scenario.
@@ -52,11 +55,15 @@ pub struct Fanout {
     pub quota: Option<Quota>,
     /// How often the outage is repeated within a run.
     pub cycles: u32,
+    /// How many there are, the failing one among them.
+    pub backends: usize,
+    /// What is kept for the failing backend is on disk, and costs next to no memory.
+    pub durable: bool,
 }
 
 impl Default for Fanout {
     fn default() -> Self {
-        Self { outage: "fail".into(), quota: None, cycles: 1 }
+        Self { outage: "fail".into(), quota: None, cycles: 1, backends: 2, durable: false }
     }
 }
 
@@ -77,7 +84,7 @@ pub enum Kind {
     Throughput,
     /// Start time, idle memory and binary size.
     Footprint,
-    /// Two backends, one of which fails for a while.
+    /// Two backends or more, the second of which fails for a while.
     Fanout,
 }
 
