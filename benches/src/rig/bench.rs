@@ -124,7 +124,7 @@ impl Bench {
         let _ = std::fs::remove_dir_all(candidate::storage(self, run));
     }
 
-    fn log(&self, run: &str, process: &str) -> PathBuf {
+    pub(super) fn log(&self, run: &str, process: &str) -> PathBuf {
         self.options.out.join(format!("{run}.{process}.log"))
     }
 
@@ -154,8 +154,20 @@ impl Bench {
     ) -> Result<(Process, Duration), Error> {
         let mut launch = candidate::launch(self, scenario, spec, run, ports, sinks)?;
         launch.environment.extend(further);
+        self.start_launch(scenario, spec, run, ports, &launch).await
+    }
+
+    /// Starts a candidate by this command, and waits until it listens.
+    pub(super) async fn start_launch(
+        &self,
+        scenario: &Scenario,
+        spec: &CandidateSpec,
+        run: &str,
+        ports: Ports,
+        launch: &Launch,
+    ) -> Result<(Process, Duration), Error> {
         let log = self.log(run, "collector");
-        let mut process = Process::start(&spec.name, &launch, self.options.collector_core, &log)?;
+        let mut process = Process::start(&spec.name, launch, self.options.collector_core, &log)?;
         let address = match scenario.load.protocol {
             Protocol::Grpc => ports.in_grpc,
             Protocol::Http => ports.in_http,
@@ -173,13 +185,18 @@ impl Bench {
         Process::start("perf", &launch, self.options.load_core, &self.log(run, "perf"))
     }
 
-    /// Items a second that the generator is told to send.
-    pub(super) fn rate(&self, spec: &LoadSpec) -> Option<f64> {
+    /// What the scenario says that the generator is to send; in a smoke run, at a low rate.
+    pub(super) fn load(&self, scenario: &Scenario) -> LoadSpec {
         const SMOKE_RATE: f64 = 5000.0;
-        if self.options.smoke { Some(spec.rate.unwrap_or(SMOKE_RATE).min(SMOKE_RATE)) } else { spec.rate }
+        let spec = scenario.load.clone();
+        if self.options.smoke {
+            LoadSpec { rate: Some(spec.rate.unwrap_or(SMOKE_RATE).min(SMOKE_RATE)), ..spec }
+        } else {
+            spec
+        }
     }
 
-    /// Starts the generator. In a smoke run it sends at a low rate whatever the scenario says.
+    /// Starts the generator.
     pub(super) async fn start_load(
         &self,
         spec: &LoadSpec,
@@ -206,8 +223,11 @@ impl Bench {
             .arg(spec.items.to_string())
             .arg("--control")
             .arg(control.to_string());
-        if let Some(rate) = self.rate(spec) {
+        if let Some(rate) = spec.rate {
             launch = launch.arg("--rate").arg(rate.to_string());
+        }
+        if let Some(connections) = spec.connections {
+            launch = launch.arg("--connections").arg(connections.to_string());
         }
         if let (Protocol::Http, Some(path)) = (spec.protocol, &candidate.http_path) {
             launch = launch.arg("--path").arg(path);

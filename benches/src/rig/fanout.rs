@@ -75,7 +75,7 @@ struct Running<'r> {
 
 /// The quota for the second backend, in bytes: it is full after about one phase, or never.
 fn quota(bench: &Bench, scenario: &Scenario) -> u64 {
-    let rate = bench.rate(&scenario.load);
+    let rate = bench.load(scenario).rate;
     let in_a_phase = rate.map_or(SATURATED_QUOTA, |rate| rate * bench.options.seconds * ITEM_BYTES);
     let phases = if scenario.fanout.quota.is_some() { 1.0 } else { 2.0 };
     (in_a_phase * phases).max(f64::from(4 << 20)) as u64
@@ -101,7 +101,7 @@ async fn one_run(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
         Program::Sluice => Some(LedgerWatch::start(ports.telemetry).await?),
         _ => None,
     };
-    let load = bench.start_load(&scenario.load, spec, run, ports, &["--track"]).await?;
+    let load = bench.start_load(&bench.load(scenario), spec, run, ports, &["--track"]).await?;
     let (phases, recoveries) = (Vec::new(), Vec::new());
     let mut running = Running { scenario, load, backends, collector, ledger, phases, recoveries, peak: 0 };
     tokio::time::sleep(Duration::from_secs_f64(bench.options.warmup)).await;

@@ -3,11 +3,14 @@
 
 mod bench;
 mod candidate;
+mod cgroup;
+mod disk;
 mod fanout;
 mod footprint;
 mod ledger;
 mod measure;
 mod options;
+mod overload;
 mod process;
 mod report;
 mod scenario;
@@ -34,6 +37,7 @@ pub async fn run(options: Options) -> Result<bool, Error> {
             Kind::Throughput => measure::throughput(&rig, scenario).await,
             Kind::Footprint => footprint::footprint(&rig, scenario).await,
             Kind::Fanout => fanout::fanout(&rig, scenario).await,
+            Kind::Overload => overload::overload(&rig, scenario).await,
         }?;
         results.add(&rig.options.out, outcome)?;
     }

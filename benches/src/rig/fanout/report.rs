@@ -1,7 +1,7 @@
 //! The table of a fan-out scenario, and its verdicts.
 
 use super::verdict::{Phase, Recovery, Run, Stage};
-use crate::rig::report::{Row, median};
+use crate::rig::report::{Row, judge as verdict, median};
 use std::fmt::Write;
 
 /// How much worse the others may be served while one fails.
@@ -12,10 +12,6 @@ const GROWTH_MIB: f64 = 16.0;
 
 /// How much faster than new items come in a backlog must go out.
 const CATCH_UP: f64 = 2.0;
-
-fn verdict(out: &mut String, holds: bool, text: &str) {
-    let _ = writeln!(out, "- {}: {text}", if holds { "holds" } else { "**FAILS**" });
-}
 
 fn of_stage(runs: &[Run], stage: Stage) -> impl Iterator<Item = &Phase> {
     runs.iter().flat_map(|run| &run.phases).filter(move |phase| phase.stage == stage)
