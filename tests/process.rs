@@ -25,6 +25,8 @@ mod examples;
 mod life;
 #[path = "process/load.rs"]
 mod load;
+#[path = "process/network.rs"]
+mod network;
 #[path = "process/refusals.rs"]
 mod refusals;
 #[path = "process/reload.rs"]
