@@ -118,7 +118,6 @@ async fn one_run(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
                 running.phase(Stage::QuotaFull, length).await?;
             }
         }
-        running.set_mode("ok").await?;
         running.recover(length).await?;
     }
     let run = running.end().await?;

@@ -11,16 +11,21 @@ const POLL: Duration = Duration::from_millis(20);
 impl Running<'_> {
     /// Watches for at least `length`, and until the backend that had failed has what was kept for it.
     pub(super) async fn recover(&mut self, length: Duration) -> Result<(), Error> {
-        let begun = self.open().await?;
-        let mut open = Some(begun);
-        let at = Instant::now();
+        let mut open = Some(self.open().await?);
         let before = self.arrived(&self.failing()?.stats().await?);
+        self.set_mode("ok").await?;
+        let at = Instant::now();
+        // When nothing had arrived for the last time: what a sink that is busy with the first says late came after that.
+        let mut silent = Duration::ZERO;
         let (mut resumed, mut caught_up) = (None, None);
         while caught_up.is_none() || open.is_some() {
             tokio::time::sleep(POLL).await;
+            let asked = at.elapsed();
             let arrived = self.arrived(&self.failing()?.stats().await?) - before;
             if arrived > 0 {
-                resumed.get_or_insert_with(|| at.elapsed());
+                resumed.get_or_insert(silent);
+            } else {
+                silent = asked;
             }
             let waiting = self.waiting().await?;
             let in_a_moment = self.load.stats().await?.accepted / 100;

@@ -10,6 +10,9 @@ const TOLERANCE: f64 = 0.10;
 /// How much more memory a backlog on disk may cost, in MiB.
 const GROWTH_MIB: f64 = 16.0;
 
+/// How soon it begins to.
+const RESUMES: f64 = 5.0;
+
 /// How much faster than new items come in a backlog must go out.
 const CATCH_UP: f64 = 2.0;
 
@@ -95,11 +98,10 @@ fn catch_up(out: &mut String, runs: &[Run]) {
     let recoveries = || runs.iter().flat_map(|run| &run.recoveries);
     let Some(slowest) = recoveries().map(Recovery::per_second).min_by(f64::total_cmp) else { return };
     let resumed = recoveries().map(|recovery| recovery.resumed).fold(0.0, f64::max);
-    let text = format!(
-        "after an outage the backend gets {:.1} × what comes in, and the first of it after {resumed:.1} s at most",
-        slowest / usual
-    );
+    let text = format!("after an outage the backend gets {:.1} × what comes in, at least {CATCH_UP}", slowest / usual);
     verdict(out, slowest >= CATCH_UP * usual, &text);
+    let text = format!("the first of it comes {resumed:.1} s after the end of the outage, at most {RESUMES}");
+    verdict(out, resumed <= RESUMES, &text);
 }
 
 /// Compares the healthy backends' phases: the median over all phases of a kind in all runs.

@@ -69,7 +69,7 @@ impl Phase {
 /// How the failing backend caught up after an outage.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(in crate::rig) struct Recovery {
-    /// Seconds until it got something again.
+    /// Seconds until it got something again, from the end of the outage.
     pub(super) resumed: f64,
     /// Seconds from then on until it had what was kept for it.
     pub(super) seconds: f64,
