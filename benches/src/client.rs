@@ -218,3 +218,28 @@ fn accepted(response: &[u8]) -> Outcome {
     }
     Outcome::Accepted
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{HeaderMap, HeaderValue, STANDARD_NO_PAD, has_retry_info};
+    use base64::Engine;
+
+    #[test]
+    fn a_hint_is_found_in_the_status_details_padded_or_not() {
+        let of = |text: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-status-details-bin", HeaderValue::from_bytes(text).unwrap());
+            has_retry_info(&headers)
+        };
+        let details = |kind: &str| {
+            let url = format!("type.googleapis.com/google.rpc.{kind}");
+            let any = [&[10, url.len() as u8], url.as_bytes(), &[18, 4, 10, 2, 8, 3]].concat();
+            STANDARD_NO_PAD.encode([&[8, 14, 26, any.len() as u8], &any[..]].concat())
+        };
+        let hint = details("RetryInfo");
+        assert!(of(hint.as_bytes()));
+        assert!(of(format!("{hint}{}", "=".repeat(hint.len().wrapping_neg() % 4)).as_bytes()));
+        assert!(!of(details("BadRequest").as_bytes()));
+        assert!(!of(b"!") && !has_retry_info(&HeaderMap::new()));
+    }
+}
