@@ -129,8 +129,24 @@ impl Bench {
     }
 
     pub(super) async fn start_sink(&self, run: &str, name: &str, track: bool) -> Result<SinkProcess, Error> {
+        self.start_sink_by(Launch::new(self.own("sink")), run, name, track).await
+    }
+
+    /// A sink that gives way to the generator on their core: a backend at its limit gets thousands of items at once, and what it
+    /// does with them is not to delay the next request.
+    pub(super) async fn start_yielding_sink(&self, run: &str, name: &str) -> Result<SinkProcess, Error> {
+        let ordinary = ["-o", "0", "nice", "-n", "5"].into_iter().fold(Launch::new("chrt"), Launch::arg);
+        self.start_sink_by(ordinary.arg(self.own("sink")), run, name, true).await
+    }
+
+    async fn start_sink_by(
+        &self,
+        mut launch: Launch,
+        run: &str,
+        name: &str,
+        track: bool,
+    ) -> Result<SinkProcess, Error> {
         let (grpc, http, control) = (free()?, free()?, free()?);
-        let mut launch = Launch::new(self.own("sink"));
         for (flag, address) in [("--grpc", grpc), ("--http", http), ("--control", control)] {
             launch = launch.arg(flag).arg(address.to_string());
         }

@@ -18,7 +18,7 @@ pub(super) async fn throughput(bench: &Bench, scenario: &Scenario) -> Result<Out
     let candidates = bench.candidates(scenario);
     let mut outcome = Outcome::new(scenario, bench.options.smoke);
     if !scenario.answer_budget_ms.is_empty() {
-        outcome.sync = Some(disk::sync_times(&bench.options.out)?);
+        outcome.syncs.push(disk::sync_times(&bench.options.out)?);
     }
     for spec in &candidates {
         let mut row = Row::new(&spec.name);
@@ -43,6 +43,9 @@ pub(super) async fn throughput(bench: &Bench, scenario: &Scenario) -> Result<Out
                 }
             }
         }
+    }
+    if !scenario.answer_budget_ms.is_empty() {
+        outcome.syncs.push(disk::sync_times(&bench.options.out)?);
     }
     Ok(outcome)
 }

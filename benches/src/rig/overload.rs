@@ -69,7 +69,7 @@ async fn one_run(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
         eprintln!("rig: SKIPPED the control group of {} MiB in {}: {problem}", plan.group_mib, scenario.name);
     }
     let ports = bench.ports()?;
-    let sink = bench.start_sink(&run, "sink", true).await?;
+    let sink = bench.start_yielding_sink(&run, "sink").await?;
     sink.set_mode(&format!("rate={}", plan.backend_rate)).await?;
     let mut launch = candidate::launch(bench, scenario, spec, &run, ports, &[&sink])?;
     launch.group = group.as_ref().ok().map(MemoryGroup::processes);

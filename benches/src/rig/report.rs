@@ -120,9 +120,9 @@ pub(super) struct Outcome {
     /// Empty in a smoke run, whose figures mean nothing.
     budget: BTreeMap<String, f64>,
     answer_budget_ms: BTreeMap<String, f64>,
-    /// What the disk itself takes, where answers wait for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) sync: Option<SyncTimes>,
+    /// What the disk itself takes, where answers wait for it: before the rounds and after them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) syncs: Vec<SyncTimes>,
 }
 
 impl Outcome {
@@ -142,7 +142,7 @@ impl Outcome {
             rows: Vec::new(),
             budget: if smoke { BTreeMap::new() } else { scenario.budget.clone() },
             answer_budget_ms: if smoke { BTreeMap::new() } else { scenario.answer_budget_ms.clone() },
-            sync: None,
+            syncs: Vec::new(),
         }
     }
 
@@ -239,10 +239,10 @@ impl Outcome {
                 judge(out, value <= *limit, &text);
             }
         }
-        if let Some(SyncTimes { p50_ms, p99_ms, max_ms }) = self.sync {
+        for (SyncTimes { p50_ms, p99_ms, max_ms }, when) in self.syncs.iter().zip(["before", "after"]) {
             let _ = writeln!(
                 out,
-                "- this disk, before the run: fdatasync of 64 KiB appended takes p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms, \
+                "- this disk, {when} the rounds: fdatasync of 64 KiB appended takes p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms, \
                  at most {max_ms:.2} ms"
             );
         }
