@@ -17,7 +17,7 @@ use super::other;
 use crate::Signal;
 use crate::context::Tenant;
 use crate::ledger::{DestinationAccount, Ledger, reasons};
-use crate::spine::{Completion, Destination};
+use crate::spine::{Completion, Confirmations, Destination};
 use crate::telemetry::Telemetry;
 
 /// Tenants whose names are remembered for the counts of their drops.
@@ -30,6 +30,7 @@ pub(super) struct Books {
     tenants: Mutex<HashMap<u32, Tenant>>,
     readable: Vec<Arc<Notify>>,
     released: Arc<Notify>,
+    pub(super) confirmations: Confirmations,
     requests: AtomicU64,
     commit_seconds: Histogram,
     commit_records: Histogram,
@@ -57,6 +58,7 @@ impl Books {
             tenants: Mutex::default(),
             readable: (0..=u8::MAX).map(|_| Arc::default()).collect(),
             released: Arc::default(),
+            confirmations: Confirmations::default(),
             requests: AtomicU64::new(1),
             commit_seconds: telemetry.histogram("sluice_journal_commit_seconds", &[]),
             commit_records: telemetry.histogram("sluice_journal_commit_records", &[]),
