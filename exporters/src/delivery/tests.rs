@@ -9,6 +9,7 @@ mod poison;
 mod world;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sluice_pipeline::BoxFuture;
@@ -22,7 +23,8 @@ use sluice_pipeline::spine::Destination;
 use sluice_pipeline::telemetry::Telemetry;
 
 use super::*;
-use world::{World, pause, queued, request, unavailable};
+use lettered::{FREE, HANGS, HUNG};
+use world::{Setup, World, pause, queued, request, unavailable};
 
 #[tokio::test]
 async fn what_cannot_be_delivered_now_is_tried_until_it_can() {
@@ -82,7 +84,7 @@ impl Exporter for Hangs {
 impl World {
     /// The present reader ends, and one with another exporter goes on.
     async fn hand_over(self, to: Arc<dyn Exporter>) -> World {
-        let World { clock, spine, ledger, exporter, pump, letters, telemetry } = self;
+        let World { clock, spine, ledger, exporter, pump, letters, disk, telemetry } = self;
         pump.hand_over(clock.sleep(Duration::from_secs(5))).await;
         let pump = Pump::start(Parts {
             id: ComponentId::new("told", ""),
@@ -95,7 +97,7 @@ impl World {
             rng: Arc::new(SplitMix::seeded(7)),
             telemetry: Telemetry::new(),
         });
-        World { clock, spine, ledger, exporter, pump, letters, telemetry }
+        World { clock, spine, ledger, exporter, pump, letters, disk, telemetry }
     }
 }
 
@@ -156,4 +158,41 @@ async fn nobody_waits_for_a_destination_that_fails_to_hand_its_backlog_over() {
     world.settle().await;
     assert!(world.dropped().is_empty());
     assert_eq!(world.ledger.check().get("destination/told").unwrap().left, [0, 0, 30]);
+}
+
+#[tokio::test]
+async fn what_a_read_still_hands_out_when_its_reader_is_cut_off_goes_to_the_next_one() {
+    let setup = Setup { delivery: queued(), letters: None, blocks: true };
+    let world = World::with(setup, |_, _| SendOutcome::delivered());
+    let disk = Arc::clone(&world.disk);
+    disk.store(HANGS, Ordering::SeqCst);
+    world.append(&[1, 2, 3]).await;
+    while disk.load(Ordering::SeqCst) != HUNG {
+        pause().await;
+    }
+    let told = Arc::clone(&world.exporter);
+    let clock = world.clock.clone();
+    let next = world.hand_over(told);
+    tokio::pin!(next);
+    for _ in 0..10 {
+        // The time to hand over passes, and the disk hangs all the same.
+        tokio::select! {
+            biased;
+            _ = &mut next => {
+                disk.store(FREE, Ordering::SeqCst);
+                panic!("handed over while a read is under way");
+            }
+            () = pause() => clock.advance(Duration::from_secs(1)),
+        }
+    }
+    disk.store(FREE, Ordering::SeqCst);
+    let world = next.await;
+    for _ in 0..1_000_000 {
+        if world.backlog() == 0 {
+            break;
+        }
+        std::thread::yield_now();
+        pause().await;
+    }
+    assert_eq!(world.delivered(), [1, 2, 3]);
 }

@@ -13,6 +13,13 @@ use sluice_pipeline::spine::{
 };
 use sluice_pipeline::{BoxFuture, Refusal};
 
+/// The disk answers.
+pub(super) const FREE: usize = 0;
+/// The next read will hang.
+pub(super) const HANGS: usize = 1;
+/// A read hangs.
+pub(super) const HUNG: usize = 2;
+
 /// Dead letters in memory, of some items at most.
 pub(super) struct Letters {
     pub(super) kept: Mutex<Vec<Letter>>,
@@ -29,6 +36,8 @@ pub(super) struct Lettered {
     pub(super) letters: Option<Arc<Letters>>,
     /// Whether reads are for a thread that may wait.
     pub(super) blocks: bool,
+    /// While this is not [`FREE`], a read hangs.
+    pub(super) disk: Arc<AtomicUsize>,
     /// The only thread of the runtime.
     pub(super) runtime: ThreadId,
 }
@@ -60,6 +69,11 @@ impl Spine for Lettered {
     fn read(&self, destination: Destination, limit: ReadLimit) -> Vec<Entry> {
         let on_runtime = std::thread::current().id() == self.runtime;
         assert!(!(self.blocks && on_runtime), "a task of the runtime waits for the disk");
+        if self.blocks && self.disk.compare_exchange(HANGS, HUNG, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            while self.disk.load(Ordering::SeqCst) != FREE {
+                std::thread::yield_now();
+            }
+        }
         self.log.read(destination, limit)
     }
     fn read_blocks(&self, _destination: Destination) -> bool {

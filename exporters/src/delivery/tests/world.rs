@@ -81,6 +81,7 @@ pub(super) struct World {
     pub(super) clock: VirtualClock,
     pub(super) spine: Arc<dyn Spine>,
     pub(super) letters: Arc<Letters>,
+    pub(super) disk: Arc<AtomicUsize>,
     pub(super) ledger: Ledger,
     pub(super) telemetry: Telemetry,
     pub(super) exporter: Arc<Told>,
@@ -158,8 +159,9 @@ impl World {
             broken: Mutex::default(),
             limits: Mutex::default(),
         });
-        let spine =
-            Lettered { log, letters: room.map(|_| Arc::clone(&letters)), blocks, runtime: std::thread::current().id() };
+        let (disk, runtime) = (Arc::new(AtomicUsize::new(0)), std::thread::current().id());
+        let known = room.map(|_| Arc::clone(&letters));
+        let spine = Lettered { log, letters: known, blocks, disk: Arc::clone(&disk), runtime };
         let spine: Arc<dyn Spine> = Arc::new(spine);
         let exporter = Arc::new(Told {
             answer: Box::new(answer),
@@ -182,7 +184,7 @@ impl World {
             rng: Arc::new(SplitMix::seeded(7)),
             telemetry: telemetry.clone(),
         });
-        World { clock, spine, letters, ledger, telemetry, exporter, pump }
+        World { clock, spine, letters, disk, ledger, telemetry, exporter, pump }
     }
 
     pub(super) async fn append(&self, severities: &[u64]) {

@@ -52,3 +52,19 @@ fn without_anybody_who_waits_nothing_is_kept() {
     assert!(confirmations.closed(all).is_empty());
     assert!(confirmations.state().early.is_empty() && confirmations.nobody_waits());
 }
+
+#[test]
+fn what_is_given_up_may_come_again_if_the_destination_left_that_open() {
+    let given_up = ["permanent_error", "server_error", "retries_exhausted", "panic", "dlq_full"];
+    for (reason, again, expected) in
+        given_up.iter().flat_map(|reason| [(*reason, true, (0, 0, 2)), (*reason, false, (2, 0, 0))]).chain([
+            ("max_age", false, (0, 0, 2)),
+            ("peer_partial_success", false, (0, 2, 0)),
+            ("http_400", true, (0, 2, 0)),
+        ])
+    {
+        let mut part = Confirmation::pending(Arc::from("a"), 2);
+        part.add(&Completion::dropped(reason, 2), again);
+        assert_eq!((part.rejected, part.dropped, part.lost), expected, "{reason}");
+    }
+}
