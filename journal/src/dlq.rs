@@ -255,6 +255,11 @@ impl DeadLetters {
         Ok(gone)
     }
 
+    /// Bytes of a letter on disk. `None` if there is none of this id.
+    pub fn bytes_of(&self, id: u64) -> Option<u64> {
+        self.lock().files.iter().find_map(|file| file.bytes_of(id))
+    }
+
     /// Letters, items and bytes on disk.
     pub fn usage(&self) -> (u64, u64, u64) {
         let letters = self.lock();
@@ -281,6 +286,18 @@ impl Journal {
         let letters = Arc::new(DeadLetters::open(Arc::clone(&self.0.vfs), self.0.uuid, name, limits)?);
         open.insert(name.to_owned(), Arc::clone(&letters));
         Ok(letters)
+    }
+
+    /// The dead letters of a destination, for whoever looks at them: within the limits that its exporter has set. Nothing
+    /// expires before it has set any.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn letters(&self, name: &str) -> Result<Arc<DeadLetters>, Error> {
+        if let Some(letters) = self.0.lock_dead().get(name) {
+            return Ok(Arc::clone(letters));
+        }
+        self.dead_letters(name, DeadLetterLimits { max_age: None, ..DeadLetterLimits::default() })
     }
 
     /// Names of destinations that have dead letters, or had.

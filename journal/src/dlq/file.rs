@@ -174,6 +174,10 @@ impl LetterFile {
         self.letters.iter().map(|(&id, place)| place.gone(id)).collect()
     }
 
+    pub(super) fn bytes_of(&self, id: u64) -> Option<u64> {
+        self.letters.get(&id).map(|place| place.header.size())
+    }
+
     pub(super) fn totals(&self) -> (u64, u64) {
         let items = self.letters.values().map(|place| u64::from(place.header.items)).sum();
         (self.letters.len() as u64, items)

@@ -6,6 +6,7 @@
 
 mod books;
 mod context;
+mod letters;
 mod metrics;
 mod records;
 
@@ -35,6 +36,8 @@ use crate::processor::Sizer;
 use crate::telemetry::Telemetry;
 
 use books::Books;
+
+pub use letters::tenant;
 
 /// After a read error, the disk is left alone for this long.
 const READ_AGAIN: Duration = Duration::from_millis(250);
@@ -97,6 +100,7 @@ impl DurableSpine {
         let shown = Arc::new(Mutex::new(destinations.to_vec()));
         let (journal, recovered) = Journal::open(parts, &specs(destinations, &is_stage)).map_err(failed)?;
         books.attach(&journal);
+        books.restore_letters(&journal).map_err(failed)?;
         let running =
             run(journal).map_err(|error| Error::Caused { context: "journal".into(), source: error.into() })?;
         metrics::publish(running.journal(), telemetry);

@@ -31,6 +31,8 @@ pub(super) struct Books {
     readable: Vec<Arc<Notify>>,
     released: Arc<Notify>,
     requests: AtomicU64,
+    /// Held while a dead letter is sent again or dropped.
+    pub(super) letters: Mutex<()>,
     commit_seconds: Histogram,
     commit_records: Histogram,
 }
@@ -45,7 +47,7 @@ pub(super) fn by_signal(items: &Items) -> [u64; 3] {
     [items[0], items[1], items[2]]
 }
 
-fn signal(index: u8) -> Signal {
+pub(super) fn signal(index: u8) -> Signal {
     Signal::ALL.into_iter().find(|signal| *signal as u8 == index).unwrap_or(Signal::Traces)
 }
 
@@ -58,6 +60,7 @@ impl Books {
             readable: (0..=u8::MAX).map(|_| Arc::default()).collect(),
             released: Arc::default(),
             requests: AtomicU64::new(1),
+            letters: Mutex::default(),
             commit_seconds: telemetry.histogram("sluice_journal_commit_seconds", &[]),
             commit_records: telemetry.histogram("sluice_journal_commit_records", &[]),
         }
@@ -74,6 +77,20 @@ impl Books {
         }
     }
 
+    /// Counts the dead letters that are there at the start. To be called before anything can change them.
+    ///
+    /// # Errors
+    /// I/O.
+    pub(super) fn restore_letters(&self, journal: &Journal) -> Result<(), sluice_journal::Error> {
+        for name in journal.dead_letter_names()? {
+            let account = self.ledger.destination(&name);
+            for letter in journal.letters(&name)?.list(0, usize::MAX) {
+                account.restored_letter(signal(letter.signal), letter.items as usize);
+            }
+        }
+        Ok(())
+    }
+
     fn account(&self, index: u8, name: &str) -> Arc<DestinationAccount> {
         let mut accounts = self.accounts();
         match accounts.get(&index).filter(|account| &*account.name == name) {
@@ -84,6 +101,11 @@ impl Books {
                 account
             }
         }
+    }
+
+    /// The account of a destination that may be gone.
+    pub(super) fn of_name(&self, name: &str) -> Arc<DestinationAccount> {
+        self.ledger.destination(name)
     }
 
     fn of(&self, index: u8) -> Option<Arc<DestinationAccount>> {
@@ -182,7 +204,9 @@ impl Observer for Books {
     }
 
     fn dead_letter_expired(&self, name: &str, gone: Gone) {
-        // Its destination counted it as parked; it is lost for the operator, who is told.
+        let (signal, items) = (signal(gone.signal), gone.items as usize);
+        let account = self.ledger.destination(name);
+        account.letter_dropped(signal, &self.tenant(gone.tenant), reasons::DLQ_EXPIRED, items);
         tracing::warn!(destination = name, id = gone.id, items = gone.items, "a dead letter has expired");
     }
 
