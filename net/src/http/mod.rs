@@ -8,7 +8,7 @@ mod server;
 mod service;
 mod unix;
 
-pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header};
+pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
 pub use addresses::AddressPolicy;
 pub use client::{Answer, Client, ClientSettings, Outgoing, Proxy, SendError};
 pub use retry_after::retry_after;

@@ -91,6 +91,11 @@ impl Telemetry {
         self.histogram_of(name, own(labels))
     }
 
+    /// Brings what is measured at scrapes up to date.
+    pub fn refresh(&self) {
+        drop(self.run_hooks());
+    }
+
     /// What a counter or gauge is set to. `None` if there is no such series.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         match self.families().get(name)?.series.get(&own(labels))? {
