@@ -9,6 +9,8 @@ mod answers;
 mod command;
 #[path = "process/durable.rs"]
 mod durable;
+#[path = "process/durable_damage.rs"]
+mod durable_damage;
 #[path = "process/durable_disk.rs"]
 mod durable_disk;
 #[path = "process/durable_kills.rs"]
@@ -25,6 +27,8 @@ mod examples;
 mod life;
 #[path = "process/load.rs"]
 mod load;
+#[path = "process/network.rs"]
+mod network;
 #[path = "process/queue.rs"]
 mod queue;
 #[path = "process/refusals.rs"]

@@ -1,5 +1,6 @@
 """Processes around the test: collectors, backends, clients. Everything listens on loopback, on ports nobody else has."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -51,17 +52,18 @@ def until(what, probe, timeout=30.0):
         time.sleep(0.1)
 
 
-_given = set()
+# Below the ports that the system gives to outgoing connections: one of these could take a port before its listener is there.
+_ports = itertools.cycle(range(20_000 + os.getpid() * 97 % 6_000, 32_000))
 
 
 def port():
     """A free port that this run has not given out yet."""
-    while True:
+    for number in _ports:
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            number = probe.getsockname()[1]
-        if number not in _given:
-            _given.add(number)
+            try:
+                probe.bind(("127.0.0.1", number))
+            except OSError:
+                continue
             return number
 
 

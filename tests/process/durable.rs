@@ -11,7 +11,7 @@ use crate::sluice::{NO_STATE, READY, Sluice, free_port, run, text};
 use crate::wire::{http, trace, trace_json};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
-const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
+pub const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 /// From the signal to the end (delivery §8).
 const SHUTDOWN: Duration = Duration::from_secs(6);
 
@@ -53,7 +53,7 @@ fn with(extension: &str, delivery: &str, processors: &str, ports: &[u16]) -> Str
     whole(extension, &exporters.join(", "), delivery, processors, &ids.join(", "))
 }
 
-fn exporter(number: usize, port: u16, queue: &str) -> String {
+pub fn exporter(number: usize, port: u16, queue: &str) -> String {
     let retry = "initial_interval: 50ms, max_interval: 200ms";
     format!(
         "otlp_grpc/{number}: {{endpoint: '127.0.0.1:{port}', tls: {{insecure: true}}, compression: none, timeout: 60s, \
@@ -61,7 +61,7 @@ fn exporter(number: usize, port: u16, queue: &str) -> String {
     )
 }
 
-fn whole(extension: &str, exporters: &str, delivery: &str, processors: &str, ids: &str) -> String {
+pub fn whole(extension: &str, exporters: &str, delivery: &str, processors: &str, ids: &str) -> String {
     format!(
         "yaml:extensions: {{{extension}}}
 receivers: {{otlp: {{protocols: {{grpc: , http: }}}}}}
@@ -73,7 +73,7 @@ service:
     )
 }
 
-fn metrics(port: u16) -> String {
+pub fn metrics(port: u16) -> String {
     http(port, "GET", "/metrics", &[], b"").body
 }
 
@@ -86,7 +86,7 @@ pub fn balances(port: u16) {
 }
 
 /// Ends a collector by SIGTERM, in time and well.
-fn terminate(sluice: Sluice, signals: usize) {
+pub fn terminate(sluice: Sluice, signals: usize) {
     let since = Instant::now();
     (0..signals).for_each(|_| sluice.signal("TERM"));
     let (status, log, _) = sluice.end();

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::durable::{Folder, balances, config};
+use crate::durable::{Folder, PROTOBUF, balances, config, exporter, whole};
 use crate::durable_load::{Load, Log};
-use crate::durable_sink::{Sink, items};
+use crate::durable_sink::{Sink, items, name};
 use crate::sluice::{NO_STATE, READY, Sluice, free_port};
-use crate::wire::http;
+use crate::wire::{http, trace};
 
 /// Completions are saved every 100 ms; the rest is for a machine that is busy with other tests.
 const UNSAVED: Duration = Duration::from_secs(2);
@@ -19,16 +19,16 @@ const UNSAVED: Duration = Duration::from_secs(2);
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
 
 /// Numbers from a seed.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }
 }
 
-fn number(name: &str) -> Option<u64> {
+pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
@@ -93,7 +93,7 @@ fn killed_at_random_it_loses_nothing_that_it_acknowledged() {
         let phantoms = sink.arrivals().into_keys().filter(|&item| item >= log.end()).count();
         assert_eq!(phantoms, 0, "seed {seed}: {name} has what nobody sent");
     }
-    let mut twice = 0;
+    let (mut twice, mut oldest) = (0, Duration::ZERO);
     for (item, times) in sink.arrivals() {
         for pair in times.windows(2) {
             // What was on its way when the process died is taken a little later.
@@ -101,7 +101,7 @@ fn killed_at_random_it_loses_nothing_that_it_acknowledged() {
             let crash = crash.unwrap_or_else(|| panic!("seed {seed}: {item} came twice in one life"));
             let age = crash.duration_since(pair[0]);
             assert!(age <= UNSAVED, "seed {seed}: {item} was delivered {age:?} before the crash, and came again");
-            twice += 1;
+            (twice, oldest) = (twice + 1, oldest.max(age));
         }
     }
     let often = late.arrivals().into_iter().filter(|(_, times)| times.len() > 1).count();
@@ -110,5 +110,30 @@ fn killed_at_random_it_loses_nothing_that_it_acknowledged() {
     sluice.signal("TERM");
     let (status, log_text, _) = sluice.end();
     assert_eq!(status.code(), Some(0), "{log_text}");
-    println!("{kills} kills, seed {seed}: {} acknowledged, {} parked, {twice} came again", acked.len(), parked.len());
+    println!(
+        "{kills} kills, seed {seed}: {} acknowledged, {} parked; {twice} came again, delivered up to {oldest:?} before the kill",
+        acked.len(),
+        parked.len(),
+    );
+}
+
+/// What the test above would see if the journal kept nothing.
+#[test]
+fn killed_in_memory_mode_it_loses_what_waited() {
+    let port = free_port();
+    let config = whole("", &exporter(0, port, ""), "ack: memory, ", "", "otlp_grpc/0");
+    let sluice = Sluice::start(&["-c", &config]);
+    let log = Arc::new(Log::default());
+    let load = Load::start(sluice.http, &log);
+    log.wait_for(100);
+    sluice.signal("KILL");
+    load.end();
+    sluice.end();
+    let sink = Sink::start(port);
+    let sluice = Sluice::start(&["-c", &config]);
+    let first = log.end();
+    assert_eq!(http(sluice.http, "POST", "/v1/traces", &[PROTOBUF], &trace(&name(first))).status, 200);
+    assert!(sink.missing(&[first].into()).is_empty());
+    let acked = log.acked();
+    assert_eq!(sink.missing_when(&acked, || true).len(), acked.len());
 }

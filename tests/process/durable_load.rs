@@ -34,6 +34,17 @@ impl Log {
         self.next.load(Ordering::SeqCst)
     }
 
+    /// The first of so many new items.
+    pub fn next(&self, items: u64) -> u64 {
+        self.next.fetch_add(items, Ordering::SeqCst)
+    }
+
+    /// These were acknowledged.
+    pub fn ack(&self, items: std::ops::Range<u64>) {
+        self.acked.lock().unwrap().extend(items);
+        self.grew.notify_all();
+    }
+
     /// Waits until this many items are acknowledged.
     pub fn wait_for(&self, items: usize) {
         let acked = self.acked.lock().unwrap();
@@ -55,13 +66,10 @@ impl Load {
                 let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return };
                 let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
                 loop {
-                    let first = log.next.fetch_add(ITEMS, Ordering::SeqCst);
+                    let first = log.next(ITEMS);
                     let names: Vec<String> = (first..first + ITEMS).map(name).collect();
-                    match post(&mut stream, &traces(&names)) {
-                        Some(200) => {
-                            log.acked.lock().unwrap().extend(first..first + ITEMS);
-                            log.grew.notify_all();
-                        }
+                    match post(&mut stream, "application/x-protobuf", &traces(&names)) {
+                        Some(200) => log.ack(first..first + ITEMS),
                         // Refused: not ours to count.
                         Some(_) => {}
                         None => return,
@@ -79,9 +87,9 @@ impl Load {
 }
 
 /// One request on a connection that is kept. `None` if the server is gone.
-fn post(stream: &mut TcpStream, body: &[u8]) -> Option<u16> {
+pub fn post(stream: &mut TcpStream, content_type: &str, body: &[u8]) -> Option<u16> {
     let head = format!(
-        "POST /v1/traces HTTP/1.1\r\nhost: sluice\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/traces HTTP/1.1\r\nhost: sluice\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(&[head.as_bytes(), body].concat()).ok()?;

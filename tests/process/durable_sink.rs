@@ -24,6 +24,9 @@ pub fn items(bytes: &[u8]) -> Vec<u64> {
 
 type Arrivals = Arc<(Mutex<HashMap<u64, Vec<Instant>>>, Condvar)>;
 
+/// Tells the items of a body.
+type Read = fn(&[u8]) -> Vec<u64>;
+
 /// A running destination, until the test ends.
 pub struct Sink {
     arrivals: Arrivals,
@@ -32,6 +35,11 @@ pub struct Sink {
 impl Sink {
     /// Listens on a port of loopback.
     pub fn start(port: u16) -> Self {
+        Self::reading(port, items)
+    }
+
+    /// The same with another way to tell the items of a body.
+    pub fn reading(port: u16, read: Read) -> Self {
         let arrivals = Arrivals::default();
         let shared = Arc::clone(&arrivals);
         let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
@@ -41,7 +49,7 @@ impl Sink {
             runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener).unwrap();
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, Arc::clone(&shared)));
+                    tokio::spawn(serve(stream, read, Arc::clone(&shared)));
                 }
             });
         });
@@ -51,6 +59,27 @@ impl Sink {
     /// Every item that came, with all its times.
     pub fn arrivals(&self) -> HashMap<u64, Vec<Instant>> {
         self.arrivals.0.lock().unwrap().clone()
+    }
+
+    /// Forgets what came.
+    pub fn forget(&self) {
+        self.arrivals.0.lock().unwrap().clear();
+    }
+
+    /// Waits until all of these are there, or nothing more is to come; gives those that are not.
+    pub fn missing_when(&self, wanted: &BTreeSet<u64>, nothing_more: impl Fn() -> bool) -> Vec<u64> {
+        let since = Instant::now();
+        loop {
+            // Asked first: what is settled has arrived.
+            let last = nothing_more();
+            let arrived = self.arrivals.0.lock().unwrap();
+            let left: Vec<u64> = wanted.iter().filter(|item| !arrived.contains_key(item)).copied().collect();
+            if left.is_empty() || last {
+                return left;
+            }
+            assert!(since.elapsed() < PATIENCE, "{} are still to come", left.len());
+            drop(self.arrivals.1.wait_timeout(arrived, Duration::from_millis(20)).unwrap());
+        }
     }
 
     /// Waits until all of these are there, as long as more arrive; gives those that are not.
@@ -73,18 +102,19 @@ impl Sink {
 }
 
 /// One connection, to its end: a collector that is killed just goes away.
-async fn serve(stream: tokio::net::TcpStream, arrivals: Arrivals) {
+async fn serve(stream: tokio::net::TcpStream, read: Read, arrivals: Arrivals) {
     let Ok(mut connection) = h2::server::Builder::new().initial_window_size(1 << 20).handshake(stream).await else {
         return;
     };
     while let Some(Ok((request, respond))) = connection.accept().await {
-        tokio::spawn(answer(request, respond, Arc::clone(&arrivals)));
+        tokio::spawn(answer(request, respond, read, Arc::clone(&arrivals)));
     }
 }
 
 async fn answer(
     request: http::Request<h2::RecvStream>,
     mut respond: h2::server::SendResponse<bytes::Bytes>,
+    read: Read,
     arrivals: Arrivals,
 ) -> Option<()> {
     let mut incoming = request.into_body();
@@ -96,7 +126,7 @@ async fn answer(
     }
     let now = Instant::now();
     let mut arrived = arrivals.0.lock().unwrap();
-    items(&body).into_iter().for_each(|item| arrived.entry(item).or_default().push(now));
+    read(&body).into_iter().for_each(|item| arrived.entry(item).or_default().push(now));
     drop(arrived);
     arrivals.1.notify_all();
     let head = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();

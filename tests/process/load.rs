@@ -61,7 +61,7 @@ fn over_grpc(port: u16, client: &str, stop: &AtomicBool) -> Sent {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut sent = Sent::default();
-        let mut sender = connect(port).await;
+        let mut sender = connect(port).await.unwrap();
         let mut number = 0;
         while !stop.load(Ordering::SeqCst) {
             let name = format!("{client}-{number}");
@@ -77,11 +77,11 @@ fn over_grpc(port: u16, client: &str, stop: &AtomicBool) -> Sent {
                 // As gRPC clients do: what the server has surely not begun is sent again.
                 Err(error) if error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM) => {
                     sent.reconnected += 1;
-                    sender = connect(port).await;
+                    sender = connect(port).await.unwrap();
                 }
                 Err(error) => {
                     sent.failed.push(format!("{name}: {error}"));
-                    sender = connect(port).await;
+                    sender = connect(port).await.unwrap();
                     number += 1;
                 }
             }
@@ -90,14 +90,15 @@ fn over_grpc(port: u16, client: &str, stop: &AtomicBool) -> Sent {
     })
 }
 
-async fn connect(port: u16) -> h2::client::SendRequest<bytes::Bytes> {
+pub async fn connect(port: u16) -> Result<h2::client::SendRequest<bytes::Bytes>, h2::Error> {
     let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await?;
     tokio::spawn(connection);
-    sender
+    Ok(sender)
 }
 
-async fn export(sender: h2::client::SendRequest<bytes::Bytes>, name: &str) -> Result<u16, h2::Error> {
+/// The status of one request with one span.
+pub async fn export(sender: h2::client::SendRequest<bytes::Bytes>, name: &str) -> Result<u16, h2::Error> {
     let mut sender = sender.ready().await?;
     let request = http::Request::post(format!("http://sluice{EXPORT}"))
         .header("content-type", "application/grpc")

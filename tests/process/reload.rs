@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::durable::Folder;
 use crate::load::Load;
 use crate::sink::Sink;
 use crate::sluice::{Sluice, free_port};
@@ -231,8 +232,15 @@ fn a_backlog_follows_its_exporter_to_another_endpoint() {
     );
 }
 
+/// Where a collector keeps what it acknowledged.
+struct Keeping {
+    extensions: String,
+    delivery: &'static str,
+}
+
 /// A configuration of the storm: what changes with its number.
-fn stormy(number: usize, sink: u16, other: u16, extra: u16) -> (String, bool) {
+fn stormy(number: usize, kept: &Keeping, [sink, other, extra]: [u16; 3]) -> (String, bool) {
+    let Keeping { extensions, delivery } = kept;
     let mut timeout = "5s";
     let (mut receivers, mut listed) = ("otlp: {protocols: {grpc: , http: }}".to_owned(), "otlp");
     let (mut processors, mut exporters) = (Vec::new(), vec!["otlp_grpc"]);
@@ -262,7 +270,8 @@ fn stormy(number: usize, sink: u16, other: u16, extra: u16) -> (String, bool) {
     let (processors, exporters) = (processors.join(", "), exporters.join(", "));
     let client = "tls: {insecure: true}, compression: none";
     let yaml = format!(
-        "receivers: {{{receivers}}}
+        "extensions: {{{extensions}}}
+receivers: {{{receivers}}}
 processors:
   filter: {{trace_conditions: ['span.name == \"never\"']}}
   resource: {{attributes: [{{key: round, value: a, action: upsert}}]}}
@@ -272,6 +281,7 @@ exporters:
   otlp_grpc: {{endpoint: \"127.0.0.1:{sink}\", {client}, timeout: {timeout}}}
   otlp_grpc/other: {{endpoint: \"127.0.0.1:{other}\", {client}}}
 service:
+  delivery: {{{delivery}}}
   pipelines: {{traces: {{receivers: [{listed}], processors: [{processors}], exporters: [{exporters}]}}{more}}}
 "
     );
@@ -288,10 +298,21 @@ fn reloads() -> usize {
 
 #[test]
 fn reloads_under_load_fail_no_request_and_lose_nothing() {
+    storm("storm", &Keeping { extensions: String::new(), delivery: "ack: memory" });
+}
+
+#[test]
+fn reloads_under_load_with_the_journal_fail_no_request_and_lose_nothing() {
+    let folder = Folder::new("storm");
+    let extensions = format!("journal: {{directory: '{}/journal', max_size: 256MiB}}", folder.path().display());
+    storm("storm-on-disk", &Keeping { extensions, delivery: "ack: durable, allow_volatile: true" });
+}
+
+fn storm(name: &str, kept: &Keeping) {
     let (sink, other) = (Sink::start(), Sink::start());
     let extra = free_port();
-    let of = |number| stormy(number, sink.port, other.port, extra);
-    let file = File::new("storm", &of(0).0);
+    let of = |number| stormy(number, kept, [sink.port, other.port, extra]);
+    let file = File::new(name, &of(0).0);
     let mut sluice = file.start();
     let load = Load::start(sluice.grpc, sluice.http, CLIENTS);
     let mut outcomes = [0, 0];

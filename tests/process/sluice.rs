@@ -2,8 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -28,9 +30,20 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A port on loopback that was free a moment ago.
+/// Ports of listeners: below those that the system gives to outgoing connections, one of which could take a port before its
+/// listener is there, were it only a client that asks whether it is yet.
+const PORTS: Range<u16> = 20_000..32_000;
+
+/// A port on loopback that nobody uses and that was not given out before.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let of_this_process = std::process::id().wrapping_mul(97);
+    let free = (0..PORTS.len()).find_map(|_| {
+        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + (of_this_process.wrapping_add(step) % PORTS.len() as u32) as u16;
+        TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
+    });
+    free.expect("no free port")
 }
 
 /// A running collector; killed when dropped.

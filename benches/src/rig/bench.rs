@@ -13,11 +13,15 @@ use clap::ValueEnum;
 use http::Method;
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 /// Time a process gets to accept connections.
 const START: Duration = Duration::from_secs(20);
+/// Ports of listeners.
+const PORTS: Range<u16> = 20_000..32_000;
 
 /// The prepared bench.
 #[derive(Debug)]
@@ -53,10 +57,20 @@ pub(super) struct LoadProcess {
     log: PathBuf,
 }
 
-/// An address of loopback that nobody listens on at the moment.
+/// An address of loopback that nobody uses and that was not given out before. It lies below the ports that the system gives to
+/// outgoing connections: one of these could take it until it is bound, were it only a client that asks whether it is yet.
 fn free() -> Result<SocketAddr, Error> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("bind a port"))?;
-    listener.local_addr().map_err(Error::io("address of a port"))
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let of_this_process = std::process::id().wrapping_mul(97);
+    for _ in 0..PORTS.len() {
+        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let offset = of_this_process.wrapping_add(step) % PORTS.len() as u32;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, PORTS.start + offset as u16));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    Err(Error::Process { process: "rig".to_owned(), problem: format!("no free port in {PORTS:?}") })
 }
 
 impl Bench {

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -36,6 +36,7 @@ impl Launch {
 #[derive(Debug)]
 pub(super) struct Process {
     name: String,
+    log: PathBuf,
     child: Child,
     pid: Pid,
     pub(super) started: Instant,
@@ -43,6 +44,8 @@ pub(super) struct Process {
 
 /// Time a process gets to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
+/// Lines of its log that are told when it ended by itself.
+const LAST_LINES: usize = 5;
 
 impl Process {
     /// Starts the command on one core. `taskset` execs it, so that the child is the program itself.
@@ -64,7 +67,7 @@ impl Process {
             .map_err(Error::io(format!("start {name}")))?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let pid = pid.ok_or_else(|| Error::Process { process: name.into(), problem: "ended at once".into() })?;
-        Ok(Self { name: name.to_owned(), child, pid, started })
+        Ok(Self { name: name.to_owned(), log: log.to_owned(), child, pid, started })
     }
 
     /// Waits until the address accepts a connection.
@@ -83,9 +86,17 @@ impl Process {
     pub(super) fn alive(&mut self) -> Result<(), Error> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
-            Ok(Some(status)) => Err(self.problem(format!("ended: {status}"))),
+            Ok(Some(status)) => Err(self.problem(format!("ended: {status}\n{}", self.last_words()))),
             Err(error) => Err(self.problem(error.to_string())),
         }
+    }
+
+    /// The end of its log.
+    fn last_words(&self) -> String {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&log);
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
     }
 
     /// User and system time of all its threads so far, living or ended.

@@ -34,7 +34,7 @@ pub fn list(live: &Live, telemetry: &Telemetry) -> Result<Vec<Queue>, Trouble> {
 
 /// As the metric numbers its states.
 fn breaker(state: f64) -> Option<Breaker> {
-    [Breaker::Closed, Breaker::HalfOpen, Breaker::Open].into_iter().zip([0.0, 1.0, 2.0]).find_map(|(is, number)| {
+    [Breaker::Closed, Breaker::Open, Breaker::HalfOpen].into_iter().zip([0.0, 1.0, 2.0]).find_map(|(is, number)| {
         let same: bool = number == state;
         same.then_some(is)
     })

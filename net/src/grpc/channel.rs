@@ -13,10 +13,11 @@ use super::client::Keepalive;
 use super::link::Link;
 use crate::connect::{ConnectError, Connector};
 
-/// Pause after the first failed attempt; grows by `GROWTH` to `LONGEST`, ±20 %.
+/// Pause after the first failed attempt; grows by `GROWTH` to `LONGEST`, ±20 %. Callers have a back-off of their own, and who
+/// is there again should be noticed soon (delivery §4.2).
 const FIRST: Duration = Duration::from_secs(1);
 const GROWTH: f64 = 1.6;
-const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// A connection to one address.
 pub(super) struct Channel {

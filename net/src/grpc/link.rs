@@ -14,6 +14,7 @@ use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use h2::{Ping, PingPong, RecvStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::call::CallError;
@@ -36,9 +37,17 @@ pub(super) struct Link {
 #[derive(Debug, Default)]
 struct State {
     closed: AtomicBool,
+    /// A call was given up during which nothing came at all.
+    silent: Notify,
     calls: AtomicUsize,
     bytes_read: AtomicU64,
 }
+
+/// A call that is given up later than this, and during which nothing was read, tells of a connection that is dead: packets may
+/// go nowhere for a quarter of an hour before the system says so.
+const SILENCE: Duration = Duration::from_millis(500);
+/// What is still to come for other calls has this long.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 impl Link {
     /// Exchanges the first bytes and leaves the connection to a task of its own.
@@ -66,6 +75,7 @@ impl Link {
                     tracing::debug!(%error, "connection ended");
                 },
                 () = dead => tracing::debug!("connection does not answer pings"),
+                () = driven.given_up() => tracing::debug!("connection is silent"),
             }
             driven.closed.store(true, Ordering::Release);
         });
@@ -83,14 +93,24 @@ impl Link {
         request: Request<()>,
         message: Chunk,
     ) -> Result<(response::Parts, Incoming), CallError> {
-        let call = InCall::begin(&self.state);
+        let mut call = InCall::begin(&self.state);
         let mut send = self.send.clone().ready().await.map_err(|error| broken(&error, true))?;
         let (response, mut body) = send.send_request(request, false).map_err(|error| broken(&error, true))?;
         // Without waiting for window: the library holds the bytes (by reference) until there is some, and headers and
         // message leave together.
         body.send_data(message, true).map_err(|error| broken(&error, false))?;
-        let (head, body) = response.await.map_err(|error| broken(&error, false))?.into_parts();
+        let response = response.await;
+        call.was_answered();
+        let (head, body) = response.map_err(|error| broken(&error, false))?.into_parts();
         Ok((head, Incoming { body, _call: call }))
+    }
+}
+
+impl State {
+    /// Ends some time after a call has found the connection silent.
+    async fn given_up(&self) {
+        self.silent.notified().await;
+        sleep_until(Instant::now() + LAST_WORDS).await;
     }
 }
 
@@ -135,18 +155,35 @@ fn broken(error: &h2::Error, unsent: bool) -> CallError {
     CallError::Reset { message: error.to_string(), unprocessed: unsent || refused }
 }
 
-struct InCall(Arc<State>);
+struct InCall {
+    state: Arc<State>,
+    /// When it began, and what had been read by then; none once there is an answer.
+    unanswered: Option<(Instant, u64)>,
+}
 
 impl InCall {
     fn begin(state: &Arc<State>) -> Self {
         state.calls.fetch_add(1, Ordering::Relaxed);
-        InCall(Arc::clone(state))
+        let unanswered = Some((Instant::now(), state.bytes_read.load(Ordering::Relaxed)));
+        InCall { state: Arc::clone(state), unanswered }
+    }
+
+    fn was_answered(&mut self) {
+        self.unanswered = None;
     }
 }
 
 impl Drop for InCall {
     fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+        self.state.calls.fetch_sub(1, Ordering::Relaxed);
+        if let Some((since, read)) = self.unanswered
+            && since.elapsed() >= SILENCE
+            && self.state.bytes_read.load(Ordering::Relaxed) == read
+        {
+            // No call is begun on it any more; the next one connects anew.
+            self.state.closed.store(true, Ordering::Release);
+            self.state.silent.notify_one();
+        }
     }
 }
 

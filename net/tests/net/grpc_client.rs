@@ -374,3 +374,33 @@ async fn a_reset_is_told_from_an_answer() {
     let refused = client(&address.to_string()).call(outgoing(noise(10))).await;
     assert!(matches!(refused, Err(CallError::Reset { unprocessed: false, .. })), "{refused:?}");
 }
+
+/// A peer whose packets go nowhere: the connection stays, and nothing comes.
+#[tokio::test]
+async fn a_connection_on_which_nothing_comes_is_not_used_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client(&listener.local_addr().unwrap().to_string());
+    let (tell, told) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let (mut silent, _) = listener.accept().await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            let read = tokio::io::copy(&mut silent, &mut tokio::io::sink()).await;
+            tell.send(read.is_ok() || silent.peer_addr().is_err()).unwrap();
+        });
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((_request, mut respond))) = connection.accept().await {
+            let mut body = respond.send_response(ok(), false).unwrap();
+            body.send_data(Bytes::from_static(b"\0\0\0\0\x01a"), false).unwrap();
+            body.send_trailers(trailers(&[("grpc-status", "0")]).unwrap()).unwrap();
+        }
+    });
+    let call = || {
+        let mut call = outgoing(noise(10));
+        call.timeout = Some(Duration::from_millis(700));
+        client.call(call)
+    };
+    assert!(matches!(call().await, Err(CallError::Timeout(_))));
+    assert_eq!(call().await.unwrap().message, "a");
+    assert!(told.await.unwrap(), "the silent one is closed, and no task stays with it");
+}

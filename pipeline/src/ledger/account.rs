@@ -252,8 +252,8 @@ impl DestinationAccount {
         counts.routed[signal as usize] = counts.routed[signal as usize].saturating_sub(items as u64);
     }
 
-    /// A dead letter is gone for good.
-    pub fn letter_dropped(&self, signal: Signal, tenant: &Tenant, reason: Reason, items: usize) {
+    /// Dead letters are gone for good.
+    pub fn lost_letters(&self, signal: Signal, tenant: &Tenant, reason: Reason, items: usize) {
         let mut counts = self.lock();
         counts.parked[signal as usize] -= items as i64;
         counts.dropped.entry(self.drops.registered(reason)).or_default()[signal as usize] += items as u64;

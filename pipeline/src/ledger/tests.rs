@@ -86,7 +86,7 @@ fn a_dead_letter_is_in_one_place_wherever_it_goes() {
     assert_eq!(terms(), [4, 0, 0, 4, 0]);
     account.routed(Signal::Logs, 5, [0, 0, 5]);
     // Dropped by an operator who was quicker than its sender.
-    account.letter_dropped(Signal::Logs, &Tenant::default(), reasons::OPERATOR_PURGE, 5);
+    account.lost_letters(Signal::Logs, &Tenant::default(), reasons::OPERATOR_PURGE, 5);
     let parked = Completion { parked: 5, ..Completion::default() };
     account.completed(Signal::Logs, &Tenant::default(), &parked, [0; 3]);
     assert_eq!(terms(), [9, 0, 5, 4, 0]);

@@ -6,9 +6,9 @@
 
 mod books;
 mod context;
-mod letters;
 mod metrics;
 mod records;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +37,7 @@ use crate::telemetry::Telemetry;
 
 use books::Books;
 
-pub use letters::tenant;
+pub use replay::tenant;
 
 /// After a read error, the disk is left alone for this long.
 const READ_AGAIN: Duration = Duration::from_millis(250);

@@ -206,7 +206,7 @@ impl Observer for Books {
     fn dead_letter_expired(&self, name: &str, gone: Gone) {
         let (signal, items) = (signal(gone.signal), gone.items as usize);
         let account = self.ledger.destination(name);
-        account.letter_dropped(signal, &self.tenant(gone.tenant), reasons::DLQ_EXPIRED, items);
+        account.lost_letters(signal, &self.tenant(gone.tenant), reasons::DLQ_EXPIRED, items);
         tracing::warn!(destination = name, id = gone.id, items = gone.items, "a dead letter has expired");
     }
 

@@ -64,7 +64,7 @@ impl DurableSpine {
         let (Some(letter), Some(gone)) = (letter, letters.remove(id).map_err(failed)?) else { return Ok(None) };
         let tenant = tenant(&letter.context).unwrap_or_default();
         let items = gone.items as usize;
-        self.0.books.of_name(name).letter_dropped(signal(gone.signal), &tenant, reasons::OPERATOR_PURGE, items);
+        self.0.books.of_name(name).lost_letters(signal(gone.signal), &tenant, reasons::OPERATOR_PURGE, items);
         Ok(Some(items))
     }
 }
