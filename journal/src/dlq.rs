@@ -19,6 +19,7 @@ use crate::names;
 use crate::queue::Answer;
 use crate::record::Record;
 use crate::route::{Dest, RouteSet};
+use crate::tally::{Items, add_items};
 use crate::vfs::Vfs;
 use file::LetterFile;
 
@@ -205,7 +206,7 @@ impl DeadLetters {
     /// Letters from an id on, oldest first, without payloads.
     pub fn list(&self, from: u64, most: usize) -> Vec<DeadLetter> {
         let letters = self.lock();
-        let mut all: Vec<DeadLetter> = letters.files.iter().flat_map(|file| file.list(from)).collect();
+        let mut all: Vec<DeadLetter> = letters.files.iter().flat_map(|file| file.list(from).take(most)).collect();
         all.sort_by_key(|letter| letter.id);
         all.truncate(most);
         all
@@ -253,6 +254,20 @@ impl DeadLetters {
             gone.extend(self.remove(id)?);
         }
         Ok(gone)
+    }
+
+    /// The ids of all letters, oldest first.
+    pub fn ids(&self) -> Vec<u64> {
+        let mut ids: Vec<u64> = self.lock().files.iter().flat_map(LetterFile::ids).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Items of all letters, by signal.
+    pub fn items(&self) -> Items {
+        let mut items = Items::default();
+        self.lock().files.iter().for_each(|file| add_items(&mut items, &file.items()));
+        items
     }
 
     /// Bytes of a letter on disk. `None` if there is none of this id.

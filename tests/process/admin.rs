@@ -189,6 +189,11 @@ service:
     assert_eq!(replay.status.code(), Some(1));
     assert!(text(&replay.stderr).contains("in memory"), "{}", text(&replay.stderr));
     assert_eq!(ledger(api)["lost"], 0);
+    // It takes its time to deliver what would be gone with it.
+    sluice.signal("TERM");
+    let refused = std::iter::repeat_with(|| admin(api, "GET", "/readyz", &[], b"")).find(|answer| answer.status != 200);
+    assert_eq!(refused.map(|answer| (answer.status, answer.body)), Some((503, "shutting down\n".to_owned())));
+    assert_eq!(admin(api, "GET", "/livez", &[], b"").status, 200);
     sluice.signal("KILL");
     sluice.end();
     // The socket that it left behind is nobody's.

@@ -14,7 +14,7 @@ use super::report::{Action, DeadTotals, Done, Kept, Letter, Letters, Queue, Whic
 use crate::logging::iso8601;
 
 /// Bodies of one page, in bytes; one is always given.
-const BODIES: u64 = 1 << 20;
+const BODIES: u64 = 256 << 10;
 /// How long letters are worked on before whoever asked is told how far it got.
 const TURN: Duration = Duration::from_secs(3);
 
@@ -138,11 +138,11 @@ fn signal(number: u8) -> Option<Signal> {
     Signal::ALL.into_iter().find(|signal| *signal as u8 == number)
 }
 
-/// Does the same to all letters that were asked for, one after the other, until time is up or one cannot be done. `act` gives
-/// the items of the letter, or `None` if it is gone.
+/// Does the same to all letters that were asked for, one after the other, until time is up. One that cannot be done does not
+/// keep the others. `act` gives the items of the letter, or `None` if it is gone.
 ///
 /// # Errors
-/// I/O of the journal; the letter that was asked for alone cannot be done.
+/// None could be done: what the first one said.
 pub fn work<E: std::fmt::Display>(
     letters: &DeadLetters,
     name: &str,
@@ -162,14 +162,15 @@ pub fn work<E: std::fmt::Display>(
     };
     let mut ids: Vec<u64> = match which.id {
         Some(id) => vec![id],
-        None => letters.list(0, usize::MAX).iter().map(|letter| letter.id).collect(),
+        None => letters.ids(),
     };
     ids.retain(|id| which.up_to.is_none_or(|last| *id <= last));
     done.up_to = ids.last().copied().or(which.up_to).unwrap_or(0);
     let began = Instant::now();
+    let mut failed = None;
     for (at, id) in ids.iter().enumerate() {
         if at > 0 && began.elapsed() >= TURN {
-            done.left = (ids.len() - at) as u64;
+            done.left += (ids.len() - at) as u64;
             break;
         }
         match act(*id) {
@@ -179,13 +180,20 @@ pub fn work<E: std::fmt::Display>(
             }
             // Expired, evicted, or somebody else was quicker.
             Ok(None) => {}
-            Err(error) if at == 0 => return Err(error),
             Err(error) => {
-                done.left = (ids.len() - at) as u64;
-                done.stopped = Some(error.to_string());
-                break;
+                done.left += 1;
+                failed = failed.or(Some(error));
             }
         }
     }
-    Ok(done)
+    match failed {
+        Some(error) if done.letters == 0 => Err(error),
+        failed => {
+            done.stopped = failed.map(|error| error.to_string());
+            Ok(done)
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,7 +150,7 @@ pub struct Done {
     pub left: u64,
     /// To be asked for to go on with those.
     pub up_to: u64,
-    /// Why it was not gone on with, if not for lack of time.
+    /// Why some of those could not be done; else it was for lack of time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
 }

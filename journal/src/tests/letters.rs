@@ -22,6 +22,7 @@ fn who_only_looks_sets_no_limits_and_lets_nothing_expire() {
     letters.park(&[letter]).unwrap();
     let id = letters.list(0, 1)[0].id;
     assert!(letters.bytes_of(id).is_some_and(|bytes| bytes > 100) && letters.bytes_of(id + 1).is_none());
+    assert_eq!((letters.ids(), letters.items()), (vec![id], [1, 0, 0, 0]));
     let late = Stamp { wall: Duration::from_secs(1 << 30), ..Stamp::default() };
     assert_eq!(letters.expire(&late).unwrap(), []);
     let limits = DeadLetterLimits { max_bytes: 1 << 20, max_age: Some(Duration::from_secs(1)) };

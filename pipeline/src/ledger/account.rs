@@ -238,7 +238,7 @@ impl DestinationAccount {
     }
 
     /// Found at the start among the dead letters.
-    pub fn restored_letter(&self, signal: Signal, items: usize) {
+    pub fn restored_letters(&self, signal: Signal, items: usize) {
         let mut counts = self.lock();
         counts.restored[signal as usize] += items as u64;
         counts.parked[signal as usize] += items as i64;

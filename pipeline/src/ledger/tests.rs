@@ -82,7 +82,7 @@ fn a_dead_letter_is_in_one_place_wherever_it_goes() {
         let dropped: u64 = of.dropped.iter().map(|(_, _, tally)| tally[2]).sum();
         [of.entered[2], of.left[2], dropped, of.parked[2], of.held[2]]
     };
-    account.restored_letter(Signal::Logs, 4);
+    account.restored_letters(Signal::Logs, 4);
     assert_eq!(terms(), [4, 0, 0, 4, 0]);
     account.routed(Signal::Logs, 5, [0, 0, 5]);
     // Dropped by an operator who was quicker than its sender.

@@ -83,10 +83,11 @@ impl Books {
     /// I/O.
     pub(super) fn restore_letters(&self, journal: &Journal) -> Result<(), sluice_journal::Error> {
         for name in journal.dead_letter_names()? {
+            let items = by_signal(&journal.letters(&name)?.items());
             let account = self.ledger.destination(&name);
-            for letter in journal.letters(&name)?.list(0, usize::MAX) {
-                account.restored_letter(signal(letter.signal), letter.items as usize);
-            }
+            Signal::ALL
+                .into_iter()
+                .for_each(|signal| account.restored_letters(signal, items[signal as usize] as usize));
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ impl DurableSpine {
         if tenant(&letter.context).is_none() {
             return Err(Error::config(format!("dead letter {id} of {name}: no version of Sluice wrote it")));
         }
-        let unknown = || failed(sluice_journal::Error::UnknownDestination);
+        let unknown = || Error::config(format!("dead letter {id} of {name}: no exporter of this id is configured"));
         let destination: Dest = journal.destination(name).ok_or_else(unknown)?;
         let (tell, told) = sync_channel(1);
         // Whoever waits may be gone by then.
