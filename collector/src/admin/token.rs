@@ -22,9 +22,13 @@ impl Token {
     /// # Errors
     /// I/O, and a file that others can read.
     pub fn load_or_make(path: &Path) -> anyhow::Result<Self> {
-        match Self::load(path) {
-            Err(error) if is_missing(&error) => {}
-            loaded => return loaded,
+        match std::fs::metadata(path) {
+            // A crash may leave the name without the contents: they are not worth a sync, which would delay the start.
+            Ok(metadata) if metadata.is_file() && metadata.len() == 0 => {
+                std::fs::remove_file(path).with_context(|| path.display().to_string())?;
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            _ => return Self::load(path),
         }
         let mut random = [0; BYTES];
         rand::fill(&mut random).map_err(|_| anyhow!("the system gives no random numbers"))?;
@@ -79,12 +83,7 @@ impl Token {
 
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()
-}
-
-fn is_missing(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound)
+    writeln!(file, "{text}")
 }
 
 #[cfg(test)]
@@ -118,5 +117,7 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert!(Token::load(&path).unwrap().is("secret"));
         assert!(Token::new(" \n").is_none());
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(Token::load_or_make(&path).unwrap().0.len(), 2 * BYTES, "what a crash left is replaced");
     }
 }
