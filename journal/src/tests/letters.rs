@@ -26,7 +26,7 @@ fn who_only_looks_sets_no_limits_and_lets_nothing_expire() {
     let late = Stamp { wall: Duration::from_secs(1 << 30), ..Stamp::default() };
     assert_eq!(letters.expire(&late).unwrap(), []);
     let limits = DeadLetterLimits { max_bytes: 1 << 20, max_age: Some(Duration::from_secs(1)) };
-    rig.journal.dead_letters("a", limits).unwrap();
+    letters.set_limits(limits);
     assert_eq!(rig.journal.letters("a").unwrap().expire(&late).unwrap().len(), 1, "as the limits say that were set");
 }
 

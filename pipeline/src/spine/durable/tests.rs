@@ -246,7 +246,7 @@ async fn dead_letters_stay_in_the_ledger_until_they_are_sent_or_dropped() {
     world.assert_balanced();
     // The exporter's limits say that the last one is too old.
     let limits = DeadLetterLimits { max_age: Some(Duration::ZERO), ..DeadLetterLimits::default() };
-    spine.journal().dead_letters("a", limits).unwrap();
+    spine.journal().letters("a").unwrap().set_limits(limits);
     tokio::task::spawn_blocking(move || {
         while account(&world).parked != [0; 3] {
             std::thread::yield_now();
