@@ -77,7 +77,10 @@ pub async fn run(plan: Plan, load: Load, options: Options) -> anyhow::Result<()>
                 tracing::info!("Received signal from OS: reading the configuration again");
                 None
             }
-            Some(ask) = asked.recv() => Some(ask),
+            Some(ask) = asked.recv() => {
+                tracing::info!(dry_run = ask.dry_run, "Asked by the admin API: reading the configuration again");
+                Some(ask)
+            }
         };
         if let Some(Ask { dry_run: true, tell }) = ask {
             // Who asked may have stopped waiting.

@@ -62,6 +62,9 @@ fn every_route_is_open_to_those_it_is_for() {
         ("GET", "/admin/v1/reload", b"", [405, 405, 405]),
         ("GET", "/admin/v1/queues?limit=0", b"", [400, 401, 400]),
         ("GET", "/admin/v1/nothing", b"", [404, 404, 404]),
+        ("GET", "/admin/v1/queues/..%2F..%2Fquarantine/dead", b"", [404, 401, 404]),
+        ("GET", "/admin/v1/queues/%00/dead", b"", [404, 401, 404]),
+        ("GET", "/admin/v1/../../etc/passwd", b"", [404, 404, 404]),
     ] {
         let ask = |headers: &[(&str, &str)]| admin(port, method, path, headers, body);
         let answers = [ask(&[MARKED]), ask(&[MARKED, wrong]), ask(&[MARKED, right])];

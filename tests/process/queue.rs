@@ -225,6 +225,28 @@ fn a_look_at_a_stopped_journal_changes_nothing_that_a_start_would_notice() {
 }
 
 #[test]
+fn what_is_sent_again_in_the_journal_of_a_killed_instance_is_not_lost() {
+    let folder = Folder::new("queue-killed");
+    let (config, port) = with_dead(&folder, 1..=2);
+    let (sluice, _) = start(&folder, &config);
+    let body = trace(&name(3));
+    assert_eq!(http(sluice.http, "POST", "/v1/traces", &[PROTOBUF], &body).status, 200);
+    sluice.signal("KILL");
+    sluice.end();
+    let done = ok(&queue(&folder, &["replay", DEST, "--all", "--yes"]));
+    assert_eq!(done, format!("sent again: 2 dead letters (2 items) of {DEST}\n"));
+    let listed = json(&queue(&folder, &["list", "-o", "json"]));
+    let found = &listed["queues"][0];
+    assert_eq!((&found["items"]["traces"], &found["dead_letters"]["count"]), (&3.into(), &0.into()), "{listed}");
+    let sink = Sink::start(port);
+    let (sluice, api) = start(&folder, &config);
+    assert!(sink.missing(&[1, 2, 3].into()).is_empty());
+    balances(sluice.metrics);
+    assert_eq!(ledger(api)["lost"], 0);
+    terminate(sluice);
+}
+
+#[test]
 fn exit_codes_tell_what_is_wrong() {
     let folder = Folder::new("queue-codes");
     let code = |output: Output, code: i32, words: &[&str]| {

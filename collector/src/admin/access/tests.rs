@@ -55,6 +55,17 @@ fn every_class_by_every_credential() {
         assert_eq!(unix(class, None), Err("wrong_user"));
     }
     assert_eq!(tcp(Write, Method::POST, &[HOST, right]), Err("not_marked"));
+    let mut several = HeaderMap::new();
+    several.append("host", "127.0.0.1:7070".parse().unwrap());
+    ["Bearer right", "Bearer right"].map(|value| several.append("authorization", value.parse().unwrap()));
+    let local = Some("127.0.0.1:7070".parse().unwrap());
+    let peer = Peer::Ip("127.0.0.1:50000".parse().unwrap());
+    let connection = ConnectionInfo { peer, uid: None, local, tls: false, client_certificates: Vec::new() };
+    let mut head = head(Method::GET, &[], connection);
+    head.headers = several;
+    assert_eq!(gate().check(Tap, &head).map_err(|denied| denied.code), Err("wrong_token"), "which one is meant?");
+    head.headers.append("host", "evil.example".parse().unwrap());
+    assert_eq!(gate().check(Public, &head).map_err(|denied| denied.code), Err("wrong_host"));
 }
 
 #[test]
