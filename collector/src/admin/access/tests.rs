@@ -57,7 +57,8 @@ fn every_class_by_every_credential() {
     assert_eq!(tcp(Write, Method::POST, &[HOST, right]), Err("not_marked"));
     let mut several = HeaderMap::new();
     several.append("host", "127.0.0.1:7070".parse().unwrap());
-    ["Bearer right", "Bearer right"].map(|value| several.append("authorization", value.parse().unwrap()));
+    several.append("authorization", "Bearer right".parse().unwrap());
+    several.append("authorization", "Bearer right".parse().unwrap());
     let local = Some("127.0.0.1:7070".parse().unwrap());
     let peer = Peer::Ip("127.0.0.1:50000".parse().unwrap());
     let connection = ConnectionInfo { peer, uid: None, local, tls: false, client_certificates: Vec::new() };
