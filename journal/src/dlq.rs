@@ -237,6 +237,36 @@ impl DeadLetters {
         Ok(gone)
     }
 
+    /// Drops letters; gives what they were. Those that are not there are passed over. One sync for each file.
+    ///
+    /// # Errors
+    /// I/O before anything went. Where it fails later, what went is told.
+    pub fn remove_all(&self, ids: &[u64]) -> Result<Vec<Gone>, Error> {
+        let mut letters = self.lock();
+        let (mut gone, mut index) = (Vec::new(), 0);
+        while index < letters.files.len() {
+            let file = &mut letters.files[index];
+            let own: Vec<u64> = ids.iter().copied().filter(|id| file.has(*id)).collect();
+            let all = file.gone();
+            let removed = if own.is_empty() {
+                index += 1;
+                continue;
+            } else if own.len() == all.len() {
+                self.delete(&mut letters, index).map(|()| all)
+            } else {
+                index += 1;
+                let path = file.path.clone();
+                file.remove_all(&*self.vfs, &own).map_err(Error::io(path))
+            };
+            match removed {
+                Ok(removed) => gone.extend(removed),
+                Err(error) if gone.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(gone)
+    }
+
     /// Drops what is too old; gives what it was.
     ///
     /// # Errors
@@ -326,7 +356,12 @@ impl Journal {
 
     /// Appends a dead letter for its destination again. Once that is answered with success, the caller removes the letter.
     pub fn replay(&self, dest: Dest, letter: &DeadLetter, request_id: u64, answer: Answer) {
-        let record = Record {
+        self.replay_all(dest, std::slice::from_ref(letter), request_id, answer);
+    }
+
+    /// The same for several, all or none.
+    pub fn replay_all(&self, dest: Dest, letters: &[DeadLetter], request_id: u64, answer: Answer) {
+        let record = |letter: &DeadLetter| Record {
             routes: RouteSet::EMPTY.with(dest),
             signal: letter.signal,
             items: letter.items,
@@ -338,7 +373,7 @@ impl Journal {
             attachment: None,
             attachment_bytes: 0,
         };
-        self.append(vec![record], answer);
+        self.append(letters.iter().map(record).collect(), answer);
     }
 
     /// The clock it runs by.

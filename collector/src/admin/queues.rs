@@ -94,9 +94,9 @@ pub fn work(live: &Live, name: &str, action: Action, which: &Which) -> Result<Do
     }
     let spine = on_disk(live, name)?;
     let dead = spine.journal().letters(name).map_err(|error| Trouble::io(&error))?;
-    let done = letters::work(&dead, name, action, which, |id| match action {
-        Action::Replay => spine.replay_letter(name, id),
-        Action::Drop => spine.drop_letter(name, id),
+    let done = letters::work(&dead, name, action, which, |ids| match action {
+        Action::Replay => spine.replay_letters(name, ids),
+        Action::Drop => spine.drop_letters(name, ids),
     });
     let done = done.map_err(|error| Trouble::not_now(&error))?;
     match which.id {

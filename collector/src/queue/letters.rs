@@ -7,14 +7,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sluice_journal::dlq::{DeadLetter, DeadLetters, Keep};
 use sluice_journal::{Error, Journal};
-use sluice_pipeline::Signal;
-use sluice_pipeline::spine::durable::tenant;
+use sluice_pipeline::spine::durable::{Worked, tenant};
+use sluice_pipeline::{Error as PipelineError, Signal};
 
 use super::report::{Action, DeadTotals, Done, Kept, Letter, Letters, Queue, Which};
 use crate::logging::iso8601;
 
 /// Bodies of one page, in bytes; one is always given.
 const BODIES: u64 = 256 << 10;
+/// Letters that are worked on together, and their bytes: a sync for each would take its time.
+const BATCH: usize = 256;
+const BATCH_BYTES: u64 = 1 << 20;
 /// How long letters are worked on before whoever asked is told how far it got.
 const TURN: Duration = Duration::from_secs(3);
 
@@ -138,18 +141,18 @@ fn signal(number: u8) -> Option<Signal> {
     Signal::ALL.into_iter().find(|signal| *signal as u8 == number)
 }
 
-/// Does the same to all letters that were asked for, one after the other, until time is up. One that cannot be done does not
-/// keep the others. `act` gives the items of the letter, or `None` if it is gone.
+/// Does the same to all letters that were asked for, some at a time, until time is up. One that cannot be done does not keep
+/// the others.
 ///
 /// # Errors
-/// None could be done: what the first one said.
-pub fn work<E: std::fmt::Display>(
+/// None could be done: what was said of the first one.
+pub fn work(
     letters: &DeadLetters,
     name: &str,
     action: Action,
     which: &Which,
-    mut act: impl FnMut(u64) -> Result<Option<usize>, E>,
-) -> Result<Done, E> {
+    act: impl Fn(&[u64]) -> Worked,
+) -> Result<Done, PipelineError> {
     let mut done = Done {
         schema: format!("sluice.queue_{}/1", action.name()),
         queue: name.to_owned(),
@@ -167,24 +170,19 @@ pub fn work<E: std::fmt::Display>(
     ids.retain(|id| which.up_to.is_none_or(|last| *id <= last));
     done.up_to = ids.last().copied().or(which.up_to).unwrap_or(0);
     let began = Instant::now();
-    let mut failed = None;
-    for (at, id) in ids.iter().enumerate() {
-        if at > 0 && began.elapsed() >= TURN {
-            done.left += (ids.len() - at) as u64;
+    let (mut rest, mut failed) = (ids.as_slice(), None);
+    while !rest.is_empty() {
+        if rest.len() < ids.len() && began.elapsed() >= TURN {
+            done.left += rest.len() as u64;
             break;
         }
-        match act(*id) {
-            Ok(Some(items)) => {
-                done.letters += 1;
-                done.items += items as u64;
-            }
-            // Expired, evicted, or somebody else was quicker.
-            Ok(None) => {}
-            Err(error) => {
-                done.left += 1;
-                failed = failed.or(Some(error));
-            }
-        }
+        let (some, behind) = rest.split_at(batch(letters, rest));
+        rest = behind;
+        let worked = act(some);
+        done.letters += worked.gone.len() as u64;
+        done.items += worked.gone.iter().map(|gone| u64::from(gone.items)).sum::<u64>();
+        done.left += worked.left;
+        failed = failed.or(worked.error);
     }
     match failed {
         Some(error) if done.letters == 0 => Err(error),
@@ -193,6 +191,16 @@ pub fn work<E: std::fmt::Display>(
             Ok(done)
         }
     }
+}
+
+/// How many of the next letters are worked on together.
+fn batch(letters: &DeadLetters, ids: &[u64]) -> usize {
+    let mut bytes = 0;
+    let fits = |id: &&u64| {
+        bytes += letters.bytes_of(**id).unwrap_or(0);
+        bytes <= BATCH_BYTES
+    };
+    ids.iter().take(BATCH).take_while(fits).count().max(1)
 }
 
 #[cfg(test)]

@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use sluice_journal::clock::SystemClock;
+use sluice_journal::dlq::DeadLetters;
 use sluice_journal::observer::Unobserved;
 use sluice_journal::rng::SystemRng;
 use sluice_journal::vfs::disk::DiskVfs;
 use sluice_journal::{Config, DestSpec, Error, Journal, Parts};
-use sluice_pipeline::spine::durable::tenant;
+use sluice_pipeline::spine::durable::{Worked, replay};
 
 use super::report::{Action, Done, Letters, Queues, Which};
 use super::{Failure, letters};
@@ -74,33 +74,17 @@ impl Stopped {
     pub fn work(&self, id: &str, action: Action, which: &Which) -> Result<Done, Failure> {
         self.check(id)?;
         let dead = self.journal.letters(id).map_err(io)?;
-        let done = letters::work(&dead, id, action, which, |letter| match action {
-            Action::Replay => self.replay(id, letter),
-            Action::Drop => Ok(dead.remove(letter)?.map(|gone| gone.items as usize)),
-        })?;
+        let done = letters::work(&dead, id, action, which, |ids| match action {
+            Action::Replay => replay(&self.journal, id, ids, 0, || while self.journal.step_writer() {}),
+            Action::Drop => dropped(&dead, ids),
+        });
+        let done = done.map_err(|error| Failure::new(FAILURE, error.to_string()))?;
         match which.id {
             Some(letter) if done.letters == 0 => {
                 Err(Failure::new(FAILURE, format!("{id} has no dead letter {letter}")))
             }
             _ => Ok(done),
         }
-    }
-
-    fn replay(&self, name: &str, id: u64) -> anyhow::Result<Option<usize>> {
-        let letters = self.journal.letters(name)?;
-        let Some(letter) = letters.read(id)? else { return Ok(None) };
-        if tenant(&letter.context).is_none() {
-            return Err(anyhow!("dead letter {id}: no version of Sluice wrote it"));
-        }
-        let destination = self.journal.destination(name).ok_or(Error::UnknownDestination)?;
-        let (tell, told) = sync_channel(1);
-        // Read below, if it is answered at all.
-        let answer = Box::new(move |result: Result<_, Error>| drop(tell.send(result.map(drop))));
-        self.journal.replay(destination, &letter, 0, answer);
-        while self.journal.step_writer() {}
-        told.try_recv().context("the journal did not answer")??;
-        letters.remove(id)?;
-        Ok(Some(letter.items as usize))
     }
 
     fn check(&self, id: &str) -> Result<(), Failure> {
@@ -114,6 +98,16 @@ impl Stopped {
     /// Leaves the journal as it was found: whole, or for the next instance to recover.
     pub fn close(self) -> Result<(), Failure> {
         if self.clean { self.journal.close().map_err(io) } else { Ok(()) }
+    }
+}
+
+fn dropped(letters: &DeadLetters, ids: &[u64]) -> Worked {
+    match letters.remove_all(ids) {
+        Ok(gone) => Worked { gone, ..Worked::default() },
+        Err(error) => {
+            let error = sluice_pipeline::Error::Start(error.to_string());
+            Worked { left: ids.len() as u64, error: Some(error), ..Worked::default() }
+        }
     }
 }
 

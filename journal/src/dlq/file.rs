@@ -213,6 +213,16 @@ impl LetterFile {
         Ok(self.letters.remove(&id).map(|place| place.gone(id)))
     }
 
+    /// The same for several that are in it.
+    pub(super) fn remove_all(&mut self, vfs: &dyn Vfs, ids: &[u64]) -> io::Result<Vec<Gone>> {
+        let handle = vfs.open(&self.path, Open::Write)?;
+        for place in ids.iter().filter_map(|id| self.letters.get(id)) {
+            write_full(&*handle, &GONE, place.offset)?;
+        }
+        handle.sync()?;
+        Ok(ids.iter().filter_map(|id| Some(self.letters.remove(id)?.gone(*id))).collect())
+    }
+
     fn letter(&self, id: u64, place: &Place, payload: Bytes) -> DeadLetter {
         DeadLetter {
             id,

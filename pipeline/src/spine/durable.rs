@@ -37,7 +37,7 @@ use crate::telemetry::Telemetry;
 
 use books::Books;
 
-pub use replay::tenant;
+pub use replay::{Worked, replay, tenant};
 
 /// After a read error, the disk is left alone for this long.
 const READ_AGAIN: Duration = Duration::from_millis(250);

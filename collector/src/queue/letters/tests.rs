@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sluice_journal::clock::SystemClock;
-use sluice_journal::dlq::Cause;
+use sluice_journal::dlq::{Cause, Gone};
 use sluice_journal::observer::Unobserved;
 use sluice_journal::rng::SystemRng;
 use sluice_journal::vfs::disk::DiskVfs;
@@ -96,11 +96,19 @@ fn one_letter_that_cannot_be_done_does_not_keep_the_others() {
     park(&journal, "a", &[1, 1, 1, 1]);
     let letters = journal.letters("a").unwrap();
     let try_all = |which: Which, bad: &[u64]| {
-        work(&letters, "a", Action::Replay, &which, |id| match id {
-            3 => Ok(None),
-            id if bad.contains(&id) => Err(format!("{id} will not")),
-            _ => Ok(Some(2)),
-        })
+        let done = work(&letters, "a", Action::Replay, &which, |ids| {
+            let mut worked = Worked::default();
+            for id in ids.iter().filter(|id| **id != 3) {
+                if bad.contains(id) {
+                    worked.left += 1;
+                    worked.error.get_or_insert(PipelineError::Start(format!("{id} will not")));
+                } else {
+                    worked.gone.push(Gone { id: *id, signal: 0, items: 2, tenant: 0 });
+                }
+            }
+            worked
+        });
+        done.map_err(|error| error.to_string())
     };
     let all = Which { all: true, ..Which::default() };
     let done = try_all(all.clone(), &[1, 4]).unwrap();
@@ -112,4 +120,18 @@ fn one_letter_that_cannot_be_done_does_not_keep_the_others() {
     let one = Which { id: Some(2), ..Which::default() };
     assert_eq!(try_all(one.clone(), &[2]), Err("2 will not".to_owned()));
     assert_eq!(try_all(one, &[]).map(|done| done.letters), Ok(1));
+}
+
+#[test]
+fn batches_are_bounded_by_number_and_by_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path());
+    park(&journal, "a", &vec![1; BATCH + 10]);
+    let letters = journal.letters("a").unwrap();
+    assert_eq!(batch(&letters, &letters.ids()), BATCH);
+    let half = BATCH_BYTES as usize / 2;
+    park(&journal, "b", &[half, half, 2 * BATCH_BYTES as usize, 1]);
+    let letters = journal.letters("b").unwrap();
+    let ids = letters.ids();
+    assert_eq!([0, 1, 2, 3].map(|from| batch(&letters, &ids[from..])), [1, 1, 1, 1], "one at least, however large");
 }
