@@ -23,6 +23,10 @@ mod durable_reload;
 mod durable_sink;
 #[path = "process/examples.rs"]
 mod examples;
+#[path = "process/exported.rs"]
+mod exported;
+#[path = "process/exported_sink.rs"]
+mod exported_sink;
 #[path = "process/life.rs"]
 mod life;
 #[path = "process/load.rs"]

@@ -44,6 +44,8 @@ pub struct PlannedPipeline {
     pub ack: Ack,
     /// Whether one of its processors redacts.
     pub redacts: bool,
+    /// Whether one of its processors holds data back.
+    pub holds_back: bool,
 }
 
 impl PlannedPipeline {
@@ -132,16 +134,16 @@ impl Decoder<'_> {
         }
     }
 
-    /// Modes that are known and not built in yet.
+    /// Waits that nobody could meet.
     fn check_delivery(&mut self) {
-        let delivery = self.service.delivery_node.as_ref();
-        let own = delivery.and_then(|node| node.get("ack")).map(|node| &node.origin);
-        let written = [(Some(self.service.delivery.ack), own)];
-        let pipelines = self.service.pipelines.iter().map(|pipeline| (pipeline.ack, pipeline.ack_at.as_ref()));
-        for at in written.into_iter().chain(pipelines).filter_map(|(ack, at)| at.filter(|_| ack == Some(Ack::Exported)))
-        {
-            let text = "ack mode `exported` is not available yet: use `durable` or `memory`";
-            self.findings.push(Diagnostic::new("E0105", format!("service::delivery: {text}")).at(at));
+        let delivery = &self.service.delivery;
+        if delivery.exported_timeout.is_zero() {
+            let node = self.service.delivery_node.as_ref().and_then(|node| node.get("exported_timeout"));
+            let finding = Diagnostic::new("E0105", "service::delivery: `exported_timeout` must be positive, found 0");
+            self.findings.push(match node {
+                Some(node) => finding.at(&node.origin),
+                None => finding,
+            });
         }
     }
 
@@ -189,7 +191,7 @@ impl Decoder<'_> {
                 (Kind::Processor, &pipeline.processors),
                 (Kind::Exporter, &pipeline.exporters),
             ];
-            let mut redacts = false;
+            let (mut redacts, mut holds_back) = (false, false);
             for (kind, references) in kinds {
                 for reference in references {
                     let component = self.service.component(kind, &reference.id);
@@ -201,6 +203,7 @@ impl Decoder<'_> {
                     };
                     let Some(meta) = meta else { continue };
                     redacts |= meta.redacts;
+                    holds_back |= meta.holds_back;
                     if meta.stability[signal as usize].is_none() {
                         let text = format!(
                             "failed to create \"{}\" {}{} for data type \"{signal}\": telemetry type is not supported",
@@ -224,6 +227,7 @@ impl Decoder<'_> {
                 exporters: ids(&pipeline.exporters),
                 ack: pipeline.ack.unwrap_or(self.service.delivery.ack),
                 redacts,
+                holds_back,
             });
         }
         planned

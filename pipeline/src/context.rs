@@ -18,6 +18,8 @@ pub struct Context {
     pub tenant: Tenant,
     pub metadata: Metadata,
     pub arrival: Arrival,
+    /// When the sender stops waiting for an answer, if it said so.
+    pub deadline: Option<Monotonic>,
     pub receiver: ComponentId,
     pub transport: Transport,
 }
@@ -31,6 +33,7 @@ impl Context {
             tenant: Tenant::default(),
             metadata: Metadata::default(),
             arrival,
+            deadline: None,
             receiver,
             transport: Transport::INTERNAL,
         }

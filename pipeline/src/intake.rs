@@ -3,10 +3,11 @@
 //! Nothing counts, and no step's effect lasts, until the append has succeeded: a refused request that its sender sends again
 //! counts once.
 
+mod append;
 mod gather;
+mod verdict;
 
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use crate::batch::{Batch, Redacted};
@@ -14,17 +15,14 @@ use crate::clock::Clock;
 use crate::connector::InlineConnector;
 use crate::exporter::{Attempt, Exporter, Observer, Payload};
 use crate::ledger::{DestinationAccount, PipelineAccount, StageAccount};
-use crate::outcome::{Accepted, Partial, Refusal};
+use crate::outcome::{Accepted, Refusal};
 use crate::receiver::Consumer;
 use crate::segment::Segment;
 use crate::send::SendOutcome;
-use crate::spine::{Completion, Record, RouteSet, Seq, SeqRange, Spine};
+use crate::spine::{Completion, Confirmation, Record, RouteSet, Seq, SeqRange, Spine};
 use crate::{BoxFuture, PipelineId};
 
 pub use gather::Gathered;
-
-/// Longest wait for room where `block_on_overflow` asks for one.
-const OVERFLOW_WAIT: Duration = Duration::from_secs(5);
 
 /// A pipeline from its source to the next place where data is kept.
 pub struct Branch {
@@ -39,6 +37,9 @@ pub struct Branch {
 pub struct Outputs {
     /// Exporters and stages that read from the spine.
     pub routes: RouteSet,
+    /// Those of them whose confirmation the sender waits for: the lossless ones in mode `exported`, and any with
+    /// `wait_for_result`.
+    pub awaited: RouteSet,
     pub observers: Vec<Arc<dyn Observer>>,
     /// Exporters without a queue: sent to before the append.
     pub inline: Vec<Arc<InlineDestination>>,
@@ -67,11 +68,24 @@ pub struct Intake {
     clock: Arc<dyn Clock>,
     /// Destinations for whose room a request waits.
     blocking: RouteSet,
+    /// Destinations whose confirmation a request waits for.
+    awaited: RouteSet,
+    /// Longest wait for that.
+    hold: Duration,
 }
 
 impl Intake {
     pub fn new(branches: Vec<Arc<Branch>>, spine: Arc<dyn Spine>, clock: Arc<dyn Clock>, blocking: RouteSet) -> Self {
-        Intake { branches, spine, clock, blocking }
+        Intake { branches, spine, clock, blocking, awaited: RouteSet::EMPTY, hold: Duration::ZERO }
+    }
+
+    /// The same for senders who wait: answers only when the destinations have confirmed that [`Outputs::awaited`] names, and
+    /// refuses what they have not within `hold`. Without it nobody waits: what the collector makes itself has no sender.
+    #[must_use]
+    pub fn holding(mut self, hold: Duration) -> Self {
+        self.awaited = awaited(&self.branches);
+        self.hold = hold;
+        self
     }
 
     async fn take(&self, batch: Batch) -> Result<Accepted, Refusal> {
@@ -87,42 +101,12 @@ impl Intake {
         {
             return Err(Refusal::AllRejected(partial.clone()));
         }
-        gathered.send_inline(&*self.clock).await?;
-        self.append(gathered, partial).await
-    }
-
-    async fn append(&self, mut gathered: Gathered, partial: Option<Partial>) -> Result<Accepted, Refusal> {
-        let give_up = self.clock.now() + OVERFLOW_WAIT;
-        let mut records = gathered.take_records();
-        let waits = records.iter().any(|record| record.routes.iter().any(|route| self.blocking.contains(route)));
-        loop {
-            // Asked for before the append, so that room that comes free right after a refusal is not missed.
-            let released = waits.then(|| self.spine.released());
-            let attempt = if waits { records.clone() } else { std::mem::take(&mut records) };
-            let mut append = self.spine.append(attempt);
-            // An append that has begun completes, and is settled, even if the client goes away.
-            let result = match std::future::poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx))).await {
-                Poll::Ready(result) => result,
-                Poll::Pending => {
-                    let settle = async move { append.await.map(|_| gathered.settle()) };
-                    let settled = tokio::spawn(settle).await.unwrap_or(Err(Refusal::Internal));
-                    return settled.map(|()| Accepted { partial });
-                }
-            };
-            match (result, released) {
-                (Ok(_), _) => {
-                    gathered.settle();
-                    return Ok(Accepted { partial });
-                }
-                (Err(Refusal::QuotaFull { .. } | Refusal::QueueFull), Some(released)) if self.clock.now() < give_up => {
-                    tokio::select! {
-                        () = released => {}
-                        () = self.clock.sleep_until(give_up) => {}
-                    }
-                }
-                (Err(refusal), _) => return Err(refusal),
-            }
+        let until = gathered.deadline();
+        if until.is_some_and(|deadline| deadline <= self.clock.now()) {
+            return Err(Refusal::DeadlineExceeded);
         }
+        gathered.send_inline(&*self.clock).await?;
+        self.append(gathered, partial, until).await
     }
 }
 
@@ -130,11 +114,23 @@ impl Consumer for Intake {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<Accepted, Refusal>> {
         Box::pin(self.take(batch))
     }
+
+    fn ready(&self) -> Result<(), Refusal> {
+        if self.awaited.is_empty() { Ok(()) } else { self.spine.exportable(self.awaited) }
+    }
+}
+
+/// The destinations that senders wait for, wherever a request may come.
+fn awaited(branches: &[Arc<Branch>]) -> RouteSet {
+    branches.iter().fold(RouteSet::EMPTY, |all, branch| {
+        let connectors = branch.outputs.connectors.iter().map(|output| awaited(&output.targets));
+        connectors.fold(all.union(branch.outputs.awaited), RouteSet::union)
+    })
 }
 
 impl InlineDestination {
-    /// One attempt, on behalf of a sender that waits.
-    async fn send(&self, batch: &Redacted<Batch>, clock: &dyn Clock) -> Result<Completion, Refusal> {
+    /// One attempt, on behalf of a sender that waits: what became of the items, and what the destination said.
+    async fn send(&self, batch: &Redacted<Batch>, clock: &dyn Clock) -> Result<Sent, Refusal> {
         let range = SeqRange { first: Seq(0), last: Seq(0) };
         let payload = Payload::of(batch, self.exporter.capabilities().encoding, range);
         let deadline = self.timeout.map(|timeout| clock.now() + timeout);
@@ -142,12 +138,14 @@ impl InlineDestination {
         match self.exporter.send(payload, &Attempt { number: 0, deadline }).await {
             SendOutcome::Delivered { dropped } => {
                 let lost: usize = dropped.iter().map(|(_, items)| items).sum();
-                Ok(Completion { delivered: items.saturating_sub(lost), dropped, parked: 0 })
+                let completion = Completion { delivered: items.saturating_sub(lost), dropped, parked: 0 };
+                Ok(Sent { completion, message: None })
             }
-            SendOutcome::Partial { rejected, .. } => {
+            SendOutcome::Partial { rejected, message } => {
                 let rejected = rejected.min(items);
                 let reason = crate::ledger::reasons::PEER_PARTIAL_SUCCESS;
-                Ok(Completion { delivered: items - rejected, ..Completion::dropped(reason, rejected) })
+                let completion = Completion { delivered: items - rejected, ..Completion::dropped(reason, rejected) };
+                Ok(Sent { completion, message: Some(message).filter(|message| !message.is_empty()) })
             }
             SendOutcome::Retry { message, .. } | SendOutcome::ConfigError { message } => {
                 Err(Refusal::DestinationUnavailable { message })
@@ -156,6 +154,14 @@ impl InlineDestination {
                 Err(Refusal::DestinationRejected { message })
             }
         }
+    }
+
+    /// What it made of a batch, for its sender.
+    fn confirmation(&self, batch: &Batch, sent: &Sent) -> Confirmation {
+        let mut confirmation = Confirmation::pending(Arc::clone(self.account.id()), batch.items());
+        confirmation.add(&sent.completion, false);
+        confirmation.message = sent.message.clone();
+        confirmation
     }
 
     /// Counts what was sent, once the request is accepted.
@@ -170,6 +176,12 @@ impl InlineDestination {
         tally[batch.signal() as usize] = batch.items() as u64;
         tally
     }
+}
+
+/// What an exporter without a queue has made of a batch.
+struct Sent {
+    completion: Completion,
+    message: Option<String>,
 }
 
 /// Adds a record, or the routes to one with the same output.

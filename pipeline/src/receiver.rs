@@ -133,6 +133,12 @@ pub trait Consumer: Send + Sync {
     /// Returns once the batch is safe in the sense of its ack mode, or refused as a whole. Dropping the future before the
     /// append keeps nothing; an append that has begun completes.
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<Accepted, Refusal>>;
+
+    /// Whether a batch would be refused right now whatever it is, because a destination takes nothing whose confirmation
+    /// senders wait for. Asked before a body is read.
+    fn ready(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
 }
 
 impl Ingress {
@@ -166,6 +172,17 @@ impl Ingress {
     /// Whether some pipeline takes the signal: ask before reading a body.
     pub fn takes(&self, signal: Signal) -> bool {
         self.consumers[signal as usize].is_some()
+    }
+
+    /// Whether a request of this signal would be refused right now, whatever is in it: ask before reading a body.
+    ///
+    /// # Errors
+    /// [`Refusal::NoPipeline`], or what [`Consumer::ready`] says.
+    pub fn ready(&self, signal: Signal) -> Result<(), Refusal> {
+        match &self.consumers[signal as usize] {
+            None => Err(Refusal::NoPipeline(signal)),
+            Some(consumer) => consumer.ready(),
+        }
     }
 
     /// Sends a batch through its pipelines. An empty one is accepted and goes nowhere.

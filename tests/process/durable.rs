@@ -154,21 +154,21 @@ fn a_directory_that_cannot_be_used_stops_the_start() {
 }
 
 #[test]
-fn auto_takes_the_directory_that_the_system_keeps_and_else_memory() {
+fn auto_takes_the_directory_that_the_system_keeps_and_else_senders_wait() {
     let mode = |sluice: &Sluice, mode: &str| {
         metrics(sluice.metrics).contains(&format!("sluice_delivery_mode{{pipeline=\"traces\",mode=\"{mode}\"}} 1"))
     };
     let config = with("", "", "", &[free_port()]);
     let mut sluice = Sluice::spawn(&["-c", &config], NO_STATE);
-    sluice.wait_for("kept in memory only");
+    sluice.wait_for("data is not kept on disk");
     sluice.wait_for(READY);
-    assert!(mode(&sluice, "memory"));
+    assert!(mode(&sluice, "exported"));
     let folder = Folder::new("state");
     let mut sluice = Sluice::spawn(&["-c", &config], folder.path().to_str().unwrap());
     sluice.wait_for(READY);
     let volatile = !folder.path().join("journal/META").exists();
     // In a container without a volume there is no durable directory: then it must not pretend.
-    assert!(mode(&sluice, if volatile { "memory" } else { "durable" }));
+    assert!(mode(&sluice, if volatile { "exported" } else { "durable" }));
     let (status, log, _) = Sluice::spawn(&["-c", &with("", "strict: true, ", "", &[1])], NO_STATE).end();
     assert!(status.code() == Some(1) && log.contains("strict"), "{log}");
 }
@@ -203,11 +203,11 @@ extensions: {journal/a: , journal/b: }
 exporters: {otlp_grpc: {endpoint: 'h:1', sending_queue: {storage: file_storage/x}}}
 service:
   delivery: {journal: journal/main}
-  pipelines: {traces: {receivers: [otlp], exporters: [otlp_grpc], delivery: {ack: exported}}}";
+  pipelines: {traces: {receivers: [otlp], exporters: [otlp_grpc], delivery: {ack: exportet}}}";
     let output = run(&["check", "-c", dangling]);
     let found = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{found}");
-    for (what, place) in [("\"journal/main\"", ":5:23"), ("file_storage/x", ":3:67"), ("`exported`", ":6:83")] {
+    for (what, place) in [("\"journal/main\"", ":5:23"), ("file_storage/x", ":3:67"), ("exportet", ":6:83")] {
         assert!(found.contains(what) && found.contains(place), "{what} at {place} in\n{found}");
     }
     let two = dangling.replace("{journal: journal/main}", "{}").replace("storage: file_storage/x", "");

@@ -122,7 +122,7 @@ fn while_the_collector_refuses_pushes_its_targets_are_frozen() {
     let config = "yaml:receivers: {otlp: {protocols: {grpc: , http: }}}
 processors: {up: {jobs: [{job_name: app, static_configs: [{targets: ['a:1']}]}]}}
 exporters: {otlp_grpc: {endpoint: '127.0.0.1:1', tls: {insecure: true}, sending_queue: {max_bytes: 2KiB}}}
-service: {pipelines: {metrics: {receivers: [otlp], processors: [up], exporters: [otlp_grpc]}}}";
+service: {delivery: {ack: memory}, pipelines: {metrics: {receivers: [otlp], processors: [up], exporters: [otlp_grpc]}}}";
     let sluice = Sluice::start(&["-c", config]);
     let targets = |state: &str| {
         let text = http(sluice.metrics, "GET", "/metrics", &[], b"").body;

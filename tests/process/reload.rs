@@ -205,7 +205,9 @@ fn a_backlog_follows_its_exporter_to_another_endpoint() {
         let exporter =
             format!("otlp_grpc: {{endpoint: \"127.0.0.1:{port}\", tls: {{insecure: true}}, compression: none}}");
         let lists = "receivers: [otlp], exporters: [otlp_grpc]";
-        format!("{OTLP}exporters: {{{exporter}}}\nservice: {{pipelines: {{traces: {{{lists}}}}}}}\n")
+        format!(
+            "{OTLP}exporters: {{{exporter}}}\nservice: {{delivery: {{ack: memory}}, pipelines: {{traces: {{{lists}}}}}}}\n"
+        )
     };
     // Nobody listens there.
     let file = File::new("backlog", &to(1));
@@ -294,6 +296,11 @@ const CLIENTS: usize = 3;
 /// Reloads of the storm. The long form is `SLUICE_RELOADS=100` (delivery §12, D11: 500).
 fn reloads() -> usize {
     std::env::var("SLUICE_RELOADS").ok().and_then(|count| count.parse().ok()).unwrap_or(20)
+}
+
+#[test]
+fn reloads_under_load_fail_no_request_whose_sender_waits_for_the_destinations() {
+    storm("storm-exported", &Keeping { extensions: String::new(), delivery: "ack: exported" });
 }
 
 #[test]

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use sluice_net::listen::Sockets;
 use sluice_pipeline::admission::{Limits, SystemFiles};
 use sluice_pipeline::component::Component;
-use sluice_pipeline::delivery::resolve;
+use sluice_pipeline::delivery::{Asked, resolve};
 use sluice_pipeline::{ComponentId, PipelineId};
 
 use super::parts::{Parts, ProcessorPart};
@@ -106,7 +106,7 @@ impl Draft {
         if spine.is(&running.spine) {
             spine.attach(&running.log, &self.log, &around.ledger).await?;
         }
-        let wiring = Wiring::new(&self.plan, &self.parts, spine, around);
+        let wiring = Wiring::new(&self.plan, &self.parts, &self.modes, spine, around);
         self.start_components(&wiring, started).await?;
         Ok(wiring)
     }
@@ -178,9 +178,14 @@ fn replace_the_displaced(diff: &mut Diff, plan: &Plan, running: &Parts) {
 
 fn modes(plan: &Plan, no_journal: Option<&str>) -> anyhow::Result<Modes> {
     let modes = plan.pipelines.iter().map(|pipeline| {
-        let (strict, observers) = (plan.service.delivery.strict, pipeline.only_observes());
-        let mode = resolve(pipeline.ack, strict, observers, no_journal, &pipeline.id)
-            .map_err(|error| anyhow!("service::delivery: {error}"))?;
+        let asked = Asked {
+            ack: pipeline.ack,
+            strict: plan.service.delivery.strict,
+            only_observers: pipeline.only_observes(),
+            holds_back: pipeline.holds_back,
+            no_journal,
+        };
+        let mode = resolve(asked, &pipeline.id).map_err(|error| anyhow!("service::delivery: {error}"))?;
         Ok((pipeline.id.clone(), (pipeline.ack, mode)))
     });
     modes.collect()

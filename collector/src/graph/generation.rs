@@ -38,6 +38,10 @@ impl Consumer for Member {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<Accepted, Refusal>> {
         self.intake.consume(batch)
     }
+
+    fn ready(&self) -> Result<(), Refusal> {
+        self.intake.ready()
+    }
 }
 
 /// How long a reload waits for what is under way: as long as it says, but no longer once the process is to end.

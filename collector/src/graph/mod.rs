@@ -4,6 +4,7 @@
 //! nothing of it; `swap` then cannot fail any more. Instances whose config is the same are in both.
 
 mod draft;
+mod exported;
 mod generation;
 mod parts;
 mod swap;
@@ -18,6 +19,7 @@ use sluice_config::service::Ack;
 use sluice_exporters::delivery::Pump;
 use sluice_pipeline::ComponentId;
 use sluice_pipeline::PipelineId;
+use sluice_pipeline::Refusal;
 use sluice_pipeline::admission::MemBudget;
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::delivery::AckMode;
@@ -132,7 +134,17 @@ impl Graph {
     /// there.
     pub async fn stop(self, intake: Duration, drain: Duration) {
         let receivers = self.parts.receivers.values().map(|receiver| receiver.stop(intake));
-        futures_util::future::join_all(receivers).await;
+        let spine = self.spine.shared();
+        // Who still waits for a destination is told to come back while there is somebody to tell it.
+        let dismiss = async {
+            tokio::time::sleep(intake * 3 / 4).await;
+            spine.confirmations().refuse_all(&Refusal::ShuttingDown);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            _ = futures_util::future::join_all(receivers) => {}
+            () = dismiss => {}
+        }
         for (_, emitter) in self.parts.emitters() {
             emitter.stop(intake).await;
         }

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use sluice_config::Toggle;
 use sluice_exporters::delivery::{Parts as PumpParts, Pump};
 use sluice_pipeline::ComponentId;
 use sluice_pipeline::admission::Backstop;
+use sluice_pipeline::blocks::SendingQueue;
+use sluice_pipeline::processor::Batching;
 use sluice_pipeline::telemetry::ProcFs;
 
 use super::draft::{Draft, Ready};
+use super::exported::{is_awaited, without_waiting};
 use super::generation::{Generation, Patience};
 use super::parts::{ExporterPart, Parts};
 use super::wiring::Wiring;
@@ -116,6 +120,28 @@ impl Graph {
         }
     }
 
+    /// How payloads for an exporter are merged: as its queue says, else as a `batch` says in a pipeline that names it; but
+    /// without waiting for more while a sender waits (delivery §4.1).
+    fn merging(&self, id: &ComponentId) -> Option<Batching> {
+        let (plan, Some(ExporterPart::Destination(_, delivery))) = (self.plan.as_ref()?, self.parts.exporters.get(id))
+        else {
+            return None;
+        };
+        let of_queue = delivery.queue.as_ref().and_then(SendingQueue::batching);
+        let batching = of_queue.or_else(|| self.parts.batching(plan, id))?;
+        Some(if self.waits_for(id) { without_waiting(batching) } else { batching })
+    }
+
+    /// Whether senders wait for a destination.
+    fn waits_for(&self, id: &ComponentId) -> bool {
+        let (Some(plan), Some(ExporterPart::Destination(_, delivery))) = (&self.plan, self.parts.exporters.get(id))
+        else {
+            return false;
+        };
+        let mut users = plan.pipelines.iter().filter(|pipeline| pipeline.exporters.contains(id));
+        users.any(|pipeline| is_awaited(delivery, &self.modes, &pipeline.id))
+    }
+
     /// Starts to read a destination.
     fn pump(&mut self, id: ComponentId, around: &Surroundings) {
         let (Some(ExporterPart::Destination(exporter, delivery)), Some(destination)) =
@@ -123,11 +149,19 @@ impl Graph {
         else {
             return;
         };
-        let batching = self.plan.as_ref().and_then(|plan| self.parts.batching(plan, &id));
+        let mut delivery = (**delivery).clone();
+        let batching = self.merging(&id);
+        if batching.as_ref().is_some_and(|batching| batching.min_size == 0) && self.waits_for(&id) {
+            tracing::info!(exporter = id.as_str(), "batching waits for nothing: senders wait for this destination");
+        }
+        if let Some(queue) = &mut delivery.queue {
+            // It is in `batching` already.
+            queue.batch = Toggle::default();
+        }
         let pump = Pump::start(PumpParts {
             id: id.clone(),
             exporter: Arc::clone(exporter),
-            delivery: (**delivery).clone(),
+            delivery,
             batching: batching.clone(),
             spine: self.spine.shared(),
             destination,
@@ -145,7 +179,7 @@ impl Graph {
         let mut ending = Vec::new();
         for id in ids {
             let goes_on = log.destinations.iter().any(|spec| *spec.name == *id.as_str());
-            let batching = self.plan.as_ref().and_then(|plan| self.parts.batching(plan, &id));
+            let batching = self.merging(&id);
             let same = self.pumps.get(&id).is_some_and(|pumping| pumping.batching == batching);
             // One that was added just now is read by its own exporter already.
             let exporter_stays = !ends(&diff.exporters, &id);

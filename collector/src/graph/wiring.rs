@@ -13,9 +13,10 @@ use sluice_pipeline::segment::{Redaction, Segment, SegmentStep};
 use sluice_pipeline::spine::RouteSet;
 use sluice_pipeline::{ComponentId, PipelineId};
 
-use super::Surroundings;
+use super::exported::is_awaited;
 use super::generation::Generation;
 use super::parts::{ExporterPart, Parts, ProcessorPart, signals};
+use super::{Modes, Surroundings};
 use crate::plan::{Plan, PlannedPipeline};
 use crate::spine::Kept;
 
@@ -32,6 +33,7 @@ pub struct Wiring {
 struct Wires<'g> {
     plan: &'g Plan,
     parts: &'g Parts,
+    modes: &'g Modes,
     spine: &'g Kept,
     around: &'g Surroundings,
     generation: Generation,
@@ -39,8 +41,8 @@ struct Wires<'g> {
 
 impl Wiring {
     /// Connects the parts of a plan. The spine knows all destinations.
-    pub fn new(plan: &Plan, parts: &Parts, spine: &Kept, around: &Surroundings) -> Self {
-        let wires = Wires { plan, parts, spine, around, generation: Generation::new() };
+    pub fn new(plan: &Plan, parts: &Parts, modes: &Modes, spine: &Kept, around: &Surroundings) -> Self {
+        let wires = Wires { plan, parts, modes, spine, around, generation: Generation::new() };
         let (ingresses, emitters) = (wires.ingresses(), wires.emitters());
         Wiring { ingresses, emitters, generation: wires.generation }
     }
@@ -71,7 +73,8 @@ impl Wires<'_> {
                 }
             }
             let behind = users.iter().filter_map(|pipeline| branches.get(&pipeline.id).cloned()).collect();
-            ingress = ingress.with_consumer(signal, self.consumer(behind));
+            let hold = *self.plan.service.delivery.exported_timeout;
+            ingress = ingress.with_consumer(signal, self.member(self.intake(behind).holding(hold)));
         }
         ingress
     }
@@ -82,7 +85,7 @@ impl Wires<'_> {
             let behind = self.plan.pipelines.iter().filter_map(|pipeline| {
                 let from = self.step_behind(pipeline, emitter)?;
                 let branch = Arc::new(self.branch(pipeline, from, None));
-                Some((pipeline.id.clone(), self.consumer(vec![branch])))
+                Some((pipeline.id.clone(), self.member(self.intake(vec![branch]))))
             });
             (id.clone(), Arc::clone(emitter), behind.collect())
         });
@@ -97,8 +100,11 @@ impl Wires<'_> {
         steps.enumerate().find(|(_, (_, part))| own(part)).map(|(index, _)| index + 1)
     }
 
-    fn consumer(&self, branches: Vec<Arc<Branch>>) -> Arc<dyn Consumer> {
-        let intake = Intake::new(branches, self.spine.shared(), Arc::clone(&self.around.clock), self.blocking());
+    fn intake(&self, branches: Vec<Arc<Branch>>) -> Intake {
+        Intake::new(branches, self.spine.shared(), Arc::clone(&self.around.clock), self.blocking())
+    }
+
+    fn member(&self, intake: Intake) -> Arc<dyn Consumer> {
         Arc::new(self.generation.member(intake))
     }
 
@@ -155,9 +161,12 @@ impl Wires<'_> {
                         timeout: Some(delivery.timeout).filter(|timeout| !timeout.is_zero()),
                     }));
                 }
-                Some(ExporterPart::Destination(..)) => {
+                Some(ExporterPart::Destination(_, delivery)) => {
                     if let Some(destination) = self.spine.destination(id.as_str()) {
                         outputs.routes = outputs.routes.with(destination);
+                        if is_awaited(delivery, self.modes, &pipeline.id) {
+                            outputs.awaited = outputs.awaited.with(destination);
+                        }
                     }
                 }
             }

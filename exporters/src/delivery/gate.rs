@@ -25,6 +25,8 @@ struct State {
     closed: bool,
 }
 
+/// Rounds of failure after which the destination counts as down (`circuit_breaker::consecutive_failures`, delivery §4.1).
+const OPEN: u32 = 5;
 /// Attempts at the same time double from 1 at each of these steps.
 const SLOW_STEP: Duration = Duration::from_secs(1);
 /// After so many steps they are limited no more.
@@ -159,6 +161,11 @@ impl Gate {
     pub(super) fn leave(&self, pass: Pass) {
         self.state().end(pass);
         self.changed.notify_waiters();
+    }
+
+    /// Whether it has failed often enough in a row that nobody should wait for it.
+    pub(super) fn is_open(&self) -> bool {
+        self.state().failures >= OPEN
     }
 
     /// Whether the destination fails at present.

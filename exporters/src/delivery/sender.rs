@@ -9,7 +9,7 @@ use sluice_pipeline::clock::{Clock, Monotonic};
 use sluice_pipeline::exporter::{Attempt, Delivery, Exporter, Payload};
 use sluice_pipeline::rng::Rng;
 use sluice_pipeline::send::SendOutcome;
-use sluice_pipeline::spine::{Destination, Spine};
+use sluice_pipeline::spine::{Confirmations, Destination, Spine};
 use sluice_pipeline::telemetry::ExporterMetrics;
 use sluice_pipeline::{BoxFuture, ComponentId};
 
@@ -131,6 +131,7 @@ impl Sender {
                     self.works(pass);
                     let rejected = rejected.min(payload.items);
                     if rejected > 0 {
+                        self.confirmations().explain(self.destination, payload.range, false, &message);
                         tracing::warn!(exporter = %self.id, rejected, %message, "Partial success response");
                         return Verdict::Delivered(vec![("peer_partial_success", rejected)]);
                     }
@@ -139,10 +140,12 @@ impl Sender {
                 }
                 SendOutcome::Split { message } | SendOutcome::Permanent { message } => {
                     self.works(pass);
+                    self.confirmations().explain(self.destination, payload.range, false, &message);
                     return Verdict::Divide(message);
                 }
                 SendOutcome::Internal { message } => {
                     self.works(pass);
+                    self.confirmations().explain(self.destination, payload.range, false, &message);
                     return Verdict::GiveUp(message);
                 }
                 SendOutcome::ConfigError { message } => (None, retry.max_interval(), message, true),
@@ -151,6 +154,11 @@ impl Sender {
             self.config_error.set(if config_error { 1.0 } else { 0.0 });
             self.gate.fails(pass, after, at_least, retry, &*self.clock, &*self.rng);
             self.retries.increment(1);
+            // Before what follows: senders who wait may be refused for it.
+            self.confirmations().explain(self.destination, payload.range, true, &message);
+            if config_error || self.gate.is_open() {
+                self.confirmations().available(self.destination, false);
+            }
             let elapsed = self.clock.now().since(since);
             if self.delivery.retry.is_none() {
                 return Verdict::GiveUp(message);
@@ -173,6 +181,12 @@ impl Sender {
             self.config_error.set(0.0);
         }
         self.gate.works(pass, &*self.clock);
+        self.confirmations().available(self.destination, true);
+    }
+
+    /// Who waits for what is sent here.
+    fn confirmations(&self) -> &Confirmations {
+        self.spine.confirmations()
     }
 }
 

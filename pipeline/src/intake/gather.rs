@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Branch, ConnectorOutput, InlineDestination, route};
+use super::{Branch, ConnectorOutput, InlineDestination, Sent, route};
 use crate::batch::{Batch, Redacted};
-use crate::clock::Clock;
+use crate::clock::{Clock, Monotonic};
 use crate::exporter::Observer;
 use crate::ledger::reasons::is_rejection;
 use crate::ledger::{InPass, StageAccount};
 use crate::outcome::{Partial, Refusal};
 use crate::segment::Passage;
-use crate::spine::{Completion, Record};
+use crate::spine::{Confirmation, Record};
 use crate::{BoxFuture, Signal};
 
 /// The outcome of the passes of one request, or of one flush of a stage. Dropping it leaves no trace.
@@ -19,7 +19,7 @@ pub struct Gathered {
     records: Vec<Record>,
     passages: Vec<(InPass, Passage)>,
     observed: Vec<(Arc<dyn Observer>, Redacted<Batch>)>,
-    inline: Vec<(Arc<InlineDestination>, Redacted<Batch>, Option<Completion>)>,
+    inline: Vec<(Arc<InlineDestination>, Redacted<Batch>, Option<Sent>)>,
     routed: Vec<Routing>,
     /// Most items that one pipeline rejected, and the first reason.
     rejected: usize,
@@ -106,10 +106,27 @@ impl Gathered {
     pub async fn send_inline(&mut self, clock: &dyn Clock) -> Result<(), Refusal> {
         let sends = self.inline.iter().map(|(destination, batch, _)| destination.send(batch, clock));
         let results = futures_util::future::join_all(sends).await;
-        for ((.., completion), result) in self.inline.iter_mut().zip(results) {
-            *completion = Some(result?);
+        for ((.., sent), result) in self.inline.iter_mut().zip(results) {
+            *sent = Some(result?);
         }
         Ok(())
+    }
+
+    /// What exporters without a queue have not delivered, each for itself, and the number of the others.
+    pub(super) fn sent(&self) -> (Vec<Confirmation>, usize) {
+        let mut missing = Vec::new();
+        for (destination, batch, sent) in &self.inline {
+            if let Some(sent) = sent.as_ref().filter(|sent| sent.completion.delivered < batch.items()) {
+                missing.push(destination.confirmation(batch, sent));
+            }
+        }
+        let others = self.inline.len() - missing.len();
+        (missing, others)
+    }
+
+    /// When whoever sent this stops waiting.
+    pub(super) fn deadline(&self) -> Option<Monotonic> {
+        self.passages.first().and_then(|(_, passage)| passage.batch.context().deadline)
     }
 
     /// The records to append.
@@ -128,9 +145,9 @@ impl Gathered {
             let Routing { account, signal, consumed, created, emitted, dropped } = routing;
             account.record(signal, consumed, created, emitted, &dropped, 0);
         }
-        for (destination, batch, completion) in &self.inline {
-            if let Some(completion) = completion {
-                destination.settle(batch, completion);
+        for (destination, batch, sent) in &self.inline {
+            if let Some(sent) = sent {
+                destination.settle(batch, &sent.completion);
             }
         }
         for (observer, batch) in self.observed {

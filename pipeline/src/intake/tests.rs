@@ -1,10 +1,12 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::append::OVERFLOW_WAIT;
 use super::*;
 use crate::Signal;
 use crate::component::Component;
 use crate::connector::Routed;
+use crate::outcome::Partial;
 use crate::spine::memory::MemorySpine;
 use crate::spine::{CursorRule, Destination, OnQuota, ReadLimit};
 use crate::testing::{CountBatches, DropNamed, World, destination, names, to};

@@ -261,6 +261,18 @@ impl DestinationAccount {
         self.drops.count(&self.id, reason, signal, tenant, items);
     }
 
+    /// Taken back before the destination has seen it: its sender was refused, and will send it again.
+    pub fn withdrawn(&self, signal: Signal, items: usize, backlog: Tally) {
+        let mut counts = self.lock();
+        counts.routed[signal as usize] -= items as u64;
+        counts.backlog = backlog;
+    }
+
+    /// The exporter's id.
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
     /// The destination is done with an entry.
     pub fn completed(&self, signal: Signal, tenant: &Tenant, completion: &Completion, backlog: Tally) {
         let index = signal as usize;

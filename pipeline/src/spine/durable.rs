@@ -4,6 +4,7 @@
 //! (`context`); what moves is told to the ledger (`books`). A reader that keeps up gets the very batch that was appended,
 //! from the journal's tail; one that lags gets it from disk, without what only the receiver knew.
 
+mod append;
 mod books;
 mod context;
 mod metrics;
@@ -19,11 +20,10 @@ use sluice_journal::threads::{Running, run};
 use sluice_journal::vfs::Vfs;
 use sluice_journal::{Config, Dest, DestSpec, Journal, Parts, Quota, Recovered};
 use sluice_pdata::pass::Reason;
-use tokio::sync::oneshot;
 
 use super::{
-    Backlog, Completion, CursorRule, Destination, DestinationSpec, Entry, OnQuota, ReadLimit, Record, RouteSet, Seq,
-    SeqRange, Spine,
+    Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, OnQuota, ReadLimit, Record,
+    RouteSet, Seq, SeqRange, Spine, Waiting,
 };
 use crate::BoxFuture;
 use crate::admission::{Class, MemBudget, Reservation};
@@ -144,46 +144,6 @@ impl DurableSpine {
             .stop()
             .map_err(|error| Error::Caused { context: "stop the journal".to_owned(), source: error.into() })
     }
-
-    /// Hands records to the commit thread.
-    fn write(
-        &self,
-        stage: Option<(Destination, Vec<(Seq, Completion)>)>,
-        records: Vec<Record>,
-    ) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
-        let shared = Arc::clone(&self.0);
-        let prepared = records::prepare(records, shared.max_record, &shared.books);
-        let bytes: u64 = prepared.iter().flatten().map(|record| record.payload.len() as u64).sum();
-        let (records, reservation) = match (prepared, shared.memory.try_reserve(Class::CommitQueue, bytes)) {
-            (Ok(records), Some(reservation)) => (records, reservation),
-            (Err(refusal), _) => return Box::pin(std::future::ready(Err(refusal))),
-            (Ok(_), None) => return Box::pin(std::future::ready(Err(Refusal::Memory))),
-        };
-        let (tell, told) = oneshot::channel();
-        let journal = shared.running.journal().clone();
-        let (done_at, done) = match stage {
-            Some((stage, done)) => (Some(stage), done),
-            None => (None, Vec::new()),
-        };
-        let passed = done.iter().map(|(seq, _)| seq.0).collect();
-        // Not the spine itself: the last to hold it waits for the very thread that answers.
-        let (settling, books) = (journal.clone(), Arc::clone(&shared.books));
-        let answer = Box::new(move |result: Result<Option<sluice_journal::SeqRange>, sluice_journal::Error>| {
-            drop(reservation);
-            if let (Ok(_), Some(stage)) = (&result, done_at) {
-                done.into_iter().for_each(|(seq, completion)| complete(&settling, &books, stage, seq, &completion));
-            }
-            let range =
-                result.map(|range| range.map(|range| SeqRange { first: Seq(range.first), last: Seq(range.last) }));
-            // Whoever asked may be gone: the append goes on.
-            let _ = tell.send(range.map_err(refusal));
-        });
-        match done_at {
-            Some(stage) => journal.commit(Dest(stage.0), passed, records, answer),
-            None => journal.append(records, answer),
-        }
-        Box::pin(async move { told.await.unwrap_or(Err(Refusal::ShuttingDown)) })
-    }
 }
 
 impl Shared {
@@ -232,14 +192,31 @@ impl Shared {
 }
 
 fn complete(journal: &Journal, books: &Books, destination: Destination, seq: Seq, completion: &Completion) {
+    let mut was_due = false;
     journal.complete(Dest(destination.0), seq.0, |moved, backlog| {
+        was_due = true;
         books.completed(destination, moved, completion, backlog);
     });
+    if was_due {
+        books.confirmations.completed(destination, seq, completion);
+    }
 }
 
 impl Spine for DurableSpine {
     fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
         self.write(None, records)
+    }
+
+    fn append_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> BoxFuture<'static, Result<Waiting, Refusal>> {
+        self.write_awaited(records, awaited)
+    }
+
+    fn confirmations(&self) -> &Confirmations {
+        &self.0.books.confirmations
+    }
+
+    fn name(&self, destination: Destination) -> Arc<str> {
+        self.0.books.name(destination).unwrap_or_else(|| Arc::from(""))
     }
 
     fn commit(
@@ -330,6 +307,7 @@ impl Spine for DurableSpine {
             items = dropped.all_items() as usize;
             self.0.books.discarded(destination, dropped, reason);
         });
+        self.0.books.confirmations.gone(destination);
         items
     }
 

@@ -5,6 +5,7 @@
 
 mod log;
 mod metrics;
+mod queue;
 mod quota;
 
 use std::collections::BTreeSet;
@@ -13,9 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::confirm::Part;
 use super::{
-    Backlog, Completion, CursorRule, Destination, DestinationSpec, Entry, ReadLimit, Record, RouteSet, Seq, SeqRange,
-    Spine,
+    Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, ReadLimit, Record, RouteSet,
+    Seq, SeqRange, Spine, Waiting,
 };
 use crate::BoxFuture;
 use crate::admission::{Class, MemBudget, Reservation};
@@ -43,6 +45,7 @@ struct Shared {
     rule: CursorRule,
     /// Whether there is a part that only stages fill.
     stages: bool,
+    confirmations: Confirmations,
 }
 
 /// Bytes of the two parts of a log.
@@ -101,7 +104,8 @@ impl MemorySpine {
         };
         let mut log = Log::default();
         log.configure(capacities, destinations, ledger)?;
-        Ok(MemorySpine(Arc::new(Shared { log: Mutex::new(log), pools: capacities.map(pool), memory, rule, stages })))
+        let (log, pools, confirmations) = (Mutex::new(log), capacities.map(pool), Confirmations::default());
+        Ok(MemorySpine(Arc::new(Shared { log, pools, memory, rule, stages, confirmations })))
     }
 
     /// The first half of a reload: adds the destinations that are not known yet. Nothing changes for the others, and nothing
@@ -121,7 +125,8 @@ impl MemorySpine {
     /// As [`MemorySpine::new`]; the log is then unchanged.
     pub fn configure(&self, capacity: u64, ledger: &Ledger, destinations: &[DestinationSpec]) -> Result<(), Error> {
         let capacities = parts(capacity, self.0.stages);
-        let gone = self.0.lock().configure(capacities, destinations, ledger)?;
+        let (detached, gone) = self.0.lock().configure(capacities, destinations, ledger)?;
+        detached.iter().for_each(|destination| self.0.confirmations.gone(destination));
         for (pool, capacity) in self.0.pools.iter().zip(capacities) {
             pool.capacity.store(capacity, Ordering::Release);
         }
@@ -184,6 +189,27 @@ impl Shared {
         Ok(range)
     }
 
+    /// Keeps what came in, for a sender who waits for the destinations in `awaited`.
+    fn keep_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> Result<Waiting, Refusal> {
+        let all = |records: &[Record]| records.iter().fold(RouteSet::EMPTY, |all, record| all.union(record.routes));
+        let mut records: Vec<Record> = records.into_iter().filter(|record| !record.routes.is_empty()).collect();
+        let wanted = all(&records).intersection(awaited);
+        let appending = self.confirmations.appending();
+        let mut log = self.lock();
+        let mut freed = Vec::new();
+        log.make_room(Origin::Received, &mut records, &mut freed)?;
+        freed.clear();
+        let charges = self.charge(Origin::Received, &records)?;
+        let away = wanted.without_all(all(&records));
+        let kept: Vec<_> =
+            records.iter().map(|record| (record.routes.intersection(awaited), record.batch.items())).collect();
+        let seqs = log.push(Origin::Received, records, charges).map_or(0, |range| range.first.0)..;
+        let part = |(seq, (awaited, items))| Part { seq: Seq(seq), awaited, items };
+        let parts: Vec<Part> = seqs.zip(kept).map(part).collect();
+        // Before anybody can read them: appends are answered in the order of their sequence.
+        Ok(appending.done(&parts, away, |destination| log.name(destination)))
+    }
+
     /// Takes the records' bytes from the log's part and from the memory budget.
     fn charge(&self, origin: Origin, records: &[Record]) -> Result<Vec<Charge>, Refusal> {
         let pool = &self.pools[origin as usize];
@@ -212,6 +238,23 @@ impl Shared {
 impl Spine for MemorySpine {
     fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
         Box::pin(std::future::ready(self.0.keep(Origin::Received, records, None)))
+    }
+
+    fn append_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> BoxFuture<'static, Result<Waiting, Refusal>> {
+        Box::pin(std::future::ready(self.0.keep_awaited(records, awaited)))
+    }
+
+    fn withdraw(&self, range: SeqRange) {
+        let freed = self.0.lock().withdraw(range);
+        drop(freed);
+    }
+
+    fn confirmations(&self) -> &Confirmations {
+        &self.0.confirmations
+    }
+
+    fn name(&self, destination: Destination) -> Arc<str> {
+        self.0.lock().name(destination)
     }
 
     fn commit(
@@ -255,11 +298,15 @@ impl Spine for MemorySpine {
 
     fn complete(&self, destination: Destination, seq: Seq, completion: Completion) {
         let freed = self.0.lock().complete(destination, seq, &completion);
+        if freed.is_some() {
+            self.0.confirmations.completed(destination, seq, &completion);
+        }
         drop(freed);
     }
 
     fn discard(&self, destination: Destination, reason: sluice_pdata::pass::Reason) -> usize {
         let freed = self.0.lock().discard(destination, reason);
+        self.0.confirmations.gone(destination);
         freed.iter().map(|entry| entry.batch().items()).sum()
     }
 

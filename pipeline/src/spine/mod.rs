@@ -3,6 +3,7 @@
 //! A request is appended once, for all destinations that need it, and every destination reads with a cursor of its own.
 //! In memory the log is [`memory::MemorySpine`]; on disk it is [`durable::DurableSpine`], over the journal.
 
+mod confirm;
 pub mod durable;
 pub mod memory;
 
@@ -18,6 +19,8 @@ use crate::batch::{Batch, Redacted};
 use crate::context::Arrival;
 use crate::outcome::Refusal;
 use crate::processor::Sizer;
+
+pub use confirm::{Confirmation, Confirmations, Waiting};
 
 /// Position of a record: monotone per spine, never used twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +55,18 @@ impl RouteSet {
     pub fn without(mut self, destination: Destination) -> Self {
         self.0[usize::from(destination.0 >> 6)] &= !(1 << (destination.0 & 63));
         self
+    }
+
+    /// Those that are in both.
+    #[must_use]
+    pub fn intersection(self, other: RouteSet) -> Self {
+        RouteSet(std::array::from_fn(|word| self.0[word] & other.0[word]))
+    }
+
+    /// Those that are not in the other.
+    #[must_use]
+    pub fn without_all(self, other: RouteSet) -> Self {
+        RouteSet(std::array::from_fn(|word| self.0[word] & !other.0[word]))
     }
 
     #[must_use]
@@ -227,6 +242,32 @@ pub trait Spine: Send + Sync {
     /// Keeps all records of one request, or none of them. `Ok` means safe in the sense of the spine's mode. The append goes
     /// on if the future is dropped. Records without routes are not kept.
     fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>>;
+
+    /// As [`Spine::append`], and gives what tells when the destinations in `awaited` are done with the records.
+    fn append_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> BoxFuture<'static, Result<Waiting, Refusal>>;
+
+    /// Takes back the records of a request that was refused after all, from every destination that has not read them yet:
+    /// as if they had never been routed there. What was read is sent.
+    fn withdraw(&self, _range: SeqRange) {}
+
+    /// Who waits for destinations, and which of them take nothing at present.
+    fn confirmations(&self) -> &Confirmations;
+
+    /// Whether requests that are answered only after export would be refused right now, because one of these destinations
+    /// takes nothing: asked before a body is read. One that has nothing left to try itself with gets what comes.
+    fn exportable(&self, awaited: RouteSet) -> Result<(), Refusal> {
+        let closed = self.confirmations().closed(awaited);
+        match closed.iter().find(|&destination| self.backlog(destination).records > 0) {
+            None => Ok(()),
+            Some(destination) => {
+                let message = format!("{} takes nothing at present", self.name(destination));
+                Err(Refusal::DestinationUnavailable { message })
+            }
+        }
+    }
+
+    /// The name of a destination; empty for one that there is not.
+    fn name(&self, destination: Destination) -> Arc<str>;
 
     /// Keeps the output of a stage and moves its cursor, in one commit: `done` are the entries that the cursor passes, each
     /// with its completion. Derived records have room of their own, which receivers never use.

@@ -142,6 +142,7 @@ pub fn context(rng: &mut Rng, headers: &[String]) -> Context {
         tenant: Tenant::new(rng.pick(&["", "blue"])),
         metadata: Metadata::collect(&keys, sent.into_iter().filter(|_| rng.chance(70))),
         arrival: Arrival { monotonic: Monotonic::default(), wall: WallTime(1_760_000_000_000_000_000) },
+        deadline: None,
         receiver: ComponentId::new("otlp", ""),
         transport: Transport::GRPC,
     }

@@ -14,6 +14,7 @@ use sluice_pipeline::outcome::{Refusal, SizeLimit, retry_delay};
 use sluice_pipeline::receiver::{CurrentIngress, Ingress, RequestLimits};
 use sluice_pipeline::telemetry::ReceiverMetrics;
 use sluice_pipeline::{Accepted, Batch, ComponentId, Context};
+use tokio::time::Instant;
 
 /// One protocol's way in.
 pub(super) struct Intake {
@@ -121,10 +122,11 @@ impl Intake {
         }
     }
 
-    /// Before the body is read: its largest size, if some pipeline takes the signal.
+    /// Before the body is read: its largest size, if some pipeline takes the signal, and takes anything at present.
     pub(super) fn admit(&self, signal: Signal) -> Result<usize, Refusal> {
         let ingress = self.ingress.get();
-        if ingress.takes(signal) { Ok(self.limits(&ingress).wire_bytes) } else { Err(Refusal::NoPipeline(signal)) }
+        ingress.ready(signal)?;
+        Ok(self.limits(&ingress).wire_bytes)
     }
 
     /// How long the sender of a refused request is asked to wait.
@@ -141,12 +143,15 @@ impl Intake {
     fn context(&self, ingress: &Ingress, head: &RequestHead) -> Context {
         let clock = &ingress.clock;
         let headers = head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let arrival = clock.arrival();
+        let left = head.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         Context {
             peer: peer(&head.connection.peer),
             identity: None,
             tenant: Tenant::default(),
             metadata: Metadata::collect(&ingress.metadata_keys, headers),
-            arrival: clock.arrival(),
+            arrival,
+            deadline: left.map(|left| arrival.monotonic + left),
             receiver: self.receiver.clone(),
             transport: self.transport,
         }

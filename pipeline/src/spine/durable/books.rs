@@ -17,7 +17,7 @@ use super::other;
 use crate::Signal;
 use crate::context::Tenant;
 use crate::ledger::{DestinationAccount, Ledger, reasons};
-use crate::spine::{Completion, Destination};
+use crate::spine::{Completion, Confirmations, Destination};
 use crate::telemetry::Telemetry;
 
 /// Tenants whose names are remembered for the counts of their drops.
@@ -30,6 +30,7 @@ pub(super) struct Books {
     tenants: Mutex<HashMap<u32, Tenant>>,
     readable: Vec<Arc<Notify>>,
     released: Arc<Notify>,
+    pub(super) confirmations: Confirmations,
     requests: AtomicU64,
     /// Held while a dead letter is sent again or dropped.
     pub(super) letters: Mutex<()>,
@@ -59,6 +60,7 @@ impl Books {
             tenants: Mutex::default(),
             readable: (0..=u8::MAX).map(|_| Arc::default()).collect(),
             released: Arc::default(),
+            confirmations: Confirmations::default(),
             requests: AtomicU64::new(1),
             letters: Mutex::default(),
             commit_seconds: telemetry.histogram("sluice_journal_commit_seconds", &[]),

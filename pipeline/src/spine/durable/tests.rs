@@ -191,3 +191,58 @@ async fn a_reader_that_waits_for_completions_is_told_of_them() {
     tokio::time::timeout(Duration::from_secs(30), readable).await.expect("told without another append");
     assert!(!spine.read(a, ALL).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_fast_a_reader_is_every_sender_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new();
+    let spine = open(&world, dir.path(), &two());
+    let a = spine.destination("a").unwrap();
+    let reader = tokio::spawn({
+        let spine = spine.clone();
+        async move {
+            loop {
+                spine.readable(a).await;
+                for entry in spine.read(a, ALL) {
+                    spine.complete(a, entry.seq(), Completion::delivered(1));
+                }
+            }
+        }
+    });
+    for _ in 0..20 {
+        let appends = (0..20).map(|_| spine.append_awaited(vec![record(&world, "x", &[a.0])], to(&[a.0])));
+        for waiting in futures_util::future::join_all(appends).await {
+            let told = tokio::time::timeout(Duration::from_secs(60), waiting.unwrap().confirmed()).await;
+            assert_eq!(told.unwrap().unwrap()[0].delivered, 1);
+        }
+    }
+    reader.abort();
+    spine.close().unwrap();
+    world.assert_balanced();
+}
+
+#[tokio::test]
+async fn on_disk_too_a_sender_can_wait_for_a_destination() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new();
+    let spine = open(&world, dir.path(), &two());
+    let a = spine.destination("a").unwrap();
+    let records = vec![record(&world, "x", &[a.0]), record(&world, "y", &[a.0])];
+    let mut waiting = spine.append_awaited(records, to(&[a.0])).await.unwrap();
+    spine.readable(a).await;
+    let entries = spine.read(a, ALL);
+    spine.complete(a, entries[1].seq(), Completion::delivered(1));
+    assert!(tokio::time::timeout(Duration::ZERO, waiting.confirmed()).await.is_err());
+    let range = SeqRange { first: entries[0].seq(), last: entries[0].seq() };
+    spine.confirmations().explain(a, range, false, "too old");
+    spine.complete(a, entries[0].seq(), Completion::dropped(crate::ledger::reasons::PERMANENT_ERROR, 1));
+    let told = waiting.confirmed().await.unwrap();
+    let seen = |part: &crate::spine::Confirmation| (part.items, part.delivered, part.rejected, part.message.clone());
+    assert_eq!(told.iter().map(seen).collect::<Vec<_>>(), [(2, 1, 1, Some("too old".to_owned()))]);
+    assert_eq!(&*told[0].destination, "a");
+    // A refusal is one before anything is waited for.
+    spine.close().unwrap();
+    let refused = spine.append_awaited(vec![record(&world, "z", &[a.0])], to(&[a.0])).await;
+    assert!(matches!(refused, Err(Refusal::ShuttingDown)));
+    world.assert_balanced();
+}

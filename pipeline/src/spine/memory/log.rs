@@ -1,16 +1,16 @@
 //! The queues of the log, under its one lock.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use sluice_pdata::pass::Reason;
 use tokio::sync::Notify;
 
 use super::metrics::Shown;
+use super::queue::Queue;
 use super::quota::{Quota, Usage};
 use super::{Charge, Origin};
 use crate::error::Error;
-use crate::ledger::{DestinationAccount, Ledger, reasons};
+use crate::ledger::{Ledger, reasons};
 use crate::outcome::Refusal;
 use crate::spine::{
     Backlog, Completion, Destination, DestinationSpec, Entry, OnQuota, ReadLimit, Record, RouteSet, Seq, SeqRange,
@@ -25,107 +25,20 @@ pub(super) struct Log {
     queues: Vec<Queue>,
 }
 
-/// One destination's part: unread entries in order, and those handed out.
-struct Queue {
-    name: Arc<str>,
-    /// Not configured any more; its index waits for its name to come back.
-    detached: bool,
-    quota: Quota,
-    usage: [Usage; 2],
-    unread: VecDeque<Queued>,
-    in_flight: BTreeMap<Seq, Queued>,
-    notify: Arc<Notify>,
-    account: Arc<DestinationAccount>,
-}
-
-#[derive(Clone)]
-struct Queued {
-    entry: Entry,
-    origin: Origin,
-}
-
-impl Queue {
-    fn both(&self) -> Usage {
-        let [received, derived] = &self.usage;
-        received.plus(derived)
-    }
-
-    fn oldest(&self) -> Option<&Entry> {
-        self.in_flight.values().next().or(self.unread.front()).map(|queued| &queued.entry)
-    }
-
-    fn backlog_items(&self) -> [u64; 3] {
-        std::array::from_fn(|signal| self.usage[0].items[signal] + self.usage[1].items[signal])
-    }
-
-    fn fits(&self, origin: Origin, more: &Usage) -> bool {
-        self.quota.fits(origin as usize, &self.usage[origin as usize], &self.both(), more)
-    }
-
-    fn push(&mut self, entry: Entry, origin: Origin) {
-        let batch = entry.batch();
-        self.usage[origin as usize].add(batch);
-        self.account.routed(batch.signal(), batch.items(), self.backlog_items());
-        self.unread.push_back(Queued { entry, origin });
-        self.notify.notify_waiters();
-    }
-
-    /// The account of an entry that has left the queue.
-    fn settle(&mut self, queued: Queued, completion: &Completion) -> Entry {
-        let Queued { entry, origin } = queued;
-        let batch = entry.batch();
-        self.usage[origin as usize].sub(batch);
-        self.account.completed(batch.signal(), &batch.context().tenant, completion, self.backlog_items());
-        entry
-    }
-
-    fn drop_entry(&mut self, queued: Queued, reason: Reason) -> Entry {
-        let items = queued.entry.batch().items();
-        self.settle(queued, &Completion::dropped(reason, items))
-    }
-
-    /// The oldest unread entry of one origin goes.
-    fn evict(&mut self, origin: Origin) -> Option<Entry> {
-        let index = self.unread.iter().position(|queued| queued.origin == origin)?;
-        let queued = self.unread.remove(index)?;
-        Some(self.drop_entry(queued, reasons::QUOTA_DROP_OLDEST))
-    }
-
-    /// A record that is kept for others only: counted as one that was dropped at once.
-    fn turn_away(&self, destination: Destination, record: &mut Record, reason: Reason) {
-        record.routes = record.routes.without(destination);
-        let batch = &record.batch;
-        let completion = Completion::dropped(reason, batch.items());
-        let backlog = self.backlog_items();
-        self.account.routed(batch.signal(), batch.items(), backlog);
-        self.account.completed(batch.signal(), &batch.context().tenant, &completion, backlog);
-    }
-
-    fn refuse_all(&self, destination: Destination, records: &mut [Record]) {
-        let routed = records.iter_mut().filter(|record| record.routes.contains(destination));
-        routed.for_each(|record| self.turn_away(destination, record, reasons::DETACHED_DESTINATION));
-    }
-
-    fn clear(&mut self, reason: Reason) -> Vec<Entry> {
-        let mut queued: Vec<Queued> = std::mem::take(&mut self.in_flight).into_values().collect();
-        queued.extend(std::mem::take(&mut self.unread));
-        queued.into_iter().map(|queued| self.drop_entry(queued, reason)).collect()
-    }
-}
-
 impl Log {
-    /// Sets the destinations; gives back the entries of those that are gone.
+    /// Sets the destinations; gives back those that are gone, and their entries.
     pub(super) fn configure(
         &mut self,
         capacities: [u64; 2],
         specs: &[DestinationSpec],
         ledger: &Ledger,
-    ) -> Result<Vec<Entry>, Error> {
+    ) -> Result<(RouteSet, Vec<Entry>), Error> {
         let shares = self.check_specs(capacities, specs)?;
-        let mut gone = Vec::new();
-        for queue in &mut self.queues {
+        let (mut detached, mut gone) = (RouteSet::EMPTY, Vec::new());
+        for (index, queue) in (0..=u8::MAX).zip(&mut self.queues) {
             if !named(specs, &queue.name) && !queue.detached {
                 queue.detached = true;
+                detached = detached.with(Destination(index));
                 gone.extend(queue.clear(reasons::DETACHED_DESTINATION));
                 // Whoever waits for its entries finds out that it is gone.
                 queue.notify.notify_waiters();
@@ -137,7 +50,7 @@ impl Log {
                 self.queues[index].quota = Quota::new(spec, shares);
             }
         }
-        Ok(gone)
+        Ok((detached, gone))
     }
 
     /// Adds the destinations that are not there.
@@ -172,16 +85,7 @@ impl Log {
             }
             return;
         }
-        let queue = Queue {
-            name: Arc::clone(&spec.name),
-            detached: false,
-            quota,
-            usage: Default::default(),
-            unread: VecDeque::new(),
-            in_flight: BTreeMap::new(),
-            notify: Arc::default(),
-            account: ledger.destination(&spec.name),
-        };
+        let queue = Queue::new(&spec.name, quota, ledger.destination(&spec.name));
         // Nothing refers to a detached queue's entries, so its index is free.
         match self.queues.iter().position(|queue| queue.detached) {
             Some(index) => self.queues[index] = queue,
@@ -196,6 +100,11 @@ impl Log {
     pub(super) fn find(&self, name: &str) -> Option<Destination> {
         let index = self.position(name).filter(|&index| !self.queues[index].detached)?;
         u8::try_from(index).ok().map(Destination)
+    }
+
+    pub(super) fn name(&self, destination: Destination) -> Arc<str> {
+        let queue = self.queues.get(usize::from(destination.0));
+        queue.map_or_else(|| Arc::from(""), |queue| Arc::clone(&queue.name))
     }
 
     fn queue(&mut self, destination: Destination) -> Option<&mut Queue> {
@@ -298,7 +207,7 @@ impl Log {
 
     /// Sequence and items of what was not handed out.
     #[cfg(test)]
-    pub(super) fn unread(&mut self, destination: Destination) -> BTreeMap<Seq, usize> {
+    pub(super) fn unread(&mut self, destination: Destination) -> std::collections::BTreeMap<Seq, usize> {
         let queue = self.queue(destination).into_iter();
         let entries = queue.flat_map(|queue| queue.unread.iter().map(|queued| &queued.entry));
         entries.map(|entry| (entry.seq(), entry.batch().items())).collect()
@@ -319,6 +228,13 @@ impl Log {
             }
         };
         Some(queue.settle(queued, completion))
+    }
+
+    /// Gives back the entries, to be freed outside the lock.
+    pub(super) fn withdraw(&mut self, range: SeqRange) -> Vec<Entry> {
+        let mut freed = Vec::new();
+        self.queues.iter_mut().for_each(|queue| queue.withdraw(range, &mut freed));
+        freed
     }
 
     pub(super) fn discard(&mut self, destination: Destination, reason: Reason) -> Vec<Entry> {

@@ -296,3 +296,36 @@ async fn readers_are_woken_by_appends_and_the_refused_by_releases() {
     released.await;
     assert!(spine.append(vec![record(&world, "y", &[0])]).await.is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_fast_a_reader_is_every_sender_is_told() {
+    let world = World::new();
+    let spine = world.spine(1 << 20, false, CursorRule::Absorbed, &[destination("a", None, Reject)]);
+    let reader = tokio::spawn({
+        let spine = spine.clone();
+        async move {
+            loop {
+                spine.readable(Destination(0)).await;
+                for entry in spine.read(Destination(0), ALL) {
+                    spine.complete(Destination(0), entry.seq(), Completion::delivered(1));
+                }
+            }
+        }
+    });
+    let clients = (0..4).map(|_| {
+        let (spine, batch) = (spine.clone(), world.redacted(&["x"]));
+        tokio::spawn(async move {
+            for _ in 0..5000 {
+                let record = Record { batch: batch.clone(), routes: to(&[0]) };
+                let mut waiting = spine.append_awaited(vec![record], to(&[0])).await.unwrap();
+                let told = tokio::time::timeout(Duration::from_secs(60), waiting.confirmed()).await;
+                assert_eq!(told.unwrap().unwrap()[0].delivered, 1);
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    reader.abort();
+    world.assert_balanced();
+}
