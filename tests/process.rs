@@ -7,6 +7,8 @@ mod admin;
 mod answers;
 #[path = "process/command.rs"]
 mod command;
+#[path = "process/dead_letters.rs"]
+mod dead_letters;
 #[path = "process/durable.rs"]
 mod durable;
 #[path = "process/durable_damage.rs"]

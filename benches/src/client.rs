@@ -5,6 +5,8 @@ use crate::encoding::Encoding;
 use crate::error::{Error, OfPeer};
 use crate::scan::{Fields, Value};
 use crate::signal::Signal;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
@@ -42,6 +44,8 @@ pub enum Outcome {
     Refused {
         status: String,
         retryable: bool,
+        /// It says when to come back: RetryInfo on gRPC, Retry-After on HTTP.
+        hinted: bool,
     },
     /// No answer.
     Broken(String),
@@ -106,18 +110,20 @@ impl Connection {
         let response = sender.send_request(request).await.of_peer(peer)?;
         let (head, body) = response.into_parts();
         if head.status != StatusCode::OK {
-            return Ok(http_refusal(head.status));
+            return Ok(http_refusal(head.status, &head.headers));
         }
         let body = body.collect().await.of_peer(peer)?;
         let status = grpc_status(&head.headers).or_else(|| body.trailers().and_then(grpc_status));
+        let hinted = has_retry_info(&head.headers) || body.trailers().is_some_and(has_retry_info);
         let message = body.to_bytes();
         Ok(match status {
             Some(0) => accepted(message.get(crate::ring::GRPC_PREFIX..).unwrap_or_default()),
             // CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS. RESOURCE_EXHAUSTED only with
-            // a hint, which is not looked at here.
+            // a hint, and some clients do not look for one.
             Some(code) => Outcome::Refused {
                 status: format!("grpc {code}"),
                 retryable: matches!(code, 1 | 4 | 10 | 11 | 14 | 15),
+                hinted,
             },
             None => Outcome::Broken("no grpc-status".into()),
         })
@@ -165,10 +171,10 @@ impl Connection {
         request.headers_mut().insert(header::HOST, host);
         *request.uri_mut() = Uri::try_from(self.target.path.as_str()).of_peer(peer)?;
         let response = sender.send_request(request).await.of_peer(peer)?;
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         let body = response.into_body().collect().await.of_peer(peer)?.to_bytes();
         *slot = Some(sender);
-        Ok(if status.is_success() { accepted(&body) } else { http_refusal(status) })
+        Ok(if status.is_success() { accepted(&body) } else { http_refusal(status, &headers) })
     }
 
     async fn connect(&self) -> Result<TcpStream, Error> {
@@ -182,10 +188,21 @@ fn grpc_status(headers: &HeaderMap) -> Option<u32> {
     headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
-fn http_refusal(status: StatusCode) -> Outcome {
+/// Whether the status details name `google.rpc.RetryInfo`. Its delay is the collector's business.
+fn has_retry_info(headers: &HeaderMap) -> bool {
+    const TYPE: &[u8] = b"type.googleapis.com/google.rpc.RetryInfo";
+    let Some(details) = headers.get("grpc-status-details-bin") else { return false };
+    let text = details.as_bytes().trim_ascii_end();
+    let end = text.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last + 1);
+    let decoded = STANDARD_NO_PAD.decode(text.get(..end).unwrap_or_default()).unwrap_or_default();
+    decoded.windows(TYPE.len()).any(|window| window == TYPE)
+}
+
+fn http_refusal(status: StatusCode, headers: &HeaderMap) -> Outcome {
     Outcome::Refused {
         status: format!("http {}", status.as_u16()),
         retryable: matches!(status.as_u16(), 429 | 502..=504),
+        hinted: headers.contains_key(header::RETRY_AFTER),
     }
 }
 
@@ -200,4 +217,29 @@ fn accepted(response: &[u8]) -> Outcome {
         }
     }
     Outcome::Accepted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HeaderMap, HeaderValue, STANDARD_NO_PAD, has_retry_info};
+    use base64::Engine;
+
+    #[test]
+    fn a_hint_is_found_in_the_status_details_padded_or_not() {
+        let of = |text: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-status-details-bin", HeaderValue::from_bytes(text).unwrap());
+            has_retry_info(&headers)
+        };
+        let details = |kind: &str| {
+            let url = format!("type.googleapis.com/google.rpc.{kind}");
+            let any = [&[10, url.len() as u8], url.as_bytes(), &[18, 4, 10, 2, 8, 3]].concat();
+            STANDARD_NO_PAD.encode([&[8, 14, 26, any.len() as u8], &any[..]].concat())
+        };
+        let hint = details("RetryInfo");
+        assert!(of(hint.as_bytes()));
+        assert!(of(format!("{hint}{}", "=".repeat(hint.len().wrapping_neg() % 4)).as_bytes()));
+        assert!(!of(details("BadRequest").as_bytes()));
+        assert!(!of(b"!") && !has_retry_info(&HeaderMap::new()));
+    }
 }

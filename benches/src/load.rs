@@ -46,6 +46,9 @@ pub struct Report {
     pub partial: u64,
     /// Refused with a status.
     pub refused: u64,
+    /// Those of the refused that are to be sent again and were not told when.
+    #[serde(default)]
+    pub unhinted: u64,
     /// Sent but not answered.
     pub unanswered: u64,
     /// Requests by the status of their refusal, or what broke them.
@@ -212,8 +215,9 @@ impl Load {
                 report.partial += rejected.min(items);
                 latencies.saturating_record(due.elapsed().as_micros() as u64);
             }
-            Outcome::Refused { status, .. } => {
+            Outcome::Refused { status, retryable, hinted } => {
                 report.refused += items;
+                report.unhinted += if retryable && !hinted { items } else { 0 };
                 *report.errors.entry(status).or_default() += 1;
             }
             Outcome::Broken(problem) => {

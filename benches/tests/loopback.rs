@@ -138,6 +138,8 @@ async fn a_failing_backend_is_reported_by_its_status() {
         let sent = run(&load(&sending), &sending, &backend, SHORT).await;
         assert_eq!((sent.accepted, sent.refused), (0, sent.sent));
         assert_eq!(sent.errors.get(status), Some(&sent.requests), "{:?}", sent.errors);
+        let to_be_sent_again = if mode == Mode::Fail { sent.sent } else { 0 };
+        assert_eq!(sent.unhinted, to_be_sent_again, "the sink does not say when");
         assert_eq!(backend.sink.stats.report().refused, sent.requests);
     }
 }
@@ -182,6 +184,40 @@ async fn a_hanging_backend_answers_when_its_mode_changes() {
     assert_eq!(stats["spans"], 56);
     call(&backend, http::Method::POST, "/reset", "").await;
     assert_eq!(call(&backend, http::Method::GET, "/stats", "").await["spans"], 0);
+}
+
+#[tokio::test]
+async fn a_closed_backend_refuses_connections_until_its_mode_changes() {
+    let backend = backend(Mode::Ok, true).await;
+    let sending = Sending { tracked: true, retry: true, ..PLAIN };
+    let load = load(&sending);
+    let steer = async {
+        while load.report().accepted == 0 {
+            tokio::task::yield_now().await;
+        }
+        call(&backend, http::Method::POST, "/mode", "closed").await;
+        while !load.report().errors.keys().any(|error| error.contains("refused")) {
+            tokio::task::yield_now().await;
+        }
+        call(&backend, http::Method::POST, "/mode", "ok").await;
+        let accepted = load.report().accepted;
+        while load.report().accepted < accepted + 700 {
+            tokio::task::yield_now().await;
+        }
+        load.stop();
+    };
+    let (sent, ()) = tokio::join!(run(&load, &sending, &backend, None), steer);
+    assert_eq!(backend.sink.stats.seen().lost(&sent.acknowledged.unwrap()), 0);
+}
+
+#[tokio::test]
+async fn a_backend_at_its_limit_takes_so_many_items_a_second_and_no_more() {
+    const RATE: u32 = 2000;
+    let backend = backend(Mode::Rate(RATE), false).await;
+    let begun = std::time::Instant::now();
+    let sent = run(&load(&PLAIN), &PLAIN, &backend, Some(Duration::from_millis(300))).await;
+    let most = begun.elapsed().as_secs_f64() * f64::from(RATE);
+    assert!(sent.accepted > 0 && sent.accepted as f64 <= most, "{sent:?}, at most {most}");
 }
 
 #[tokio::test]

@@ -22,8 +22,8 @@ use crate::state;
 
 /// In-flight requests have this long at shutdown (delivery §8).
 const INTAKE_GRACE: Duration = Duration::from_secs(2);
-/// In memory mode, what is kept has this long to be delivered (delivery §8).
-const DRAIN: Duration = Duration::from_secs(5);
+/// In memory mode, what is kept has this long to be delivered: the whole stop takes 6 s at most (delivery §8).
+const DRAIN: Duration = Duration::from_millis(3500);
 /// How often the ledger is added up, whether anybody looks or not (delivery §10).
 const AUDIT: Duration = Duration::from_secs(10);
 /// How long memory that a burst left behind is kept at most, about.

@@ -87,6 +87,8 @@ struct Letters {
 
 /// A file is closed beyond this.
 const FILE_BYTES: u64 = 1 << 20;
+/// Letters that one turn of upkeep marks as expired.
+const MARKED: usize = 64;
 
 impl DeadLetters {
     /// Reads the letters of a destination. Damage costs what it covers.
@@ -269,16 +271,29 @@ impl DeadLetters {
     /// # Errors
     /// I/O.
     pub fn expire(&self, now: &Stamp) -> Result<Vec<Gone>, Error> {
+        let mut gone = Vec::new();
         let due: Vec<u64> = {
-            let letters = self.lock();
+            let mut letters = self.lock();
             let Some(max_age) = letters.limits.max_age else { return Ok(Vec::new()) };
             let oldest = now.wall_ms().saturating_sub(u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX));
-            let all = letters.files.iter().flat_map(|file| file.list(0));
-            all.filter(|letter| letter.cause.parked_ms < oldest).map(|letter| letter.id).collect()
+            // A file goes at once if all of it is due; to mark letters one by one takes a sync each.
+            while let Some(index) = letters.files.iter().position(|file| file.is_older_than(oldest)) {
+                let all = letters.files[index].gone();
+                match self.delete(&mut letters, index) {
+                    Ok(()) => gone.extend(all),
+                    Err(error) if gone.is_empty() => return Err(error),
+                    // What went has to be told; the next turn meets the error again.
+                    Err(_) => return Ok(gone),
+                }
+            }
+            letters.files.iter().flat_map(|file| file.older_than(oldest)).take(MARKED).collect()
         };
-        let mut gone = Vec::new();
         for id in due {
-            gone.extend(self.remove(id)?);
+            match self.remove(id) {
+                Ok(removed) => gone.extend(removed),
+                Err(error) if gone.is_empty() => return Err(error),
+                Err(_) => break,
+            }
         }
         Ok(gone)
     }

@@ -12,6 +12,7 @@ import traceback
 
 import canonical
 import differences
+import refusals
 from peers import (
     HERE, OTELCOL, PYTHON, Backend, Collector, FirstRun, Process, Prometheus, missing, send_all, until,
 )
@@ -205,6 +206,11 @@ def first_run(work):
         check("first run: no e-mail or card number in the terminal", not hits, hits[:8])
 
 
+def refusing(work):
+    """SDKs that are refused for a while lose nothing."""
+    refusals.refusals(work, SLUICE, check)
+
+
 def main():
     # Ended from outside, it takes its children along.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -218,7 +224,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="sluice-interop-") as directory:
         work = pathlib.Path(keep or directory)
         work.mkdir(parents=True, exist_ok=True)
-        for part in (first_run, main_job, drop_in):
+        for part in (first_run, main_job, refusing, drop_in):
             try:
                 part(work)
             except Exception as error:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -164,6 +165,47 @@ class Backend(Process):
         return [json.loads(line) for line in self.text().splitlines(True) if line.endswith("\n")]
 
 
+class Relay:
+    """An address whose connections are refused until it is opened, and then go to the target."""
+
+    def __init__(self, target):
+        host, number = target.rsplit(":", 1)
+        self.target = (host, int(number))
+        # Bound and not listening: the kernel refuses, and nobody else can have the port.
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", port()))
+        self.endpoint = f"127.0.0.1:{self.socket.getsockname()[1]}"
+
+    def open(self):
+        self.socket.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self.socket.accept()
+                far = socket.create_connection(self.target)
+            except OSError:
+                return
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _copy(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
 class Collector(Process):
     """The collector under test, Sluice or the Go Collector: the same command line and the same files."""
 
@@ -172,7 +214,7 @@ class Collector(Process):
         self.metrics = port()
         env = {
             "OTLP_GRPC": self.grpc, "OTLP_HTTP": self.http, "METRICS_PORT": self.metrics,
-            "OTLP_BACKEND": backend.endpoint, "REMOTE_WRITE": prometheus.write, **(more or {}),
+            "OTLP_BACKEND": backend.endpoint, "REMOTE_WRITE": prometheus.write if prometheus else "", **(more or {}),
         }
         command = [binary]
         for config in configs:

@@ -19,10 +19,11 @@ struct Options {
     /// OTLP/HTTP at /v1/…, remote write 1.0 and 2.0 at any other path
     #[arg(long)]
     http: Option<SocketAddr>,
-    /// GET /stats, GET /track, POST /mode (ok, fail, refuse, hang, delay=MS), POST /reset
+    /// GET /stats, GET /track, POST /mode (ok, fail, refuse, hang, closed, delay=MS, rate=ITEMS), POST /reset
     #[arg(long)]
     control: Option<SocketAddr>,
-    /// How it answers at first: ok, fail (UNAVAILABLE, 503), refuse (INVALID_ARGUMENT, 400), hang, delay=MS
+    /// How it answers at first: ok, fail (UNAVAILABLE, 503), refuse (INVALID_ARGUMENT, 400), hang, closed,
+    /// delay=MS, rate=ITEMS a second
     #[arg(long, default_value = "ok")]
     mode: Mode,
     /// Remember the keys of items that a generator with --track sent

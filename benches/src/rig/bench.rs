@@ -86,6 +86,8 @@ impl Bench {
         let program = std::env::current_exe().map_err(Error::io("own path"))?;
         let own = program.parent().map(Path::to_path_buf).unwrap_or_default();
         std::fs::create_dir_all(&options.out).map_err(Error::io(options.out.display().to_string()))?;
+        // Programs may take no relative path, such as a journal's.
+        options.out = options.out.canonicalize().map_err(Error::io(options.out.display().to_string()))?;
         let peers = options.peers_folder();
         Ok(Self { options, own, peers })
     }
@@ -117,13 +119,34 @@ impl Bench {
         scenario.candidates.iter().filter(chosen).filter(present).collect()
     }
 
-    fn log(&self, run: &str, process: &str) -> PathBuf {
+    /// Removes what a run wrote to disk: journals are large.
+    pub(super) fn remove_storage(&self, run: &str) {
+        let _ = std::fs::remove_dir_all(candidate::storage(self, run));
+    }
+
+    pub(super) fn log(&self, run: &str, process: &str) -> PathBuf {
         self.options.out.join(format!("{run}.{process}.log"))
     }
 
     pub(super) async fn start_sink(&self, run: &str, name: &str, track: bool) -> Result<SinkProcess, Error> {
+        self.start_sink_by(Launch::new(self.own("sink")), run, name, track).await
+    }
+
+    /// A sink that gives way to the generator on their core: a backend at its limit gets thousands of items at once, and what it
+    /// does with them is not to delay the next request.
+    pub(super) async fn start_yielding_sink(&self, run: &str, name: &str) -> Result<SinkProcess, Error> {
+        let ordinary = ["-o", "0", "nice", "-n", "5"].into_iter().fold(Launch::new("chrt"), Launch::arg);
+        self.start_sink_by(ordinary.arg(self.own("sink")), run, name, true).await
+    }
+
+    async fn start_sink_by(
+        &self,
+        mut launch: Launch,
+        run: &str,
+        name: &str,
+        track: bool,
+    ) -> Result<SinkProcess, Error> {
         let (grpc, http, control) = (free()?, free()?, free()?);
-        let mut launch = Launch::new(self.own("sink"));
         for (flag, address) in [("--grpc", grpc), ("--http", http), ("--control", control)] {
             launch = launch.arg(flag).arg(address.to_string());
         }
@@ -147,8 +170,20 @@ impl Bench {
     ) -> Result<(Process, Duration), Error> {
         let mut launch = candidate::launch(self, scenario, spec, run, ports, sinks)?;
         launch.environment.extend(further);
+        self.start_launch(scenario, spec, run, ports, &launch).await
+    }
+
+    /// Starts a candidate by this command, and waits until it listens.
+    pub(super) async fn start_launch(
+        &self,
+        scenario: &Scenario,
+        spec: &CandidateSpec,
+        run: &str,
+        ports: Ports,
+        launch: &Launch,
+    ) -> Result<(Process, Duration), Error> {
         let log = self.log(run, "collector");
-        let mut process = Process::start(&spec.name, &launch, self.options.collector_core, &log)?;
+        let mut process = Process::start(&spec.name, launch, self.options.collector_core, &log)?;
         let address = match scenario.load.protocol {
             Protocol::Grpc => ports.in_grpc,
             Protocol::Http => ports.in_http,
@@ -166,13 +201,18 @@ impl Bench {
         Process::start("perf", &launch, self.options.load_core, &self.log(run, "perf"))
     }
 
-    /// Items a second that the generator is told to send.
-    pub(super) fn rate(&self, spec: &LoadSpec) -> Option<f64> {
+    /// What the scenario says that the generator is to send; in a smoke run, at a low rate.
+    pub(super) fn load(&self, scenario: &Scenario) -> LoadSpec {
         const SMOKE_RATE: f64 = 5000.0;
-        if self.options.smoke { Some(spec.rate.unwrap_or(SMOKE_RATE).min(SMOKE_RATE)) } else { spec.rate }
+        let spec = scenario.load.clone();
+        if self.options.smoke {
+            LoadSpec { rate: Some(spec.rate.unwrap_or(SMOKE_RATE).min(SMOKE_RATE)), ..spec }
+        } else {
+            spec
+        }
     }
 
-    /// Starts the generator. In a smoke run it sends at a low rate whatever the scenario says.
+    /// Starts the generator.
     pub(super) async fn start_load(
         &self,
         spec: &LoadSpec,
@@ -199,8 +239,11 @@ impl Bench {
             .arg(spec.items.to_string())
             .arg("--control")
             .arg(control.to_string());
-        if let Some(rate) = self.rate(spec) {
+        if let Some(rate) = spec.rate {
             launch = launch.arg("--rate").arg(rate.to_string());
+        }
+        if let Some(connections) = spec.connections {
+            launch = launch.arg("--connections").arg(connections.to_string());
         }
         if let (Protocol::Http, Some(path)) = (spec.protocol, &candidate.http_path) {
             launch = launch.arg("--path").arg(path);

@@ -1,5 +1,5 @@
 //! How each collector under test is started. They read their addresses from the environment, so that one config file
-//! serves every run: `IN_GRPC`, `IN_HTTP`, `OUT_GRPC`, `OUT_HTTP`, `OUT2_GRPC`, `OUT2_HTTP`, `TELEMETRY`, `STORAGE`.
+//! serves every run: `IN_GRPC`, `IN_HTTP`, `OUT_GRPC`, `OUT_HTTP`, the same with `OUT2` and `OUT3`, `TELEMETRY`, `STORAGE`.
 
 use super::bench::{Bench, Ports, SinkProcess};
 use super::process::Launch;
@@ -7,6 +7,9 @@ use super::scenario::{CandidateSpec, Program, Scenario};
 use crate::Error;
 use crate::encoding::Encoding;
 use std::path::PathBuf;
+
+/// Where the backends are.
+const OUTPUTS: [(&str, &str); 3] = [("OUT_GRPC", "OUT_HTTP"), ("OUT2_GRPC", "OUT2_HTTP"), ("OUT3_GRPC", "OUT3_HTTP")];
 
 /// The program's file.
 pub(super) fn program(bench: &Bench, spec: &CandidateSpec) -> PathBuf {
@@ -17,6 +20,11 @@ pub(super) fn program(bench: &Bench, spec: &CandidateSpec) -> PathBuf {
         Program::Vmagent => bench.peer("vmagent"),
         Program::Prometheus => bench.peer("prometheus"),
     }
+}
+
+/// Where a run keeps what it writes to disk.
+pub(super) fn storage(bench: &Bench, run: &str) -> PathBuf {
+    bench.options.out.join(format!("{run}.storage"))
 }
 
 /// The command for one run.
@@ -33,7 +41,7 @@ pub(super) fn launch(
         file.ok_or_else(|| Error::Invalid(format!("{}: {} needs a config", scenario.name, spec.name)))
     };
     let Some(sink) = sinks.first() else { return Err(Error::Invalid("a candidate needs a sink".into())) };
-    let storage = bench.options.out.join(format!("{run}.storage"));
+    let storage = storage(bench, run);
     let _ = std::fs::remove_dir_all(&storage); // what an earlier run left
     std::fs::create_dir_all(&storage).map_err(Error::io(storage.display().to_string()))?;
     let mut environment = vec![
@@ -42,13 +50,10 @@ pub(super) fn launch(
         ("TELEMETRY", ports.telemetry.to_string()),
         ("TELEMETRY_HOST", ports.telemetry.ip().to_string()),
         ("TELEMETRY_PORT", ports.telemetry.port().to_string()),
-        ("OUT_GRPC", sink.grpc.to_string()),
-        ("OUT_HTTP", sink.http.to_string()),
         ("STORAGE", storage.display().to_string()),
     ];
-    if let Some(second) = sinks.get(1) {
-        environment.push(("OUT2_GRPC", second.grpc.to_string()));
-        environment.push(("OUT2_HTTP", second.http.to_string()));
+    for ((grpc, http), sink) in OUTPUTS.into_iter().zip(sinks) {
+        environment.extend([(grpc, sink.grpc.to_string()), (http, sink.http.to_string())]);
     }
     let file = Launch::new(program(bench, spec));
     let mut launch = match spec.program {

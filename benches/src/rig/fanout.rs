@@ -1,6 +1,7 @@
-//! Two backends, of which the second fails for a while: what the sender and the first backend notice of it, and whether
-//! both end up with exactly what was accepted.
+//! Two or three backends, of which the second fails for a while: what the sender and the others notice of it, and whether
+//! all end up with exactly what was accepted.
 
+mod recovery;
 mod report;
 mod verdict;
 
@@ -17,13 +18,22 @@ use crate::load;
 use crate::signal::Signal;
 use crate::sink;
 use std::time::{Duration, Instant};
-use verdict::{Backend, Phase, Stage};
+use verdict::{Backend, Phase, Recovery, Stage};
 
 /// Time for the second backend to get what was kept for it.
 const RECOVERY: Duration = Duration::from_secs(120);
 
 /// Id of the exporter whose backend fails, in every config.
 const SECOND: &str = "otlp/second";
+
+/// Its place among the backends.
+const FAILING: usize = 1;
+
+/// Names of the sinks' logs.
+const SINKS: [&str; 3] = ["sink", "sink2", "sink3"];
+
+/// Time to fill a journal to its end at a fixed rate.
+const FILLING: Duration = Duration::from_secs(120);
 
 /// Bytes of a span or log record in the log, with its share of what an entry needs.
 const ITEM_BYTES: f64 = 430.0;
@@ -54,56 +64,65 @@ pub(super) async fn fanout(bench: &Bench, scenario: &Scenario) -> Result<Outcome
 struct Running<'r> {
     scenario: &'r Scenario,
     load: LoadProcess,
-    first: SinkProcess,
-    second: SinkProcess,
+    backends: Vec<SinkProcess>,
     collector: Process,
     ledger: Option<LedgerWatch>,
     phases: Vec<Phase>,
+    recoveries: Vec<Recovery>,
+    /// Highest resident set of the phases so far, in bytes.
+    peak: u64,
 }
 
 /// The quota for the second backend, in bytes: it is full after about one phase, or never.
 fn quota(bench: &Bench, scenario: &Scenario) -> u64 {
-    let rate = bench.rate(&scenario.load);
+    let rate = bench.load(scenario).rate;
     let in_a_phase = rate.map_or(SATURATED_QUOTA, |rate| rate * bench.options.seconds * ITEM_BYTES);
     let phases = if scenario.fanout.quota.is_some() { 1.0 } else { 2.0 };
     (in_a_phase * phases).max(f64::from(4 << 20)) as u64
 }
 
 async fn one_run(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round: u32) -> Result<Run, Error> {
-    let run = format!("{}.{}.{round}", scenario.name, spec.name);
+    let name = format!("{}.{}.{round}", scenario.name, spec.name);
+    let run = name.as_str();
     let ports = bench.ports()?;
-    let first = bench.start_sink(&run, "sink", true).await?;
-    let second = bench.start_sink(&run, "sink2", true).await?;
+    let mut backends = Vec::new();
+    for name in SINKS.iter().take(scenario.fanout.backends) {
+        backends.push(bench.start_sink(run, name, true).await?);
+    }
     let quota = quota(bench, scenario);
     // A quarter of the budget is the log, and the first backend needs a share of it besides.
     let memory = (8 * quota).div_ceil(1 << 20).max(512);
-    let further = vec![("QUOTA", quota.to_string()), ("MEMORY_MIB", memory.to_string())];
-    let (collector, _) = bench.start_candidate(scenario, spec, &run, ports, &[&first, &second], further).await?;
+    let items = (quota as f64 / ITEM_BYTES) as u64;
+    let further =
+        vec![("QUOTA", quota.to_string()), ("QUOTA_ITEMS", items.to_string()), ("MEMORY_MIB", memory.to_string())];
+    let sinks: Vec<&SinkProcess> = backends.iter().collect();
+    let (collector, _) = bench.start_candidate(scenario, spec, run, ports, &sinks, further).await?;
     let ledger = match spec.program {
         Program::Sluice => Some(LedgerWatch::start(ports.telemetry).await?),
         _ => None,
     };
-    let load = bench.start_load(&scenario.load, spec, &run, ports, &["--track"]).await?;
-    let mut running = Running { scenario, load, first, second, collector, ledger, phases: Vec::new() };
+    let load = bench.start_load(&bench.load(scenario), spec, run, ports, &["--track"]).await?;
+    let (phases, recoveries) = (Vec::new(), Vec::new());
+    let mut running = Running { scenario, load, backends, collector, ledger, phases, recoveries, peak: 0 };
     tokio::time::sleep(Duration::from_secs_f64(bench.options.warmup)).await;
 
     let length = Duration::from_secs_f64(bench.options.seconds);
     let usual = if bench.options.smoke { 1 } else { scenario.fanout.cycles };
     for _ in 0..bench.options.cycles.unwrap_or(usual).max(1) {
-        running.phase(Stage::BothWell, length).await?;
-        running.second.set_mode(&scenario.fanout.outage).await?;
+        running.phase(Stage::AllWell, length).await?;
+        running.set_mode(&scenario.fanout.outage).await?;
         match scenario.fanout.quota {
             None => running.phase(Stage::OneFails, length).await?,
             Some(quota) => {
-                running.fill(quota, 4 * length).await?;
+                running.fill(quota, FILLING.max(4 * length)).await?;
                 running.phase(Stage::QuotaFull, length).await?;
             }
         }
-        running.second.set_mode("ok").await?;
-        running.phase(Stage::BothAgain, length).await?;
-        running.caught_up().await?;
+        running.recover(length).await?;
     }
-    running.end().await
+    let run = running.end().await?;
+    bench.remove_storage(&name);
+    Ok(run)
 }
 
 impl Running<'_> {
@@ -113,6 +132,20 @@ impl Running<'_> {
             Signal::Logs => report.logs,
             Signal::Metrics => report.points.max(report.samples),
         }
+    }
+
+    fn failing(&self) -> Result<&SinkProcess, Error> {
+        self.backends.get(FAILING).ok_or_else(|| Error::Invalid("a fan-out needs two backends".into()))
+    }
+
+    /// Those that must notice nothing.
+    fn others(&self) -> impl Iterator<Item = &SinkProcess> {
+        self.backends.iter().enumerate().filter(|(place, _)| *place != FAILING).map(|(_, backend)| backend)
+    }
+
+    /// Tells the failing backend how to answer.
+    async fn set_mode(&self, mode: &str) -> Result<(), Error> {
+        self.failing()?.set_mode(mode).await
     }
 
     /// Watches for a while.
@@ -147,11 +180,17 @@ impl Running<'_> {
         }
     }
 
-    async fn open(&self) -> Result<Begun, Error> {
-        self.first.open_window().await?;
+    async fn open(&mut self) -> Result<Begun, Error> {
+        self.peak = self.peak.max(self.collector.memory()?.1);
+        self.collector.reset_peak();
+        let mut others = Vec::new();
+        for backend in self.others() {
+            backend.open_window().await?;
+            others.push(backend.stats().await?);
+        }
         Ok(Begun {
             sent: self.load.open_window().await?,
-            first: self.first.stats().await?,
+            others,
             cpu: self.collector.cpu()?,
             dropped: self.dropped().await?,
             at: Instant::now(),
@@ -160,74 +199,71 @@ impl Running<'_> {
 
     async fn close(&mut self, stage: Stage, begun: Begun) -> Result<(), Error> {
         let seconds = begun.at.elapsed().as_secs_f64();
-        let (sent, first, cpu) = (self.load.stats().await?, self.first.stats().await?, self.collector.cpu()?);
-        let (rss, _) = self.collector.memory()?;
+        let (sent, cpu) = (self.load.stats().await?, self.collector.cpu()?);
+        let mut others = Vec::new();
+        for backend in self.others() {
+            others.push(backend.stats().await?);
+        }
+        let (rss, peak) = self.collector.memory()?;
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let accepted = sent.accepted - begun.sent.accepted;
         let refused = |report: &load::Report| report.refused + report.unanswered;
-        let arrived = self.arrived(&first).saturating_sub(self.arrived(&begun.first));
+        let arrived = others.iter().zip(&begun.others).map(|(now, before)| self.arrived(now) - self.arrived(before));
+        let slowest = |field: fn(&sink::Report) -> u64| others.iter().map(field).max().unwrap_or_default();
         self.phases.push(Phase {
             stage,
             seconds,
             accepted_per_second: accepted as f64 / seconds,
             refused_per_second: (refused(&sent) - refused(&begun.sent)) as f64 / seconds,
-            first_per_second: arrived as f64 / seconds,
+            others_per_second: arrived.min().unwrap_or_default() as f64 / seconds,
             dropped: self.dropped().await? - begun.dropped,
             p50_us: sent.p50_us,
             p99_us: sent.p99_us,
-            delivery_p50_us: first.delivery_p50_us,
-            delivery_p99_us: first.delivery_p99_us,
+            delivery_p50_us: slowest(|report| report.delivery_p50_us),
+            delivery_p99_us: slowest(|report| report.delivery_p99_us),
             cpu_ns_per_item: cpu.saturating_sub(begun.cpu).as_nanos() as f64 / accepted.max(1) as f64,
-            rss_mib: rss as f64 / f64::from(1 << 20),
+            rss_mib: mib(rss),
+            peak_rss_mib: mib(peak),
         });
         Ok(())
     }
 
-    /// Waits until the second backend has what was kept for it, while the load goes on.
-    async fn caught_up(&self) -> Result<(), Error> {
-        let begun = Instant::now();
-        loop {
-            let waiting = match &self.ledger {
-                Some(ledger) => ledger.now().await?.last.term(&format!("destination/{SECOND}"), "held"),
-                None => 0,
-            };
-            let in_a_moment = self.load.stats().await?.accepted / 100;
-            if waiting <= in_a_moment as i64 {
-                return Ok(());
-            }
-            if begun.elapsed() > RECOVERY {
-                return Err(Error::Invalid(format!("{waiting} items were still waiting after {RECOVERY:?}")));
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
     /// Ends the load, waits for all that was kept, and compares.
     async fn end(self) -> Result<Run, Error> {
-        let Running { scenario, load, first, second, collector, ledger, phases } = self;
+        let Running { scenario, load, backends, collector, ledger, phases, recoveries, peak } = self;
         let sent = load.finish().await?;
         let counted = scenario.load.signal;
-        let enough = |report: &sink::Report| {
+        let dropped = match &ledger {
+            Some(ledger) => ledger.now().await?.last.dropped_at(SECOND),
+            None => 0,
+        };
+        let enough = |report: &sink::Report, place: usize| {
             let arrived = match counted {
                 Signal::Traces => report.spans,
                 Signal::Logs => report.logs,
                 Signal::Metrics => report.points.max(report.samples),
             };
-            arrived >= sent.accepted
+            arrived + if place == FAILING { dropped as u64 } else { 0 } >= sent.accepted
         };
         let begun = Instant::now();
-        first.settled(RECOVERY, enough).await?;
-        second.settled(RECOVERY, enough).await?;
+        let mut seen = Vec::new();
+        for (place, backend) in backends.iter().enumerate() {
+            backend.settled(RECOVERY, |report| enough(report, place)).await?;
+        }
         let drained_seconds = begun.elapsed().as_secs_f64();
-        let (seen, seen2) = (first.seen().await?, second.seen().await?);
+        for backend in &backends {
+            seen.push(backend.seen().await?);
+        }
         let watched = match &ledger {
             Some(ledger) => Some(ledger.now().await?),
             None => None,
         };
         drop(ledger);
-        let (_, peak) = collector.memory()?;
+        let peak = peak.max(collector.memory()?.1);
         collector.stop().await;
-        first.process.stop().await;
-        second.process.stop().await;
+        for backend in backends {
+            backend.process.stop().await;
+        }
         let Some(acknowledged) = sent.acknowledged else {
             return Err(Error::Invalid("the generator did not track".into()));
         };
@@ -239,13 +275,16 @@ impl Running<'_> {
         };
         Ok(Run {
             phases,
+            recoveries,
+            durable: scenario.fanout.durable,
             quota: scenario.fanout.quota.is_some(),
-            ambiguous: scenario.fanout.outage == "hang",
+            ambiguous: matches!(scenario.fanout.outage.as_str(), "hang" | "closed"),
             accepted: sent.accepted,
             refused: sent.refused,
             unanswered: sent.unanswered,
+            unhinted: sent.unhinted,
             errors: sent.errors,
-            backends: [backend(&seen), backend(&seen2)],
+            backends: seen.iter().map(backend).collect(),
             ledger: watched,
             drained_seconds,
             peak_rss_mib: peak as f64 / f64::from(1 << 20),
@@ -256,7 +295,7 @@ impl Running<'_> {
 /// Where a phase began.
 struct Begun {
     sent: load::Report,
-    first: sink::Report,
+    others: Vec<sink::Report>,
     cpu: Duration,
     dropped: i64,
     at: Instant,

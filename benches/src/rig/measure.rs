@@ -1,6 +1,7 @@
 //! CPU time per item under load.
 
 use super::bench::Bench;
+use super::disk;
 use super::report::{Measured, Outcome, Row};
 use super::scenario::{CandidateSpec, LoadSpec, Scenario, Unit};
 use crate::Error;
@@ -16,6 +17,9 @@ const SETTLE: Duration = Duration::from_secs(20);
 pub(super) async fn throughput(bench: &Bench, scenario: &Scenario) -> Result<Outcome, Error> {
     let candidates = bench.candidates(scenario);
     let mut outcome = Outcome::new(scenario, bench.options.smoke);
+    if !scenario.answer_budget_ms.is_empty() {
+        outcome.syncs.push(disk::sync_times(&bench.options.out)?);
+    }
     for spec in &candidates {
         let mut row = Row::new(&spec.name);
         match verify(bench, scenario, spec).await {
@@ -39,6 +43,9 @@ pub(super) async fn throughput(bench: &Bench, scenario: &Scenario) -> Result<Out
                 }
             }
         }
+    }
+    if !scenario.answer_budget_ms.is_empty() {
+        outcome.syncs.push(disk::sync_times(&bench.options.out)?);
     }
     Ok(outcome)
 }
@@ -78,6 +85,7 @@ async fn verify(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec) -> Res
     }
     collector.stop().await;
     sink.process.stop().await;
+    bench.remove_storage(&run);
     Ok(problems)
 }
 
@@ -100,7 +108,7 @@ async fn measure(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
     let ports = bench.ports()?;
     let sink = bench.start_sink(&run, "sink", false).await?;
     let (mut collector, ready) = bench.start_candidate(scenario, spec, &run, ports, &[&sink], Vec::new()).await?;
-    let load = bench.start_load(&scenario.load, spec, &run, ports, &[]).await?;
+    let load = bench.start_load(&bench.load(scenario), spec, &run, ports, &[]).await?;
     tokio::time::sleep(Duration::from_secs_f64(bench.options.warmup)).await;
 
     let (sent_before, arrived_before) = (load.open_window().await?, sink.stats().await?);
@@ -127,6 +135,7 @@ async fn measure(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
     };
     collector.stop().await;
     sink.process.stop().await;
+    bench.remove_storage(&run);
     if units == 0 {
         let problem = format!("nothing got through in the window; errors: {:?}", sent.errors);
         return Err(Error::Process { process: spec.name.clone(), problem });

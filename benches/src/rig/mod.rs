@@ -3,11 +3,14 @@
 
 mod bench;
 mod candidate;
+mod cgroup;
+mod disk;
 mod fanout;
 mod footprint;
 mod ledger;
 mod measure;
 mod options;
+mod overload;
 mod process;
 mod report;
 mod scenario;
@@ -25,11 +28,16 @@ pub async fn run(options: Options) -> Result<bool, Error> {
     let rig = bench::Bench::prepare(options)?;
     let mut results = Results::new(&rig.options);
     for scenario in &scenarios {
+        if scenario.by_hand && rig.options.smoke && rig.options.names.is_empty() {
+            eprintln!("\n== {}: left out of a smoke run, it takes too long", scenario.name);
+            continue;
+        }
         eprintln!("\n== {}: {}", scenario.name, scenario.measures);
         let outcome = match scenario.kind {
             Kind::Throughput => measure::throughput(&rig, scenario).await,
             Kind::Footprint => footprint::footprint(&rig, scenario).await,
             Kind::Fanout => fanout::fanout(&rig, scenario).await,
+            Kind::Overload => overload::overload(&rig, scenario).await,
         }?;
         results.add(&rig.options.out, outcome)?;
     }

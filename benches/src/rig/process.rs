@@ -19,11 +19,13 @@ pub(super) struct Launch {
     pub(super) program: OsString,
     pub(super) args: Vec<OsString>,
     pub(super) environment: Vec<(&'static str, String)>,
+    /// The `cgroup.procs` of the control group it is to run in from its first instruction on.
+    pub(super) group: Option<PathBuf>,
 }
 
 impl Launch {
     pub(super) fn new(program: impl Into<OsString>) -> Self {
-        Self { program: program.into(), args: Vec::new(), environment: Vec::new() }
+        Self { program: program.into(), args: Vec::new(), environment: Vec::new(), group: None }
     }
 
     pub(super) fn arg(mut self, arg: impl Into<OsString>) -> Self {
@@ -48,12 +50,20 @@ const GRACE: Duration = Duration::from_secs(5);
 const LAST_LINES: usize = 5;
 
 impl Process {
-    /// Starts the command on one core. `taskset` execs it, so that the child is the program itself.
+    /// Starts the command on one core. Shell and `taskset` exec, so that the child is the program itself.
     pub(super) fn start(name: &str, launch: &Launch, core: usize, log: &Path) -> Result<Self, Error> {
         let output = File::create(log).map_err(Error::io(log.display().to_string()))?;
         let errors = output.try_clone().map_err(Error::io(log.display().to_string()))?;
         let started = Instant::now();
-        let child = Command::new("taskset")
+        let mut command = match &launch.group {
+            None => Command::new("taskset"),
+            Some(group) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", r#"echo $$ > "$0" && exec "$@""#]).arg(group).arg("taskset");
+                shell
+            }
+        };
+        let child = command
             .arg("-c")
             .arg(core.to_string())
             .arg(&launch.program)
@@ -115,6 +125,11 @@ impl Process {
         };
         let both = field("VmRSS:").zip(field("VmHWM:"));
         both.ok_or_else(|| self.problem("no VmRSS in its status".into()))
+    }
+
+    /// Forgets its highest resident set so far. Where that is not permitted the highest is that of its whole life.
+    pub(super) fn reset_peak(&self) {
+        let _ = std::fs::write(format!("/proc/{}/clear_refs", self.pid), "5");
     }
 
     /// Ends it: SIGTERM, and SIGKILL when that is not enough. Returns how it ended, if by itself.

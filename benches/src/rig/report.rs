@@ -1,7 +1,9 @@
 //! Results: what each run measured, the median of the runs, ratios, a table to read and JSON to keep.
 
+use super::disk::SyncTimes;
 use super::fanout;
 use super::options::Options;
+use super::overload;
 use super::scenario::{Kind, Scenario, Unit};
 use crate::Error;
 use crate::signal::Signal;
@@ -70,14 +72,22 @@ pub(super) struct Row {
     pub(super) footprints: Vec<Footprint>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) fanouts: Vec<fanout::Run>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) overloads: Vec<overload::Run>,
     /// What went wrong; a row with problems measures something else than the others.
     pub(super) problems: Vec<String>,
 }
 
 impl Row {
     pub(super) fn new(candidate: &str) -> Self {
-        let candidate = candidate.to_owned();
-        Self { candidate, runs: Vec::new(), footprints: Vec::new(), fanouts: Vec::new(), problems: Vec::new() }
+        Self {
+            candidate: candidate.to_owned(),
+            runs: Vec::new(),
+            footprints: Vec::new(),
+            fanouts: Vec::new(),
+            overloads: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 
     fn median(&self, of: impl Fn(&Measured) -> f64) -> Option<f64> {
@@ -109,6 +119,10 @@ pub(super) struct Outcome {
     pub(super) rows: Vec<Row>,
     /// Empty in a smoke run, whose figures mean nothing.
     budget: BTreeMap<String, f64>,
+    answer_budget_ms: BTreeMap<String, f64>,
+    /// What the disk itself takes, where answers wait for it: before the rounds and after them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) syncs: Vec<SyncTimes>,
 }
 
 impl Outcome {
@@ -127,6 +141,8 @@ impl Outcome {
             smoke,
             rows: Vec::new(),
             budget: if smoke { BTreeMap::new() } else { scenario.budget.clone() },
+            answer_budget_ms: if smoke { BTreeMap::new() } else { scenario.answer_budget_ms.clone() },
+            syncs: Vec::new(),
         }
     }
 
@@ -141,10 +157,19 @@ impl Outcome {
         median(row.runs.iter().zip(theirs).map(|(ours, theirs)| ours.cpu_ns_per_unit / theirs.cpu_ns_per_unit))
     }
 
+    /// How much later the answers come, in milliseconds at the 99th percentile: the median over the rounds.
+    fn later_ms(&self, row: &Row, reference: &str) -> Option<f64> {
+        let theirs = &self.row(reference)?.runs;
+        median(row.runs.iter().zip(theirs).map(|(ours, theirs)| (ours.p99_us as f64 - theirs.p99_us as f64) / 1e3))
+    }
+
     /// Whether every row ran, delivered what it accepted, and did what it was to do.
     fn sound(&self) -> bool {
-        let whole =
-            |row: &Row| row.runs.iter().all(|run| run.missing == 0) && row.fanouts.iter().all(fanout::Run::is_exact);
+        let whole = |row: &Row| {
+            row.runs.iter().all(|run| run.missing == 0)
+                && row.fanouts.iter().all(fanout::Run::is_exact)
+                && row.overloads.iter().all(overload::Run::is_exact)
+        };
         self.rows.iter().all(|row| row.problems.is_empty() && whole(row))
     }
 
@@ -154,6 +179,7 @@ impl Outcome {
             Kind::Throughput => self.throughput_table(&mut out),
             Kind::Footprint => self.footprint_table(&mut out),
             Kind::Fanout => fanout::table(&mut out, &self.rows, !self.smoke),
+            Kind::Overload => overload::table(&mut out, &self.rows, !self.smoke),
         }
         for row in &self.rows {
             for problem in &row.problems {
@@ -203,9 +229,22 @@ impl Outcome {
         out.push('\n');
         for (reference, limit) in &self.budget {
             if let Some(value) = self.row("sluice").and_then(|row| self.ratio(row, reference)) {
-                let verdict = if value <= *limit { "met" } else { "MISSED" };
-                let _ = writeln!(out, "- budget {verdict}: {} × {reference}, at most {}", ratio(value), ratio(*limit));
+                let text = format!("CPU time {} × {reference}, at most {}", ratio(value), ratio(*limit));
+                judge(out, value <= *limit, &text);
             }
+        }
+        for (reference, limit) in &self.answer_budget_ms {
+            if let Some(value) = self.row("sluice").and_then(|row| self.later_ms(row, reference)) {
+                let text = format!("answer p99 {value:.2} ms later than with {reference}, at most {limit:.0}");
+                judge(out, value <= *limit, &text);
+            }
+        }
+        for (SyncTimes { p50_ms, p99_ms, max_ms }, when) in self.syncs.iter().zip(["before", "after"]) {
+            let _ = writeln!(
+                out,
+                "- this disk, {when} the rounds: fdatasync of 64 KiB appended takes p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms, \
+                 at most {max_ms:.2} ms"
+            );
         }
     }
 
@@ -218,6 +257,11 @@ impl Outcome {
         }
         out.push('\n');
     }
+}
+
+/// One verdict of a table.
+pub(super) fn judge(out: &mut String, holds: bool, text: &str) {
+    let _ = writeln!(out, "- {}: {text}", if holds { "holds" } else { "**FAILS**" });
 }
 
 /// Two digits after the point below ten, and small ones as fractions: `0.07 (1/15)`.

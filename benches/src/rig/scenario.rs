@@ -37,9 +37,18 @@ pub struct Scenario {
     /// What Sluice's CPU time per item may be at most, as a multiple of the named candidate's.
     #[serde(default)]
     pub budget: BTreeMap<String, f64>,
+    /// How much later than the named candidate Sluice may answer, in milliseconds at the 99th percentile.
+    #[serde(default)]
+    pub answer_budget_ms: BTreeMap<String, f64>,
     /// What happens in a fan-out scenario.
     #[serde(default)]
     pub fanout: Fanout,
+    /// What happens in an overload scenario.
+    #[serde(default)]
+    pub overload: Overload,
+    /// It takes too long for a smoke run, which leaves it out unless it is named.
+    #[serde(default)]
+    pub by_hand: bool,
 }
 
 /// The course of a fan-out scenario.
@@ -52,11 +61,35 @@ pub struct Fanout {
     pub quota: Option<Quota>,
     /// How often the outage is repeated within a run.
     pub cycles: u32,
+    /// How many there are, the failing one among them.
+    pub backends: usize,
+    /// What is kept for the failing backend is on disk, and costs next to no memory.
+    pub durable: bool,
 }
 
 impl Default for Fanout {
     fn default() -> Self {
-        Self { outage: "fail".into(), quota: None, cycles: 1 }
+        Self { outage: "fail".into(), quota: None, cycles: 1, backends: 2, durable: false }
+    }
+}
+
+/// The course of an overload scenario.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Overload {
+    /// Items a second that the backend can take.
+    pub backend_rate: u32,
+    /// How many times the capacity is offered.
+    pub factor: f64,
+    /// Limit of the control group, in MiB.
+    pub group_mib: u64,
+    /// Resident memory that is never to be exceeded, in MiB.
+    pub rss_mib: f64,
+}
+
+impl Default for Overload {
+    fn default() -> Self {
+        Self { backend_rate: 20_000, factor: 3.0, group_mib: 256, rss_mib: 200.0 }
     }
 }
 
@@ -77,8 +110,10 @@ pub enum Kind {
     Throughput,
     /// Start time, idle memory and binary size.
     Footprint,
-    /// Two backends, one of which fails for a while.
+    /// Two backends or more, the second of which fails for a while.
     Fanout,
+    /// More is offered than the backend can take.
+    Overload,
 }
 
 /// What the CPU time is divided by.
@@ -102,11 +137,14 @@ pub struct LoadSpec {
     pub rate: Option<f64>,
     pub compression: Encoding,
     pub protocol: Protocol,
+    /// gRPC connections; 4 unless written.
+    pub connections: Option<u32>,
 }
 
 impl Default for LoadSpec {
     fn default() -> Self {
-        Self { signal: Signal::Traces, items: 1000, rate: None, compression: Encoding::None, protocol: Protocol::Grpc }
+        let (compression, protocol) = (Encoding::None, Protocol::Grpc);
+        Self { signal: Signal::Traces, items: 1000, rate: None, compression, protocol, connections: None }
     }
 }
 
@@ -182,7 +220,7 @@ mod tests {
                     assert!(scenario.folder.join(config).exists(), "{}: no {config}", scenario.name);
                 }
             }
-            for name in scenario.budget.keys() {
+            for name in scenario.budget.keys().chain(scenario.answer_budget_ms.keys()) {
                 assert!(
                     scenario.candidates.iter().any(|candidate| candidate.name == *name),
                     "{}: {name}",

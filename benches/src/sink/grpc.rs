@@ -1,5 +1,6 @@
 //! OTLP/gRPC on hyper's HTTP/2: items are counted frame by frame as they arrive, without collecting the message.
 
+use super::listen::each_connection;
 use super::stats::Kind;
 use super::{Sink, Verdict};
 use crate::encoding::Encoding;
@@ -33,16 +34,16 @@ pub async fn serve_grpc(listener: TcpListener, sink: Arc<Sink>, max_frame: u32) 
         .initial_connection_window_size(16 * MIB)
         .max_frame_size(max_frame)
         .max_concurrent_streams(1000);
-    loop {
-        let Ok((socket, _)) = listener.accept().await else { continue };
-        let _ = socket.set_nodelay(true);
+    each_connection(listener, &sink, |socket| {
         let sink = Arc::clone(&sink);
         let service = hyper::service::service_fn(move |request| {
             let sink = Arc::clone(&sink);
             async move { Ok::<_, Infallible>(answer(export(&sink, request).await)) }
         });
-        tokio::spawn(server.serve_connection(TokioIo::new(socket), service));
-    }
+        let connection = server.serve_connection(TokioIo::new(socket), service);
+        async move { drop(connection.await) }
+    })
+    .await;
 }
 
 /// Handles one Export call and returns its gRPC status.
@@ -57,7 +58,7 @@ async fn export(sink: &Sink, request: Request<Incoming>) -> u8 {
         sink.stats.malformed();
         return INVALID_ARGUMENT;
     };
-    match sink.verdict().await {
+    match sink.verdict(counts.items).await {
         Verdict::Unavailable => {
             sink.stats.refused();
             UNAVAILABLE

@@ -1,5 +1,6 @@
 //! OTLP/HTTP at `/v1/…`, and Prometheus remote write 1.0 and 2.0 at every other path.
 
+use super::listen::each_connection;
 use super::stats::Kind;
 use super::{Sink, Verdict};
 use crate::encoding::Encoding;
@@ -20,16 +21,16 @@ const V2: &str = "io.prometheus.write.v2.Request";
 
 /// Serves until the task is dropped.
 pub async fn serve_http(listener: TcpListener, sink: Arc<Sink>) {
-    loop {
-        let Ok((socket, _)) = listener.accept().await else { continue };
-        let _ = socket.set_nodelay(true);
+    each_connection(listener, &sink, |socket| {
         let sink = Arc::clone(&sink);
         let service = hyper::service::service_fn(move |request| {
             let sink = Arc::clone(&sink);
             async move { Ok::<_, Infallible>(handle(&sink, request).await) }
         });
-        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service));
-    }
+        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+        async move { drop(connection.await) }
+    })
+    .await;
 }
 
 /// A request that was read and counted.
@@ -54,7 +55,7 @@ async fn handle(sink: &Sink, request: Request<Incoming>) -> Response<Full<Bytes>
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return response;
     };
-    match sink.verdict().await {
+    match sink.verdict(arrived.counts.items.max(arrived.counts.samples)).await {
         Verdict::Unavailable => {
             sink.stats.refused();
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

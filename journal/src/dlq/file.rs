@@ -171,6 +171,16 @@ impl LetterFile {
         self.letters.range(from..).map(|(&id, place)| self.letter(id, place, Bytes::new()))
     }
 
+    /// Letters that were put aside before this, in milliseconds since the epoch.
+    pub(super) fn older_than(&self, parked_ms: u64) -> impl Iterator<Item = u64> {
+        self.letters.iter().filter(move |(_, place)| place.cause.parked_ms < parked_ms).map(|(&id, _)| id)
+    }
+
+    /// Whether all of them were, and there are some.
+    pub(super) fn is_older_than(&self, parked_ms: u64) -> bool {
+        !self.is_empty() && self.letters.values().all(|place| place.cause.parked_ms < parked_ms)
+    }
+
     pub(super) fn gone(&self) -> Vec<Gone> {
         self.letters.iter().map(|(&id, place)| place.gone(id)).collect()
     }

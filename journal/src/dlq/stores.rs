@@ -12,14 +12,14 @@ use crate::record::Record;
 use crate::route::{Dest, RouteSet};
 
 impl Journal {
-    /// The dead letters of a destination, opened at the first call.
+    /// The dead letters of a destination, opened with these limits at the first call. [`DeadLetters::set_limits`] changes
+    /// them.
     ///
     /// # Errors
     /// I/O.
     pub fn dead_letters(&self, name: &str, limits: DeadLetterLimits) -> Result<Arc<DeadLetters>, Error> {
         let mut open = self.0.lock_dead();
         if let Some(letters) = open.get(name) {
-            letters.set_limits(limits);
             return Ok(Arc::clone(letters));
         }
         let letters = Arc::new(DeadLetters::open(Arc::clone(&self.0.vfs), self.0.uuid, name, limits)?);
@@ -27,16 +27,19 @@ impl Journal {
         Ok(letters)
     }
 
-    /// The dead letters of a destination, for whoever looks at them: within the limits that its exporter has set. Nothing
-    /// expires before it has set any.
+    /// The dead letters of a destination, for whoever looks at them: nothing expires before its exporter has set limits.
     ///
     /// # Errors
     /// I/O.
     pub fn letters(&self, name: &str) -> Result<Arc<DeadLetters>, Error> {
-        if let Some(letters) = self.0.lock_dead().get(name) {
-            return Ok(Arc::clone(letters));
-        }
         self.dead_letters(name, DeadLetterLimits { max_age: None, ..DeadLetterLimits::default() })
+    }
+
+    /// Items and bytes in the dead letters of a destination, once they are open.
+    pub fn dead_letter_usage(&self, name: &str) -> Option<(u64, u64)> {
+        let letters = self.0.lock_dead().get(name).map(Arc::clone)?;
+        let (_, items, bytes) = letters.usage();
+        Some((items, bytes))
     }
 
     /// Names of destinations that have dead letters, or had.

@@ -1,10 +1,11 @@
 """An unmodified Python SDK that sends one fixed load of traces, logs and metrics. Runs in the peers' virtual environment.
 
-usage: client.py grpc|http ENDPOINT SERVICE INSTANCE [--hold]
-With --hold it pushes its metrics each half second until it is killed."""
+usage: client.py grpc|http ENDPOINT SERVICE INSTANCE [--together] [--hold]
+With --together it sends the three signals at the same time. With --hold it pushes its metrics each half second until it is killed."""
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -105,7 +106,13 @@ for severity, body in (
     )
     logger.emit(record)
 
-ok = tracers.force_flush() and loggers.force_flush() and meters.force_flush()
+providers = (tracers, loggers, meters)
+if "--together" in sys.argv:
+    with ThreadPoolExecutor() as pool:
+        flushed = list(pool.map(lambda provider: provider.force_flush(), providers))
+else:
+    flushed = [provider.force_flush() for provider in providers]
+ok = all(flushed)
 print("sent" if ok else "failed", flush=True)
 while hold:
     time.sleep(0.5)

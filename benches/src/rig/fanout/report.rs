@@ -1,15 +1,20 @@
 //! The table of a fan-out scenario, and its verdicts.
 
-use super::verdict::{Phase, Run, Stage};
-use crate::rig::report::{Row, median};
+use super::verdict::{Phase, Recovery, Run, Stage};
+use crate::rig::report::{Row, judge as verdict, median};
 use std::fmt::Write;
 
-/// How much worse the first backend may be served while the second one fails.
+/// How much worse the others may be served while one fails.
 const TOLERANCE: f64 = 0.10;
 
-fn verdict(out: &mut String, holds: bool, text: &str) {
-    let _ = writeln!(out, "- {}: {text}", if holds { "holds" } else { "**FAILS**" });
-}
+/// How much more memory a backlog on disk may cost, in MiB.
+const GROWTH_MIB: f64 = 16.0;
+
+/// How soon it begins to.
+const RESUMES: f64 = 5.0;
+
+/// How much faster than new items come in a backlog must go out.
+const CATCH_UP: f64 = 2.0;
 
 fn of_stage(runs: &[Run], stage: Stage) -> impl Iterator<Item = &Phase> {
     runs.iter().flat_map(|run| &run.phases).filter(move |phase| phase.stage == stage)
@@ -18,10 +23,10 @@ fn of_stage(runs: &[Run], stage: Stage) -> impl Iterator<Item = &Phase> {
 /// Writes the table and the verdicts of each candidate. `timed` says whether times mean anything.
 pub(in crate::rig) fn table(out: &mut String, rows: &[Row], timed: bool) {
     out.push_str(
-        "| collector | phase (medians) | seconds | accepted/s | refused/s | first backend/s | dropped | answer p50 ms | p99 ms \
-         | delivery p50 ms | p99 ms | CPU ns/item | RSS MiB |\n",
+        "| collector | phase (medians) | seconds | accepted/s | refused/s | others/s | dropped | answer p50 ms | p99 ms \
+         | delivery p50 ms | p99 ms | CPU ns/item | RSS MiB | peak |\n",
     );
-    let _ = writeln!(out, "|---|---|{}", "---:|".repeat(11));
+    let _ = writeln!(out, "|---|---|{}", "---:|".repeat(12));
     for row in rows {
         for stage in Stage::ALL {
             let of = |field: fn(&Phase) -> f64| median(of_stage(&row.fanouts, stage).map(field)).unwrap_or_default();
@@ -30,13 +35,13 @@ pub(in crate::rig) fn table(out: &mut String, rows: &[Row], timed: bool) {
             }
             let _ = writeln!(
                 out,
-                "| {} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} |",
+                "| {} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} |",
                 row.candidate,
                 stage.name(),
                 of(|phase| phase.seconds),
                 of(|phase| phase.accepted_per_second),
                 of(|phase| phase.refused_per_second),
-                of(|phase| phase.first_per_second),
+                of(|phase| phase.others_per_second),
                 of(|phase| phase.dropped as f64),
                 of(|phase| phase.p50_us as f64 / 1e3),
                 of(|phase| phase.p99_us as f64 / 1e3),
@@ -44,6 +49,7 @@ pub(in crate::rig) fn table(out: &mut String, rows: &[Row], timed: bool) {
                 of(|phase| phase.delivery_p99_us as f64 / 1e3),
                 of(|phase| phase.cpu_ns_per_item),
                 of(|phase| phase.rss_mib),
+                of(|phase| phase.peak_rss_mib),
             );
         }
     }
@@ -51,6 +57,8 @@ pub(in crate::rig) fn table(out: &mut String, rows: &[Row], timed: bool) {
         let _ = writeln!(out, "\n{}:\n", row.candidate);
         if timed {
             isolation(out, &row.fanouts);
+            growth(out, &row.fanouts);
+            catch_up(out, &row.fanouts);
         }
         for (number, run) in row.fanouts.iter().enumerate() {
             let _ = writeln!(out, "\nRun {}, emptied {:.1} s after the load ended:\n", number + 1, run.drained_seconds);
@@ -62,7 +70,41 @@ pub(in crate::rig) fn table(out: &mut String, rows: &[Row], timed: bool) {
     out.push('\n');
 }
 
-/// Compares the first backend's phases: the median over all phases of a kind in all runs.
+/// Peak memory while one fails against the phase before, in the worst of all outages.
+fn growth(out: &mut String, runs: &[Run]) {
+    let mut worst = None;
+    for run in runs.iter().filter(|run| run.durable) {
+        let mut before = None;
+        for phase in &run.phases {
+            match (phase.stage, before) {
+                (Stage::AllWell, _) => before = Some(phase.peak_rss_mib),
+                (Stage::OneFails | Stage::QuotaFull, Some(before)) => {
+                    let grown: f64 = phase.peak_rss_mib - before;
+                    worst = Some(worst.map_or(grown, |worst: f64| worst.max(grown)));
+                }
+                _ => {}
+            }
+        }
+    }
+    if let Some(grown) = worst {
+        let text = format!("while one fails, peak RSS grows by {grown:.1} MiB at most, of {GROWTH_MIB:.0}");
+        verdict(out, grown <= GROWTH_MIB, &text);
+    }
+}
+
+/// How fast the backlog went out, in the slowest of all recoveries.
+fn catch_up(out: &mut String, runs: &[Run]) {
+    let Some(usual) = median(of_stage(runs, Stage::AllWell).map(|phase| phase.accepted_per_second)) else { return };
+    let recoveries = || runs.iter().flat_map(|run| &run.recoveries);
+    let Some(slowest) = recoveries().map(Recovery::per_second).min_by(f64::total_cmp) else { return };
+    let resumed = recoveries().map(|recovery| recovery.resumed).fold(0.0, f64::max);
+    let text = format!("after an outage the backend gets {:.1} × what comes in, at least {CATCH_UP}", slowest / usual);
+    verdict(out, slowest >= CATCH_UP * usual, &text);
+    let text = format!("the first of it comes {resumed:.1} s after the end of the outage, at most {RESUMES}");
+    verdict(out, resumed <= RESUMES, &text);
+}
+
+/// Compares the healthy backends' phases: the median over all phases of a kind in all runs.
 fn isolation(out: &mut String, runs: &[Run]) {
     let rejects = of_stage(runs, Stage::QuotaFull).any(|phase| phase.refused_per_second > 0.0);
     for stage in [Stage::OneFails, Stage::QuotaFull] {
@@ -71,10 +113,10 @@ fn isolation(out: &mut String, runs: &[Run]) {
         }
         let compare = |field: fn(&Phase) -> f64| {
             let of = |stage| median(of_stage(runs, stage).map(field)).unwrap_or(f64::NAN);
-            of(stage) / of(Stage::BothWell)
+            of(stage) / of(Stage::AllWell)
         };
-        let rate = compare(|phase| phase.first_per_second);
-        let text = format!("while {}, the first backend gets {rate:.3} × the items", stage.name());
+        let rate = compare(|phase| phase.others_per_second);
+        let text = format!("while {}, the others get {rate:.3} × the items", stage.name());
         verdict(out, rate >= 1.0 - TOLERANCE, &text);
         let delivery: fn(&Phase) -> f64 = |phase| phase.delivery_p99_us as f64;
         let answer: fn(&Phase) -> f64 = |phase| phase.p99_us as f64;

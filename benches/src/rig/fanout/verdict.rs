@@ -1,6 +1,6 @@
 //! What a fan-out run measured, and whether it is what must be (delivery §1 C3–C6).
 
-use super::SECOND;
+use super::{FAILING, SECOND};
 use crate::rig::ledger::Watched;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -8,60 +8,78 @@ use std::collections::BTreeMap;
 /// Where in the course of a run a phase is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(in crate::rig) enum Stage {
-    BothWell,
+    AllWell,
     /// The second backend fails, and its quota is not full.
     OneFails,
     QuotaFull,
     /// The second backend works again, and gets what was kept for it beside what is new.
-    BothAgain,
+    AllAgain,
 }
 
 impl Stage {
-    pub(super) const ALL: [Self; 4] = [Self::BothWell, Self::OneFails, Self::QuotaFull, Self::BothAgain];
+    pub(super) const ALL: [Self; 4] = [Self::AllWell, Self::OneFails, Self::QuotaFull, Self::AllAgain];
 
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::BothWell => "both well",
+            Self::AllWell => "all well",
             Self::OneFails => "one fails",
             Self::QuotaFull => "its quota is full",
-            Self::BothAgain => "both again",
+            Self::AllAgain => "all again",
         }
     }
 }
 
-/// One phase of a run, seen by the sender and the first backend.
+/// One phase of a run, seen by the sender and the healthy backends, of which the worst served counts.
 #[derive(Debug, Clone, Serialize)]
 pub(in crate::rig) struct Phase {
     pub(super) stage: Stage,
     pub(super) seconds: f64,
     pub(super) accepted_per_second: f64,
     pub(super) refused_per_second: f64,
-    pub(super) first_per_second: f64,
+    pub(super) others_per_second: f64,
     /// Items dropped for the second backend.
     pub(super) dropped: i64,
     /// Until the sender has its answer.
     pub(super) p50_us: u64,
     pub(super) p99_us: u64,
-    /// Until the first backend has the item.
+    /// Until a healthy backend has the item.
     pub(super) delivery_p50_us: u64,
     pub(super) delivery_p99_us: u64,
     pub(super) cpu_ns_per_item: f64,
     pub(super) rss_mib: f64,
+    pub(super) peak_rss_mib: f64,
 }
 
 impl Phase {
     pub(super) fn line(&self) -> String {
         format!(
-            "{:<17} {:>5.1} s, {:>8.0}/s accepted, {:>8.0}/s refused, first {:>8.0}/s, answer p99 {:.2} ms, delivery p99 {:.2} ms, {:.0} MiB",
+            "{:<17} {:>5.1} s, {:>8.0}/s accepted, {:>8.0}/s refused, others {:>8.0}/s, answer p99 {:.2} ms, delivery p99 {:.2} ms, {:.0} MiB",
             self.stage.name(),
             self.seconds,
             self.accepted_per_second,
             self.refused_per_second,
-            self.first_per_second,
+            self.others_per_second,
             self.p99_us as f64 / 1e3,
             self.delivery_p99_us as f64 / 1e3,
             self.rss_mib
         )
+    }
+}
+
+/// How the failing backend caught up after an outage.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(in crate::rig) struct Recovery {
+    /// Seconds until it got something again, from the end of the outage.
+    pub(super) resumed: f64,
+    /// Seconds from then on until it had what was kept for it.
+    pub(super) seconds: f64,
+    /// Items it got meanwhile, the new ones among them.
+    pub(super) items: u64,
+}
+
+impl Recovery {
+    pub(super) fn per_second(&self) -> f64 {
+        self.items as f64 / self.seconds
     }
 }
 
@@ -82,6 +100,9 @@ pub(in crate::rig) struct Backend {
 #[derive(Debug, Clone, Serialize)]
 pub(in crate::rig) struct Run {
     pub(super) phases: Vec<Phase>,
+    pub(super) recoveries: Vec<Recovery>,
+    /// What is held is on disk.
+    pub(super) durable: bool,
     /// Whether the second backend's quota was to become full.
     pub(super) quota: bool,
     /// Whether the outage leaves requests without an answer, which then may come twice.
@@ -89,8 +110,10 @@ pub(in crate::rig) struct Run {
     pub(super) accepted: u64,
     pub(super) refused: u64,
     pub(super) unanswered: u64,
+    pub(super) unhinted: u64,
     pub(super) errors: BTreeMap<String, u64>,
-    pub(super) backends: [Backend; 2],
+    /// In the order of the configs.
+    pub(super) backends: Vec<Backend>,
     pub(super) ledger: Option<Watched>,
     pub(super) drained_seconds: f64,
     pub(super) peak_rss_mib: f64,
@@ -121,33 +144,38 @@ impl Run {
     }
 
     pub(super) fn exactness(&self) -> Vec<Verdict> {
-        let [first, second] = &self.backends;
-        let dropped = self.ledger.as_ref().map_or(0, |ledger| ledger.last.dropped_at(SECOND)).max(0) as u64;
         let of = |backend: &Backend| {
             let Backend { arrived, lost, unacknowledged, duplicates } = backend;
             format!("{arrived} arrived, {lost} lost, {unacknowledged} without having been accepted, {duplicates} again")
         };
-        let mut verdicts = vec![
-            verdict(
-                (first.lost, first.unacknowledged, first.duplicates) == (0, 0, 0) && first.arrived == self.accepted,
-                format!("first backend has exactly the {} items accepted: {}", self.accepted, of(first)),
+        let mut verdicts = Vec::new();
+        for ((place, backend), name) in self.backends.iter().enumerate().zip(["first", "second", "third"]) {
+            let fails = place == FAILING;
+            let dropped = if fails { self.dropped() } else { 0 };
+            let but = if fails { format!(" but for the {dropped} counted as dropped") } else { String::new() };
+            verdicts.push(verdict(
+                backend.lost == dropped
+                    && backend.unacknowledged == 0
+                    && (backend.duplicates == 0 || (fails && self.ambiguous))
+                    && backend.arrived + dropped == self.accepted,
+                format!("{name} backend has exactly the {} items accepted{but}: {}", self.accepted, of(backend)),
+            ));
+        }
+        verdicts.push(verdict(
+            self.unanswered == 0 && self.unhinted == 0 && self.errors.keys().all(|status| status == RETRYABLE),
+            format!(
+                "{} items refused, all of them retryably, {} without a hint when: {:?}",
+                self.refused, self.unhinted, self.errors
             ),
-            verdict(
-                second.lost == dropped
-                    && second.unacknowledged == 0
-                    && (self.ambiguous || second.duplicates == 0)
-                    && second.arrived + dropped == self.accepted,
-                format!("second backend has them but for the {dropped} counted as dropped: {}", of(second)),
-            ),
-            verdict(
-                self.unanswered == 0 && self.errors.keys().all(|status| status == RETRYABLE),
-                format!("{} items refused, all of them retryably: {:?}", self.refused, self.errors),
-            ),
-        ];
+        ));
         if let Some(ledger) = &self.ledger {
             verdicts.extend(self.of_ledger(ledger));
         }
         verdicts
+    }
+
+    fn dropped(&self) -> u64 {
+        self.ledger.as_ref().map_or(0, |ledger| ledger.last.dropped_at(SECOND)).max(0) as u64
     }
 
     fn of_ledger(&self, ledger: &Watched) -> Vec<Verdict> {
@@ -175,8 +203,8 @@ impl Run {
                 ),
             ),
             verdict(
-                entered == accepted && closed && destinations().count() == 2,
-                format!("in the end both destinations' accounts are closed at {accepted} items: {:?}", last.accounts),
+                entered == accepted && closed && destinations().count() == self.backends.len(),
+                format!("in the end all destinations' accounts are closed at {accepted} items: {:?}", last.accounts),
             ),
             verdict(
                 elsewhere.count() == 0,
@@ -185,8 +213,11 @@ impl Run {
         ]
     }
 
-    /// Peak memory against what was held.
+    /// Peak memory against what was held there.
     pub(super) fn memory(&self) -> Option<Verdict> {
+        if self.durable {
+            return None;
+        }
         let held = self.ledger.as_ref()?.max_held_bytes as f64 / f64::from(1 << 20);
         let beside = self.peak_rss_mib - held;
         let text = format!(

@@ -152,6 +152,12 @@ impl Books {
         }
     }
 
+    /// A dead letter went that nobody has read.
+    pub(super) fn lost_letter(&self, name: &str, gone: Gone, reason: Reason) {
+        let account = self.ledger.destination(name);
+        account.lost_letters(signal(gone.signal), &self.tenant(gone.tenant), reason, gone.items as usize);
+    }
+
     /// A whole backlog was given up.
     pub(super) fn discarded(&self, destination: Destination, dropped: &Tally, reason: Reason) {
         let Some(account) = self.of(destination.0) else { return };
@@ -207,10 +213,8 @@ impl Observer for Books {
     }
 
     fn dead_letter_expired(&self, name: &str, gone: Gone) {
-        let (signal, items) = (signal(gone.signal), gone.items as usize);
-        let account = self.ledger.destination(name);
-        account.lost_letters(signal, &self.tenant(gone.tenant), reasons::DLQ_EXPIRED, items);
         tracing::warn!(destination = name, id = gone.id, items = gone.items, "a dead letter has expired");
+        self.lost_letter(name, gone, reasons::DLQ_EXPIRED);
     }
 
     fn event(&self, event: &Event) {

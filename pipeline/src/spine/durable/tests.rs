@@ -1,5 +1,6 @@
 //! The spine on a real disk, through the trait.
 
+mod letters;
 mod replay;
 
 use std::path::Path;
