@@ -9,8 +9,10 @@ use crate::format::cursor::{CursorState, MAX_SUSPECTS, WINDOW};
 use crate::route::Dest;
 use crate::tally::Tally;
 
-/// Deaths after which a record is not decoded any more.
-const DEATHS: u8 = 2;
+/// What a death among others counts. It only says that one of them may be to blame.
+const AMONG_OTHERS: u8 = 1;
+/// At this a record is not decoded any more: it died twice while it alone was looked at.
+const CONDEMNED: u8 = AMONG_OTHERS + 2;
 
 /// A record that was handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -281,10 +283,17 @@ impl Destination {
         self.suspects.contains_key(&seq)
     }
 
-    /// Notes that a suspect goes out now; `true` if it died twice already.
+    /// A suspect that was noted just now for the first time goes out alone.
+    pub(crate) fn note_alone(&mut self, seq: u64) {
+        if let Some(deaths) = self.suspects.get_mut(&seq).filter(|deaths| **deaths == AMONG_OTHERS) {
+            *deaths += 1;
+        }
+    }
+
+    /// Notes that a suspect goes out now; `true` if it died twice alone already.
     pub(crate) fn note_suspect(&mut self, seq: u64) -> bool {
         let deaths = self.suspects.entry(seq).or_default();
-        if *deaths >= DEATHS {
+        if *deaths >= CONDEMNED {
             return true;
         }
         *deaths += 1;
@@ -374,8 +383,12 @@ mod tests {
     }
 
     #[test]
-    fn two_deaths_condemn() {
+    fn two_deaths_alone_condemn() {
         let mut dest = reading(false);
+        assert!(!dest.note_suspect(11), "among others");
         assert!(!dest.note_suspect(11) && !dest.note_suspect(11) && dest.note_suspect(11));
+        assert!(!dest.note_suspect(12));
+        dest.note_alone(12);
+        assert!(!dest.note_suspect(12) && dest.note_suspect(12));
     }
 }

@@ -142,6 +142,9 @@ impl Inner {
                     break;
                 }
             }
+            if suspect && let [only] = &entries[..] {
+                destination.note_alone(only.seq);
+            }
             if suspect && let Some(last) = entries.last() {
                 // What lies behind may have been left for the next turn.
                 passed = passed.min(last.seq);

@@ -59,6 +59,23 @@ pub fn halves(signal: Signal, request: &Bytes) -> Result<Option<(Bytes, Bytes)>,
     Ok(parts.next().transpose()?.zip(parts.next().transpose()?))
 }
 
+/// The items `range` of `request`, with what they stand in. `None` if there are not that many.
+///
+/// # Errors
+/// As [`split`].
+pub fn slice(signal: Signal, request: &Bytes, range: Range<usize>) -> Result<Option<Bytes>, Error> {
+    if range.is_empty() || range.end > count(signal, request)? {
+        return Ok(None);
+    }
+    let mut parts = split(signal, request, if range.start > 0 { range.start } else { range.len() }, usize::MAX)?;
+    if range.start > 0 {
+        parts.next().transpose()?;
+        // Parts are made when they are asked for: the next one is as large as the range.
+        parts.max_items = range.len();
+    }
+    parts.next().transpose()
+}
+
 /// The number of spans, log records or data points that a reader of `request` finds.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use sluice_pdata::schema::{Kind, Message};
-use sluice_pdata::split::{concat, count, halves, split};
+use sluice_pdata::split::{concat, count, halves, slice, split};
 use sluice_pdata::testing::{Decoded, Meaning, Node, Rng, Shape, laws, meaning, odd_request, request, request_of};
 use sluice_pdata::wire::{put_len, put_message};
 use sluice_pdata::{Signal, canonical};
@@ -139,6 +139,30 @@ fn law_halves_are_halves() {
                 assert!(union == items(signal, &whole));
             }
         }
+    });
+}
+
+#[test]
+fn law_slices_are_cut_where_asked() {
+    laws(|signal, seed| {
+        let whole = Bytes::from(odd_request(signal, seed));
+        let count = count(signal, &whole).unwrap();
+        let mut rng = Rng::new(seed);
+        let mut cuts = [rng.below(count + 1), rng.below(count + 1)];
+        cuts.sort_unstable();
+        let ranges = [0..cuts[0], cuts[0]..cuts[1], cuts[1]..count];
+        let mut union = Vec::new();
+        for range in ranges {
+            match slice(signal, &whole, range.clone()).unwrap() {
+                None => assert!(range.is_empty()),
+                Some(part) => {
+                    assert_eq!(sluice_pdata::split::count(signal, &part).unwrap(), range.len());
+                    union.extend(items(signal, &part));
+                }
+            }
+        }
+        assert!(count == 0 || union == items(signal, &whole));
+        assert_eq!(slice(signal, &whole, 0..count + 1).unwrap(), None);
     });
 }
 

@@ -136,6 +136,13 @@ impl InlineDestination {
         let deadline = self.timeout.map(|timeout| clock.now() + timeout);
         let items = batch.items();
         match self.exporter.send(payload, &Attempt { number: 0, deadline }).await {
+            SendOutcome::Refused { mut dropped, refused } => {
+                let message = refused.first().map(|refused| refused.message.clone());
+                dropped.extend(refused.into_iter().map(|refused| (refused.reason, refused.items.len())));
+                let lost: usize = dropped.iter().map(|(_, items)| items).sum();
+                let completion = Completion { delivered: items.saturating_sub(lost), dropped, parked: 0 };
+                Ok(Sent { completion, message })
+            }
             SendOutcome::Delivered { dropped } => {
                 let lost: usize = dropped.iter().map(|(_, items)| items).sum();
                 let completion = Completion { delivered: items.saturating_sub(lost), dropped, parked: 0 };

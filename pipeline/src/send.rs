@@ -1,5 +1,6 @@
 //! What a destination said about a payload, classified (delivery §7).
 
+use std::ops::Range;
 use std::time::Duration;
 
 use sluice_pdata::pass::Reason;
@@ -17,6 +18,8 @@ pub enum SendOutcome {
     /// The destination has it. Items that the exporter could not express in the destination's format are listed with their
     /// reason, and are dropped by it.
     Delivered { dropped: SmallVec<[(Reason, usize); 1]> },
+    /// As `Delivered`, but the destination has refused runs of items for good, each for itself. They are none of `dropped`.
+    Refused { dropped: SmallVec<[(Reason, usize); 1]>, refused: Vec<RefusedItems> },
     /// The destination has it but for `rejected` items, which must never be sent again.
     Partial { rejected: usize, message: String },
     /// Not delivered, or not known to be: send the same bytes again under the same id.
@@ -34,6 +37,16 @@ pub enum SendOutcome {
     Internal { message: String },
     /// The destination takes nothing from us as configured: open the breaker, keep everything, raise an alarm.
     ConfigError { message: String },
+}
+
+/// Items of a payload that a destination will never take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedItems {
+    /// Their places in the payload; behind those of the one before.
+    pub items: Range<usize>,
+    pub reason: Reason,
+    /// What the destination said.
+    pub message: String,
 }
 
 /// Why an attempt is repeated.

@@ -45,6 +45,27 @@ impl Piece {
         Some([part(first, a, left), part(second, b, right)])
     }
 
+    /// Takes runs of its items out; each becomes a piece, if its bytes can be cut. What is left keeps all bytes, as they are not
+    /// sent again.
+    pub(super) fn without(self, runs: impl IntoIterator<Item = Range<usize>>) -> (Piece, Vec<Piece>) {
+        let whole = self.payload.contiguous();
+        let (mut kept, mut behind, mut at) = (Runs::new(), self.runs, 0);
+        let mut pieces = Vec::new();
+        for run in runs {
+            let [before, rest] = cut(&behind, run.start.saturating_sub(at));
+            let [inside, rest] = cut(&rest, run.len());
+            kept.extend(before);
+            (at, behind) = (run.end, rest);
+            let bytes = split::slice(self.payload.signal, &whole, run.clone()).ok().flatten();
+            let parts = SmallVec::from_buf([bytes.unwrap_or_else(|| whole.clone())]);
+            let payload = Payload { parts, items: run.len(), compressed: None, ..self.payload.clone() };
+            pieces.push(Piece { payload, runs: inside });
+        }
+        kept.extend(behind);
+        let items = kept.iter().map(Range::len).sum();
+        (Piece { payload: Payload { items, ..self.payload }, runs: kept }, pieces)
+    }
+
     /// Several pieces of the same payload as one, in their order there. `None` for no pieces.
     pub(super) fn merged(mut pieces: Vec<Piece>) -> Option<Piece> {
         pieces.sort_by_key(|piece| piece.runs.first().map(|run| run.start));

@@ -10,6 +10,7 @@ use std::ops::Range;
 use sluice_pdata::pass::Reason;
 use sluice_pipeline::exporter::Payload;
 use sluice_pipeline::ledger::reasons;
+use sluice_pipeline::send::RefusedItems;
 use sluice_pipeline::spine::{Keep, Letter, Unparked};
 
 use super::fate::{Fate, Fates};
@@ -133,6 +134,13 @@ impl Sender {
                     search.known.extend(runs.into_iter().map(|run| (run, fate)));
                     left = behind;
                 });
+            }
+            Verdict::RefusedItems { dropped, refused } => {
+                let (rest, pieces) = piece.without(refused.iter().map(|refused| refused.items.clone()));
+                for (piece, RefusedItems { reason, message: status, .. }) in pieces.into_iter().zip(refused) {
+                    search.letters.push(Bad { piece, reason, status });
+                }
+                return self.judge(search, rest, Verdict::Delivered(dropped));
             }
             Verdict::Refused { reason, status } => {
                 tracing::debug!(exporter = %self.id, items = piece.items(), status, "searching what was refused");

@@ -11,7 +11,7 @@ use sluice_pipeline::context::Arrival;
 use sluice_pipeline::exporter::{Attempt, Delivery, Exporter, Payload};
 use sluice_pipeline::ledger::reasons;
 use sluice_pipeline::rng::Rng;
-use sluice_pipeline::send::{RetryCause, SendOutcome};
+use sluice_pipeline::send::{RefusedItems, RetryCause, SendOutcome};
 use sluice_pipeline::spine::{Confirmations, Destination, Keep, Letter, Spine};
 use sluice_pipeline::telemetry::ExporterMetrics;
 use smallvec::SmallVec;
@@ -72,6 +72,8 @@ pub(super) enum Verdict {
     Delivered(SmallVec<[(Reason, usize); 1]>),
     /// Refused for good as a whole: maybe not in parts.
     Refused { reason: Reason, status: String },
+    /// Delivered but for items that were dropped, and runs of items that the destination has refused each for itself.
+    RefusedItems { dropped: SmallVec<[(Reason, usize); 1]>, refused: Vec<RefusedItems> },
     /// Refused for its size.
     TooLarge(String),
     /// Not sent any more.
@@ -155,6 +157,13 @@ impl Sender {
                 Ok(SendOutcome::Delivered { dropped }) => {
                     self.works(pass, rtt);
                     return Verdict::Delivered(dropped);
+                }
+                Ok(SendOutcome::Refused { dropped, refused }) => {
+                    self.works(pass, rtt);
+                    if let Some(first) = refused.first() {
+                        self.explain(payload, false, &first.message);
+                    }
+                    return Verdict::RefusedItems { dropped, refused };
                 }
                 Ok(SendOutcome::Partial { rejected, message }) => {
                     self.works(pass, rtt);

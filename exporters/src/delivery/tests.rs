@@ -2,6 +2,7 @@
 
 mod age;
 mod chance;
+mod lettered;
 mod letters;
 mod outage;
 mod poison;

@@ -203,9 +203,13 @@ impl RemoteWriteExporter {
         loop {
             let Some(pending) = held.get() else { return SendOutcome::delivered() };
             let Some(request) = pending.requests.front() else {
-                let drops = pending.all_drops();
+                let (dropped, refused) = (pending.all_drops().into_inner(), std::mem::take(&mut pending.refused));
                 held.finish();
-                return SendOutcome::Delivered { dropped: drops.into_inner() };
+                return if refused.is_empty() {
+                    SendOutcome::Delivered { dropped }
+                } else {
+                    SendOutcome::Refused { dropped, refused }
+                };
             };
             let version = pending.version;
             let reply = self.sender.send(request, version, attempt.number).await;
@@ -257,12 +261,18 @@ impl RemoteWriteExporter {
         self.warn_refused(status, message);
         let written = written.unwrap_or_default();
         self.counters.written(&Content::default(), Some(written));
-        let missing = missing_points(request, written.samples.saturating_add(written.histograms));
-        pending.drops.add(refusal_reason(status), missing);
+        let values = written.samples.saturating_add(written.histograms);
+        let missing = missing_points(request, values);
         if status == 413 {
             let halved = |bytes: usize| Some((bytes / 2).max(MIN_BATCH_BYTES).min(bytes));
             let _ = self.max_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, halved);
         }
+        if values == 0 {
+            pending.refuse(refusal_reason(status), message);
+            return;
+        }
+        // Some of it was written, and nobody knows what.
+        pending.drops.add(refusal_reason(status), missing);
         pending.advance();
     }
 

@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use sluice_pdata::pass::Reason;
 use sluice_pipeline::exporter::Payload;
+use sluice_pipeline::send::RefusedItems;
 use sluice_pipeline::spine::SeqRange;
 
 use super::series::{Converted, Drops, Request};
@@ -25,6 +27,8 @@ pub struct Pending {
     rest: Drops,
     /// What was dropped before the first of the requests, by the translation or by the endpoint.
     pub drops: Drops,
+    /// What the endpoint refused for good, and nothing of it was written.
+    pub refused: Vec<RefusedItems>,
     /// Data points at the front of the payload that are done with.
     pub through: usize,
 }
@@ -60,6 +64,7 @@ impl Pending {
             requests: converted.requests.into(),
             rest: converted.drops,
             drops: Drops::default(),
+            refused: Vec::new(),
             through: 0,
         }
     }
@@ -76,6 +81,19 @@ impl Pending {
         if let Some(request) = self.requests.pop_front() {
             self.through = self.through.max(request.through);
             request.drops.iter().for_each(|(reason, points)| self.drops.add(reason, points));
+        }
+    }
+
+    /// The first request was refused for good, whole. What was dropped on its way is refused with it: it is all kept as it came.
+    pub fn refuse(&mut self, reason: Reason, message: &str) {
+        let Some(request) = self.requests.pop_front() else { return };
+        let items = self.through..request.through.max(self.through);
+        self.through = items.end;
+        match self.refused.last_mut() {
+            // A data point over several requests is done with in the last of them.
+            _ if items.is_empty() => {}
+            Some(last) if last.items.end == items.start && last.reason == reason => last.items.end = items.end,
+            _ => self.refused.push(RefusedItems { items, reason, message: message.to_owned() }),
         }
     }
 

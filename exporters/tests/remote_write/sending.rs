@@ -108,6 +108,10 @@ fn gauge(rig: &Rig, points: usize) -> Payload {
 fn dropped(outcome: &SendOutcome) -> Vec<(&'static str, usize)> {
     match outcome {
         SendOutcome::Delivered { dropped } => dropped.to_vec(),
+        SendOutcome::Refused { dropped, refused } => {
+            let refused = refused.iter().map(|refused| (refused.reason, refused.items.len()));
+            dropped.iter().copied().chain(refused).collect()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -278,6 +282,21 @@ async fn each_request_of_a_payload_is_accounted_for_and_none_is_sent_twice() {
     let received = endpoint.received();
     assert_eq!(received.len(), 5);
     assert_eq!(received[2].body, received[3].body);
+}
+
+#[tokio::test]
+async fn what_is_refused_whole_is_told_by_its_place_in_the_payload() {
+    let answers = [written(200, 2, 0, 0), status(400).body("bad"), status(503)];
+    let endpoint = Endpoint::start(answers).await;
+    let rig = Rig::new(&endpoint.url, "max_samples_per_send: 2");
+    let payload = gauge(&rig, 9);
+    assert!(matches!(rig.send(&payload, 0).await, SendOutcome::Retry { .. }));
+    // Over an attempt that failed, what is known stays known.
+    endpoint.answer([status(400).body("bad"), written(200, 2, 0, 0), status(422)]);
+    let SendOutcome::Refused { dropped, refused } = rig.send(&payload, 1).await else { panic!("some was refused") };
+    let places: Vec<_> = refused.iter().map(|refused| (refused.items.clone(), refused.reason)).collect();
+    assert_eq!(places, [(2..6, "http_400"), (8..9, "http_422")]);
+    assert!(dropped.is_empty() && refused[0].message.contains("bad"), "{refused:?}");
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use sluice_config::GoDuration;
 use sluice_pipeline::blocks::{Concurrency, Poison, Protection, Retry};
 use sluice_pipeline::exporter::Delivery;
 use sluice_pipeline::rng::{Rng, SplitMix};
-use sluice_pipeline::send::{RetryCause, SendOutcome};
+use sluice_pipeline::send::{RefusedItems, RetryCause, SendOutcome};
+use smallvec::SmallVec;
 
 use super::world::{Setup, World, of, permanent, queued, singly};
 
@@ -64,6 +65,11 @@ async fn run(seed: u64) {
             3 => retry(RetryCause::Unavailable, None),
             4 => SendOutcome::Internal { message: "500".into() },
             5 => SendOutcome::ConfigError { message: "401".into() },
+            7 => {
+                let middle = answers.below(items.len() as u64) as usize;
+                let refused = |items| RefusedItems { items, reason: "permanent_error", message: "400".into() };
+                SendOutcome::Refused { dropped: SmallVec::new(), refused: vec![refused(middle / 2..middle + 1)] }
+            }
             6 => SendOutcome::Partial { rejected: 1, message: "late".into() },
             _ => SendOutcome::delivered(),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sluice_config::ByteSize;
 use sluice_pipeline::blocks::{CircuitBreaker, DeadLetter, Protection, Retry};
 use sluice_pipeline::exporter::{Delivery, Payload};
-use sluice_pipeline::send::SendOutcome;
+use sluice_pipeline::send::{RefusedItems, SendOutcome};
 use sluice_pipeline::spine::Keep;
 
 use super::world::{Setup, World, of, pause, permanent, queued, unavailable};
@@ -191,4 +191,27 @@ async fn full_letters_stop_sending_whatever_the_breaker_would_say() {
     world.pass(Duration::from_secs(600)).await;
     assert!(world.sends() - sends <= 120, "{} probes in ten minutes", world.sends() - sends);
     assert_eq!((world.backlog(), world.booked()), (50, (0, 0)));
+}
+
+#[tokio::test]
+async fn items_that_are_refused_each_for_themselves_are_put_aside_without_a_search() {
+    let answer = |_: usize, _: &Payload| SendOutcome::Refused {
+        dropped: [("invalid", 2)].into_iter().collect(),
+        refused: [2..5, 7..8]
+            .map(|items| RefusedItems { items, reason: "permanent_error", message: "400".into() })
+            .into(),
+    };
+    let world = World::lettered(queued(), answer);
+    // Over several records.
+    for records in [&[1, 2, 3][..], &[4, 5, 6, 7], &[8, 9, 10]] {
+        world.append(records).await;
+    }
+    world.settle().await;
+    let letter = |items: &[u64]| ("permanent_error", items.to_vec(), Keep::Evictable);
+    assert_eq!((world.sends(), world.parked()), (1, vec![letter(&[3, 4, 5]), letter(&[8])]));
+    assert_eq!((world.booked(), world.dropped()), ((4, 4), vec![("invalid", 2)]));
+    let world = World::new(queued(), answer);
+    world.append(&(1..=10).collect::<Vec<_>>()).await;
+    world.settle().await;
+    assert_eq!((world.booked(), world.dropped()), ((4, 0), vec![("invalid", 2), ("permanent_error", 4)]));
 }

@@ -2,16 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::ThreadId;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sluice_config::Toggle;
-use sluice_pdata::pass::Reason;
 use sluice_pdata::wire::{Value, fields, put_message, put_varint_field};
 use sluice_pipeline::admission::MemBudget;
 use sluice_pipeline::batch::NoRedaction;
-use sluice_pipeline::blocks::{DeadLetter, QueueBatch, Retry, SendingQueue};
+use sluice_pipeline::blocks::{QueueBatch, Retry, SendingQueue};
 use sluice_pipeline::clock::{Clock, VirtualClock, WallTime};
 use sluice_pipeline::component::Component;
 use sluice_pipeline::exporter::{Attempt, Delivery, Exporter, Payload};
@@ -19,13 +17,11 @@ use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::rng::SplitMix;
 use sluice_pipeline::send::{RetryCause, SendOutcome};
 use sluice_pipeline::spine::memory::MemorySpine;
-use sluice_pipeline::spine::{
-    Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, Keep, Letter, OnQuota,
-    ReadLimit, Record, RouteSet, Seq, SeqRange, Spine, Unparked, Waiting,
-};
+use sluice_pipeline::spine::{CursorRule, Destination, DestinationSpec, Keep, OnQuota, Record, RouteSet, Spine};
 use sluice_pipeline::telemetry::{Naming, Telemetry};
-use sluice_pipeline::{Batch, BoxFuture, ComponentId, Context, Refusal, Signal};
+use sluice_pipeline::{Batch, BoxFuture, ComponentId, Context, Signal};
 
+use super::lettered::{Lettered, Letters};
 use crate::delivery::{Parts, Pump};
 
 pub(super) const TOLD: Destination = Destination(0);
@@ -60,8 +56,17 @@ impl Exporter for Told {
             }
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
             let outcome = (self.answer)(number, &payload);
-            if matches!(outcome, SendOutcome::Delivered { .. } | SendOutcome::Partial { .. }) {
-                self.delivered.lock().unwrap().push(payload.contiguous());
+            match &outcome {
+                SendOutcome::Delivered { .. } | SendOutcome::Partial { .. } => {
+                    self.delivered.lock().unwrap().push(payload.contiguous());
+                }
+                SendOutcome::Refused { refused, .. } => {
+                    let is_refused = |place: &usize| refused.iter().any(|refused| refused.items.contains(place));
+                    let taken = of(&payload).into_iter().enumerate().filter(|(place, _)| !is_refused(place));
+                    let taken: Vec<u64> = taken.map(|(_, item)| item).collect();
+                    self.delivered.lock().unwrap().push(request(&taken));
+                }
+                _ => {}
             }
             outcome
         })
@@ -69,106 +74,6 @@ impl Exporter for Told {
 
     fn probe(&self) -> BoxFuture<'_, bool> {
         Box::pin(std::future::ready(self.reachable.load(Ordering::SeqCst)))
-    }
-}
-
-/// Dead letters in memory, of some items at most.
-pub(super) struct Letters {
-    pub(super) kept: Mutex<Vec<Letter>>,
-    pub(super) room: AtomicUsize,
-    /// What the disk says, if it fails.
-    pub(super) broken: Mutex<Option<String>>,
-    /// As the pump has set them.
-    pub(super) limits: Mutex<Option<DeadLetter>>,
-}
-
-/// The log in memory, with dead letters.
-pub(super) struct Lettered {
-    log: MemorySpine,
-    letters: Option<Arc<Letters>>,
-    /// Whether reads are for a thread that may wait.
-    blocks: bool,
-    /// The only thread of the runtime.
-    runtime: ThreadId,
-}
-
-impl Spine for Lettered {
-    fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
-        self.log.append(records)
-    }
-    fn append_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> BoxFuture<'static, Result<Waiting, Refusal>> {
-        self.log.append_awaited(records, awaited)
-    }
-    fn withdraw(&self, range: SeqRange) {
-        self.log.withdraw(range);
-    }
-    fn confirmations(&self) -> &Confirmations {
-        self.log.confirmations()
-    }
-    fn name(&self, destination: Destination) -> Arc<str> {
-        self.log.name(destination)
-    }
-    fn commit(
-        &self,
-        stage: Destination,
-        done: Vec<(Seq, Completion)>,
-        derived: Vec<Record>,
-    ) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
-        self.log.commit(stage, done, derived)
-    }
-    fn read(&self, destination: Destination, limit: ReadLimit) -> Vec<Entry> {
-        let on_runtime = std::thread::current().id() == self.runtime;
-        assert!(!(self.blocks && on_runtime), "a task of the runtime waits for the disk");
-        self.log.read(destination, limit)
-    }
-    fn read_blocks(&self, _destination: Destination) -> bool {
-        self.blocks
-    }
-    fn readable(&self, destination: Destination) -> BoxFuture<'static, ()> {
-        self.log.readable(destination)
-    }
-    fn released(&self) -> BoxFuture<'static, ()> {
-        self.log.released()
-    }
-    fn complete(&self, destination: Destination, seq: Seq, completion: Completion) {
-        self.log.complete(destination, seq, completion);
-    }
-    fn discard(&self, destination: Destination, reason: Reason) -> usize {
-        self.log.discard(destination, reason)
-    }
-    fn rewind(&self, destination: Destination) {
-        self.log.rewind(destination);
-    }
-    fn backlog(&self, destination: Destination) -> Backlog {
-        self.log.backlog(destination)
-    }
-    fn check(&self, routes: RouteSet) -> Result<(), Refusal> {
-        self.log.check(routes)
-    }
-    fn cursor_rule(&self) -> CursorRule {
-        CursorRule::Absorbed
-    }
-    fn limit_letters(&self, _destination: Destination, limits: DeadLetter) -> BoxFuture<'static, ()> {
-        if let Some(letters) = &self.letters {
-            *letters.limits.lock().unwrap() = Some(limits);
-        }
-        Box::pin(std::future::ready(()))
-    }
-    fn park(&self, _destination: Destination, letters: Vec<Letter>) -> BoxFuture<'static, Result<(), Unparked>> {
-        let place = self.letters.clone();
-        Box::pin(async move {
-            let Some(place) = place else { return Err(Unparked::NoPlace) };
-            if let Some(error) = place.broken.lock().unwrap().clone() {
-                return Err(Unparked::Failed(error));
-            }
-            let items: usize = letters.iter().map(|letter| letter.items).sum();
-            if items > place.room.load(Ordering::SeqCst) {
-                return Err(Unparked::Full);
-            }
-            place.room.fetch_sub(items, Ordering::SeqCst);
-            place.kept.lock().unwrap().extend(letters);
-            Ok(())
-        })
     }
 }
 
