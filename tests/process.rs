@@ -1,10 +1,14 @@
 //! The binary from outside, without peers: how it starts, what it answers, how it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "process/admin.rs"]
+mod admin;
 #[path = "process/answers.rs"]
 mod answers;
 #[path = "process/command.rs"]
 mod command;
+#[path = "process/dead_letters.rs"]
+mod dead_letters;
 #[path = "process/durable.rs"]
 mod durable;
 #[path = "process/durable_damage.rs"]
@@ -31,6 +35,8 @@ mod life;
 mod load;
 #[path = "process/network.rs"]
 mod network;
+#[path = "process/queue.rs"]
+mod queue;
 #[path = "process/refusals.rs"]
 mod refusals;
 #[path = "process/reload.rs"]

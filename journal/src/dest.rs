@@ -52,6 +52,8 @@ pub(crate) struct Destination {
     /// Records up to here are handed out one by one.
     suspect_until: u64,
     suspects: BTreeMap<u64, u8>,
+    /// Suspects that this process has handed out, and that nobody has looked at so far.
+    watched: BTreeSet<u64>,
     pub plan: Option<(u64, u64)>,
     /// Changes with everything that moves the reader other than reading.
     pub epoch: u64,
@@ -88,6 +90,7 @@ impl Destination {
             inflight_high: state.inflight_high,
             suspect_until,
             suspects: state.suspects.into_iter().collect(),
+            watched: BTreeSet::new(),
             plan: state.plan,
             epoch: 0,
             // What a new process reads of the old one may not be durable.
@@ -130,9 +133,9 @@ impl Destination {
         if self.spec.stage { u64::MAX } else { self.committed().saturating_add(WINDOW) }
     }
 
-    /// Whether the reader waits for completions.
+    /// Whether the reader waits for completions, or for somebody to look at suspects.
     pub(crate) fn is_stalled(&self) -> bool {
-        self.read_from > self.horizon()
+        self.read_from > self.horizon() || (!self.watched.is_empty() && self.suspects_from(self.read_from))
     }
 
     pub(crate) fn is_done(&self, seq: u64) -> bool {
@@ -196,6 +199,7 @@ impl Destination {
         self.rewound.remove(&seq);
         self.done.insert(seq);
         self.suspects.remove(&seq);
+        self.watched.remove(&seq);
         self.unsaved += 1;
         self.sub_pending(held.no, &held.tally());
         self.forget();
@@ -214,6 +218,14 @@ impl Destination {
 
     /// What was handed out and not completed is handed out again.
     pub(crate) fn rewind(&mut self) {
+        for seq in std::mem::take(&mut self.watched) {
+            // They are handed out again by a process that lives.
+            let Some(deaths) = self.suspects.get_mut(&seq) else { continue };
+            *deaths = deaths.saturating_sub(1);
+            if *deaths == 0 {
+                self.suspects.remove(&seq);
+            }
+        }
         self.read_from = self.committed() + 1;
         self.rewound.append(&mut self.in_flight);
         self.epoch += 1;
@@ -233,6 +245,7 @@ impl Destination {
         self.rewound.clear();
         self.done.clear();
         self.suspects.clear();
+        self.watched.clear();
         self.read_from = self.read_from.max(last + 1);
         self.unsaved += 1;
         self.epoch += 1;
@@ -253,7 +266,7 @@ impl Destination {
         self.forget();
     }
 
-    /// Whether a record may be what killed the process: it goes out alone, noted in the cursor first.
+    /// Whether a record may be what killed the process: it is noted in the cursor before it goes out.
     pub(crate) fn is_suspect(&self, seq: u64) -> bool {
         seq <= self.suspect_until || self.suspects.contains_key(&seq)
     }
@@ -263,6 +276,11 @@ impl Destination {
         seq <= self.suspect_until || self.suspects.range(seq..).next().is_some()
     }
 
+    /// Whether the process died with this record before: then it goes out alone.
+    pub(crate) fn has_died(&self, seq: u64) -> bool {
+        self.suspects.contains_key(&seq)
+    }
+
     /// Notes that a suspect goes out now; `true` if it died twice already.
     pub(crate) fn note_suspect(&mut self, seq: u64) -> bool {
         let deaths = self.suspects.entry(seq).or_default();
@@ -270,6 +288,7 @@ impl Destination {
             return true;
         }
         *deaths += 1;
+        self.watched.insert(seq);
         while self.suspects.len() > MAX_SUSPECTS {
             self.suspects.pop_first();
         }
@@ -279,6 +298,7 @@ impl Destination {
 
     /// Somebody has looked at these suspects, and the process lives. `true` if none is left.
     pub(crate) fn acquit(&mut self, first: u64, last: u64) -> bool {
+        self.watched.retain(|seq| !(first..=last).contains(seq));
         let before = self.suspects.len();
         self.suspects.retain(|seq, _| !(first..=last).contains(seq));
         self.unsaved += (before - self.suspects.len()) as u64;

@@ -216,10 +216,18 @@ impl Journal {
     /// The destination has looked at the records `first..=last`, and the process lives: none of them kills it. Durable with
     /// the next note of a suspect; for the last one, when this returns.
     pub fn survived(&self, dest: Dest, first: u64, last: u64) {
-        let none_left = self.0.lock().dests.get_mut(&dest.0).is_some_and(|dest| dest.acquit(first, last));
+        let (none_left, goes_on) = {
+            let mut state = self.0.lock();
+            let Some(destination) = state.dests.get_mut(&dest.0) else { return };
+            let stalled = destination.is_stalled();
+            (destination.acquit(first, last), stalled && !destination.is_stalled())
+        };
         if none_left {
             // An error is reported, and the suspicion lasts until a cursor can be written again.
             let _ = self.0.save_cursor(dest);
+        }
+        if goes_on {
+            self.0.observer.readable(dest);
         }
     }
 
@@ -256,6 +264,19 @@ impl Journal {
     pub fn destination(&self, name: &str) -> Option<Dest> {
         let state = self.0.lock();
         state.dests.values().find(|dest| dest.spec.name == name && dest.detached.is_none()).map(|dest| dest.index)
+    }
+
+    /// The destinations that a directory has cursors for, so that it can be opened with them by somebody who has no
+    /// configuration. Nothing is opened or written.
+    ///
+    /// # Errors
+    /// I/O: also that there is no journal.
+    pub fn names_in(vfs: &dyn Vfs) -> Result<Vec<String>, Error> {
+        vfs.open(names::META, crate::vfs::Open::Read).map_err(Error::io(format!("open {}", names::META)))?;
+        let listed = vfs.list(names::CURSORS).map_err(Error::io("list cursors"))?;
+        let mut known: Vec<String> = listed.iter().filter_map(|file| names::parse_cursor(file)).collect();
+        known.sort();
+        Ok(known)
     }
 
     /// All destinations: index, name, and whether it is configured.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::chain_reader::{ChainReader, Stop, View, views};
 use crate::dest::Held;
 use crate::error::Error;
+use crate::format::cursor::MAX_SUSPECTS;
 use crate::format::record::{Header, Kind};
 use crate::format::{Chain, SegNo};
 use crate::journal::{Inner, Journal};
@@ -22,6 +23,9 @@ const PASS_OVER: u64 = 8 << 20;
 const READ_ERRORS: u32 = 20;
 /// Damage that one call comes across before it gives up for now.
 const ATTEMPTS: usize = 8;
+
+/// Suspects that go out together. Those with which the process dies go out alone after that.
+const SUSPECTS: usize = MAX_SUSPECTS / 2;
 
 /// A record found for a destination.
 pub(crate) struct Found {
@@ -62,7 +66,17 @@ impl Journal {
         let held = destination.in_flight.len() as u64;
         !state.closed
             && destination.backlog.records > held
-            && destination.read_from <= destination.horizon().min(state.durable)
+            && !destination.is_stalled()
+            && destination.read_from <= state.durable
+    }
+
+    /// Whether the next [`Journal::read`] goes to the disk: its records are not in memory any more, or it notes a suspect.
+    pub fn reads_disk(&self, dest: Dest) -> bool {
+        let state = self.0.lock();
+        state.dests.get(&dest.0).is_some_and(|destination| {
+            let from = destination.read_from;
+            !state.tail.covers(from) || destination.suspects_from(from)
+        })
     }
 
     /// The oldest record that a destination has not completed: its sequence and when it came in, in milliseconds since the
@@ -92,7 +106,7 @@ impl Inner {
                 let state = self.lock();
                 let attached = state.dests.get(&dest.0).filter(|dest| dest.detached.is_none());
                 let Some(destination) = attached else { return Err(Error::UnknownDestination) };
-                if state.closed {
+                if state.closed || destination.is_stalled() {
                     return Ok(Vec::new());
                 }
                 let upto = destination.horizon().min(state.durable);
@@ -101,10 +115,10 @@ impl Inner {
             if from > upto {
                 return Ok(Vec::new());
             }
-            let limit = if careful { ReadLimit { records: 1, ..limit } } else { limit };
+            let limit = if careful { ReadLimit { records: limit.records.min(SUSPECTS), ..limit } } else { limit };
             let looked = self.look(dest, from, upto, limit, What::Payloads);
             self.note_read(dest, from, looked.is_ok());
-            let (found, passed) = looked?;
+            let (found, mut passed) = looked?;
             let mut state = self.lock();
             let Some(destination) = state.dests.get_mut(&dest.0) else { return Err(Error::UnknownDestination) };
             if destination.epoch != epoch || destination.read_from != from {
@@ -114,12 +128,23 @@ impl Inner {
             let mut entries: Vec<Entry> = Vec::with_capacity(found.len());
             let mut suspect = false;
             for Found { held, mut entry } in found {
+                if destination.has_died(entry.seq) && !entries.is_empty() {
+                    break;
+                }
+                let alone = destination.has_died(entry.seq);
                 if destination.is_suspect(entry.seq) {
                     entry.condemned = destination.note_suspect(entry.seq);
                     suspect = true;
                 }
                 destination.hand_out(entry.seq, held);
                 entries.push(entry);
+                if alone {
+                    break;
+                }
+            }
+            if suspect && let Some(last) = entries.last() {
+                // What lies behind may have been left for the next turn.
+                passed = passed.min(last.seq);
             }
             destination.passed(passed);
             for (seq, held) in destination.not_found(passed) {

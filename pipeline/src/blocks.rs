@@ -6,6 +6,7 @@
 mod auth;
 mod grpc;
 mod http;
+mod protection;
 mod queue;
 mod retry;
 mod tls;
@@ -13,8 +14,9 @@ mod tls;
 pub use auth::{Auth, Middleware};
 pub use grpc::{EnforcementPolicy, GrpcClient, GrpcServer, KeepaliveClient, KeepaliveServer, ServerParameters};
 pub use http::{CompressionParams, Cors, HttpClient, HttpServer};
+pub use protection::{CircuitBreaker, Concurrency, DeadLetter, Poison, Protection, RetryBudget};
 pub use queue::{Partition, QueueBatch, SendingQueue};
-pub use retry::{CircuitBreaker, Concurrency, DeadLetter, Poison, Retry, RetryBudget, Timeout};
+pub use retry::{Retry, Timeout};
 pub use tls::{TlsClient, TlsMaterial, TlsServer};
 
 use sluice_config::Problems;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::batch::{Batch, Compressed, Encoding, Redacted};
-use crate::blocks::{Retry, SendingQueue};
+use crate::blocks::{Protection, Retry, SendingQueue};
 use crate::clock::Monotonic;
 use crate::component::Component;
 use crate::context::Context;
@@ -35,6 +35,7 @@ pub struct Delivery {
     pub retry: Option<Retry>,
     /// Longest wait for one attempt; zero for none.
     pub timeout: Duration,
+    pub protection: Protection,
 }
 
 /// Sends payloads to one destination.
@@ -48,9 +49,10 @@ pub trait Exporter: Component {
         Capabilities::default()
     }
 
-    /// A cheap probe without data, for an open breaker: whether a connection can be made.
+    /// A cheap probe without data, for an open breaker: whether a connection can be made. `false` where nothing can tell
+    /// without data.
     fn probe(&self) -> BoxFuture<'_, bool> {
-        Box::pin(std::future::ready(true))
+        Box::pin(std::future::ready(false))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::clock::{Clock, Monotonic, WallTime};
 use crate::intake::{Branch, Gathered};
 use crate::ledger::{StageAccount, reasons};
 use crate::outcome::Refusal;
-use crate::spine::{Completion, CursorRule, Destination, Entry, ReadLimit, Seq, Spine};
+use crate::spine::{Completion, CursorRule, Destination, Entry, ReadLimit, Seq, SeqRange, Spine};
 use crate::stage::{Stage, StageOutput};
 
 /// Read at once, before the output is appended.
@@ -126,6 +126,10 @@ impl StageDriver {
             let mut out = StageOutput::default();
             let signal = entries.first().map_or(Signal::Traces, |entry| entry.batch().signal());
             let consumed = self.absorb(&entries, &mut progress, &mut out);
+            if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
+                // Before the next ones are read: after a crash, they wait for that.
+                self.spine.survived(self.cursor, SeqRange { first: first.seq(), last: last.seq() });
+            }
             drop(entries);
             let now = if caught_up { progress.time.now(&*self.clock) } else { progress.time.highest };
             self.tick(now, &mut out);

@@ -1,18 +1,23 @@
 //! What became of the items of a payload, in their order, and of the records they came from.
 
+use std::ops::Range;
+
 use sluice_pdata::pass::Reason;
 use sluice_pipeline::spine::{Completion, Entry, Seq};
+use smallvec::SmallVec;
 
 /// What became of a run of items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Delivered,
     Dropped(Reason),
+    /// In the dead letters.
+    Parked,
 }
 
 /// The fates of a payload's items, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Fates(Vec<(usize, Fate)>);
+pub(super) struct Fates(SmallVec<[(usize, Fate); 1]>);
 
 impl Fates {
     /// Adds a run of items behind the others.
@@ -24,14 +29,12 @@ impl Fates {
         }
     }
 
-    /// Items delivered.
-    pub(super) fn delivered(&self) -> usize {
-        self.0.iter().filter(|(_, fate)| *fate == Fate::Delivered).map(|(items, _)| items).sum()
-    }
-
-    /// Items dropped.
-    pub(super) fn dropped(&self) -> usize {
-        self.0.iter().filter(|(_, fate)| *fate != Fate::Delivered).map(|(items, _)| items).sum()
+    /// The fates of items that were found out in any order, by their places in the payload.
+    pub(super) fn of(mut scattered: Vec<(Range<usize>, Fate)>) -> Self {
+        scattered.sort_unstable_by_key(|(run, _)| run.start);
+        let mut fates = Fates::default();
+        scattered.into_iter().for_each(|(run, fate)| fates.push(run.len(), fate));
+        fates
     }
 
     /// Deals the fates out to the records that the payload was made of. Items that no fate covers were never sent: they are
@@ -46,6 +49,7 @@ impl Fates {
                 let taken = left.min(*items);
                 match fate {
                     Fate::Delivered => completion.delivered += taken,
+                    Fate::Parked => completion.parked += taken,
                     Fate::Dropped(reason) => completion.dropped.push((*reason, taken)),
                 }
                 left -= taken;

@@ -1,63 +1,36 @@
-//! Whether a destination may be tried: freely while it works, one attempt per back-off step while it does not, and more and
-//! more at a time once it works again (delivery §4.2), so that the backlog neither floods it nor starves its neighbours.
+//! Whether a payload may be read, and whether it may be tried: what breaker, budget and concurrency say together, and who
+//! waits for it.
+//!
+//! While the destination works, payloads go as the limit allows, and a failed one waits alone until its retry is due. While
+//! the breaker is open, one attempt at each back-off step probes the destination, and no further payload is read. Once it
+//! works again, twice as many go each second (delivery §4.2), so that the backlog neither floods it nor starves its
+//! neighbours.
 
-use std::sync::{Mutex, PoisonError};
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sluice_pipeline::blocks::Retry;
+use sluice_pipeline::blocks::{Protection, Retry};
 use sluice_pipeline::clock::{Clock, Monotonic};
 use sluice_pipeline::rng::Rng;
 use tokio::sync::Notify;
 
-#[derive(Debug, Default)]
-struct State {
-    /// Rounds of failure in a row; 0 while the destination works.
-    failures: u32,
-    /// No attempt before this.
-    not_before: Monotonic,
-    /// An attempt is under way while it fails.
-    probing: bool,
-    /// Other attempts under way.
-    in_flight: usize,
-    /// Since when it works again, for as long as attempts at the same time are limited.
-    slow_since: Option<Monotonic>,
-    /// No attempt any more: another reader goes on with the backlog.
-    closed: bool,
-}
+use state::{State, Step};
 
-/// Rounds of failure after which the destination counts as down (`circuit_breaker::consecutive_failures`, delivery §4.1).
-const OPEN: u32 = 5;
-/// Attempts at the same time double from 1 at each of these steps.
-const SLOW_STEP: Duration = Duration::from_secs(1);
-/// After so many steps they are limited no more.
-const SLOW_STEPS: u32 = 6;
-
-impl State {
-    /// An attempt is over.
-    fn end(&mut self, pass: Pass) {
-        match pass {
-            Pass::Probe => self.probing = false,
-            Pass::Free => self.in_flight = self.in_flight.saturating_sub(1),
-        }
-    }
-
-    /// When one more attempt may be made while the destination works: at once, or not before that.
-    fn free(&mut self, now: Monotonic) -> Result<(), Monotonic> {
-        let Some(since) = self.slow_since else { return Ok(()) };
-        let steps = (now.since(since).as_nanos() / SLOW_STEP.as_nanos()).min(SLOW_STEPS.into()) as u32;
-        if steps >= SLOW_STEPS {
-            self.slow_since = None;
-            return Ok(());
-        }
-        if self.in_flight < 1 << steps { Ok(()) } else { Err(since + SLOW_STEP * (steps + 1)) }
-    }
-}
-
-/// The gate of one destination, shared by its senders.
-#[derive(Debug, Default)]
+/// The gate of one destination, shared by its reader and its senders.
 pub(super) struct Gate {
     state: Mutex<State>,
+    /// Told when an attempt may be made that had to wait.
     changed: Notify,
+    /// Told when a payload may be read that had to wait. One reader waits.
+    room: Notify,
+    retry: Retry,
+    breaker_state: metrics::Gauge,
+    concurrency: metrics::Gauge,
 }
 
 /// Leave for one attempt.
@@ -67,8 +40,60 @@ pub(super) enum Pass {
     Probe,
 }
 
+/// Leave to read and hold one payload, until dropped.
+pub(super) struct Permit(Arc<Gate>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.state().held -= 1;
+        self.0.room.notify_one();
+    }
+}
+
+/// What a failed attempt says of the destination.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Failure {
+    /// Which attempt at its payload it was, from 0.
+    pub(super) number: u32,
+    /// The destination's own wish: a floor for the wait.
+    pub(super) hint: Option<Duration>,
+    /// Another floor.
+    pub(super) at_least: Duration,
+    /// It asked for less, or did not answer in time.
+    pub(super) pressure: bool,
+    /// No connection could be made, or it broke.
+    pub(super) connection: bool,
+    /// It will take nothing for now, whatever it is sent: opens the breaker at once.
+    pub(super) fatal: bool,
+}
+
+/// A payload that failed before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Again {
+    /// When it is due while the destination works.
+    pub(super) at: Monotonic,
+    /// It has waited for an open breaker: the breaker is what limited its load, so it needs no budget.
+    pub(super) waited: bool,
+}
+
 impl Gate {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    /// `bounds` are the least and the most payloads in flight.
+    pub(super) fn new(
+        rules: &Protection,
+        retry: Retry,
+        bounds: (usize, usize),
+        now: Monotonic,
+        gauges: [metrics::Gauge; 2],
+    ) -> Self {
+        let [breaker_state, concurrency] = gauges;
+        let state = State::new(rules, bounds, now);
+        breaker_state.set(0.0);
+        concurrency.set(state.concurrency.limit() as f64);
+        let (changed, room) = (Notify::new(), Notify::new());
+        Gate { state: Mutex::new(state), changed, room, retry, breaker_state, concurrency }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -78,161 +103,164 @@ impl Gate {
         self.changed.notify_waiters();
     }
 
-    /// Waits until an attempt may be made; none if there shall be no more.
-    pub(super) async fn enter(&self, clock: &dyn Clock) -> Option<Pass> {
+    /// Completes when nobody is let in any more.
+    pub(super) async fn closed(&self) {
         loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
+            let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
+            if self.state().closed {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Completes when the breaker is open because no connection can be made.
+    pub(super) async fn unreachable(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.is_unreachable() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Whether an attempt waits for a connection to be possible.
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.state().breaker.open().is_some_and(|open| open.unreachable && !open.probing)
+    }
+
+    /// A connection can be made: it is time for an attempt.
+    pub(super) fn reached(&self, clock: &dyn Clock) {
+        self.state().breaker.reached(clock.now());
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until one more payload may be read.
+    pub(super) async fn permit(self: &Arc<Self>, clock: &dyn Clock) -> Permit {
+        loop {
             let wait_until = {
                 let mut state = self.state();
-                let now = clock.now();
-                if state.closed {
-                    return None;
-                }
-                if state.failures == 0 {
-                    match state.free(now) {
-                        Ok(()) => {
-                            state.in_flight += 1;
-                            return Some(Pass::Free);
-                        }
-                        Err(later) => Some(later),
+                match state.room(clock.now()) {
+                    Ok(()) => {
+                        state.held += 1;
+                        return Permit(Arc::clone(self));
                     }
-                } else if !state.probing && now >= state.not_before {
-                    state.probing = true;
-                    return Some(Pass::Probe);
-                } else {
-                    (!state.probing).then_some(state.not_before)
+                    Err(later) => later,
                 }
             };
             match wait_until {
                 Some(deadline) => {
                     tokio::select! {
                         () = clock.sleep_until(deadline) => {}
-                        () = &mut changed => {}
+                        () = self.room.notified() => {}
                     }
                 }
-                None => changed.await,
+                None => self.room.notified().await,
             }
         }
     }
 
-    /// The destination answered an attempt.
-    pub(super) fn works(&self, pass: Pass, clock: &dyn Clock) {
-        let mut state = self.state();
-        state.end(pass);
-        if state.failures > 0 {
-            let in_flight = state.in_flight;
-            let closed = state.closed;
-            *state = State { in_flight, closed, slow_since: Some(clock.now()), ..State::default() };
-        }
-        let waited_for = state.slow_since.is_some();
-        drop(state);
-        if waited_for {
-            self.changed.notify_waiters();
+    /// Waits until an attempt may be made; none if there shall be no more. `again` for a payload that failed before.
+    pub(super) async fn enter(&self, mut again: Option<&mut Again>, clock: &dyn Clock) -> Option<Pass> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let step = {
+                let mut state = self.state();
+                let step = state.admit(again.as_deref_mut(), clock.now());
+                if let Step::Go(Pass::Probe) = step {
+                    self.show(&state);
+                }
+                step
+            };
+            match step {
+                Step::Go(pass) => return Some(pass),
+                Step::End => return None,
+                Step::Until(deadline) => {
+                    tokio::select! {
+                        () = clock.sleep_until(deadline) => {}
+                        () = &mut changed => {}
+                    }
+                }
+                Step::Wait => changed.await,
+            }
         }
     }
 
-    /// The attempt failed for now. `hint` is the destination's own wish, a floor for the wait; `at_least` another.
-    pub(super) fn fails(
-        &self,
-        pass: Pass,
-        hint: Option<Duration>,
-        at_least: Duration,
-        retry: &Retry,
-        clock: &dyn Clock,
-        rng: &dyn Rng,
-    ) {
+    /// The destination took the payload, or refused it for what it is: it works. `true` if it did not before.
+    pub(super) fn works(&self, pass: Pass, rtt: Duration, clock: &dyn Clock) -> bool {
+        let now = clock.now();
         let mut state = self.state();
+        let before = state.concurrency.limit();
+        let full = state.is_full(now);
         state.end(pass);
-        // Attempts that were under way when the first one failed say nothing new.
-        if pass == Pass::Probe || state.failures == 0 {
-            let wait = retry.wait(state.failures, rng.unit());
-            state.failures = state.failures.saturating_add(1);
-            state.not_before = clock.now() + wait.max(hint.unwrap_or_default()).max(at_least);
-        } else if let Some(hint) = hint {
-            state.not_before = state.not_before.max(clock.now() + hint);
+        let closes = pass == Pass::Probe;
+        if closes {
+            state.closes(now);
+        }
+        state.succeeded(rtt, now);
+        let more = state.concurrency.limit() != before;
+        if closes || more {
+            self.show(&state);
         }
         drop(state);
-        self.changed.notify_waiters();
+        self.wake(full || closes || more);
+        closes
+    }
+
+    /// The attempt failed, but maybe not for good. Gives when its payload is due again if the breaker stays closed, and
+    /// whether the breaker opened.
+    pub(super) fn fails(&self, pass: Pass, failure: Failure, clock: &dyn Clock, rng: &dyn Rng) -> (Monotonic, bool) {
+        let now = clock.now();
+        let mut state = self.state();
+        state.end(pass);
+        let rounds = state.breaker.open().map_or(0, |open| open.rounds);
+        let wait = self.retry.wait(rounds.max(failure.number), rng.unit());
+        let due = now + wait.max(failure.hint.unwrap_or_default()).max(failure.at_least);
+        let opens = state.failed(pass, &failure, now, due);
+        self.show(&state);
+        drop(state);
+        self.wake(true);
+        (due, opens)
+    }
+
+    /// Opens the breaker for another reason than an answer.
+    pub(super) fn trip(&self, number: u32, clock: &dyn Clock, rng: &dyn Rng) {
+        let mut state = self.state();
+        if state.breaker.open().is_none() {
+            let due = clock.now() + self.retry.wait(number, rng.unit());
+            state.breaker.trip(due, due, false);
+            self.show(&state);
+        }
     }
 
     /// An attempt ended without a word on the destination's health.
     pub(super) fn leave(&self, pass: Pass) {
-        self.state().end(pass);
-        self.changed.notify_waiters();
+        let mut state = self.state();
+        state.end(pass);
+        self.show(&state);
+        drop(state);
+        self.wake(true);
     }
 
-    /// Whether it has failed often enough in a row that nobody should wait for it.
+    /// Whether the destination is not worth trying at present.
     pub(super) fn is_open(&self) -> bool {
-        self.state().failures >= OPEN
+        self.state().breaker.open().is_some()
     }
 
-    /// Whether the destination fails at present.
-    pub(super) fn is_failing(&self) -> bool {
-        self.state().failures > 0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
-
-    use sluice_pipeline::clock::{VirtualClock, WallTime};
-    use sluice_pipeline::rng::SplitMix;
-
-    use super::*;
-
-    /// Enters if that is possible at once.
-    fn enter(gate: &Gate, clock: &VirtualClock) -> Option<Pass> {
-        match pin!(gate.enter(clock)).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(pass) => pass,
-            Poll::Pending => None,
+    fn wake(&self, someone_may_wait: bool) {
+        if someone_may_wait {
+            self.changed.notify_waiters();
+            self.room.notify_one();
         }
     }
 
-    fn entered(gate: &Gate, clock: &VirtualClock) -> usize {
-        std::iter::from_fn(|| enter(gate, clock)).take(1000).count()
-    }
-
-    #[test]
-    fn what_works_again_gets_twice_as_many_attempts_each_second() {
-        let (gate, clock) = (Gate::default(), VirtualClock::new(WallTime(1)));
-        let (retry, rng) = (Retry::default(), SplitMix::seeded(3));
-        assert_eq!(entered(&gate, &clock), 1000);
-        for _ in 0..1000 {
-            gate.fails(Pass::Free, None, Duration::ZERO, &retry, &clock, &rng);
-        }
-        assert_eq!(enter(&gate, &clock), None);
-        clock.advance(Duration::from_secs(30));
-        assert_eq!(enter(&gate, &clock), Some(Pass::Probe));
-        assert_eq!(enter(&gate, &clock), None, "one probe at a time");
-        gate.works(Pass::Probe, &clock);
-        for allowed in [1, 2, 4, 8, 16, 32, 1000] {
-            assert_eq!(entered(&gate, &clock), allowed);
-            gate.works(Pass::Free, &clock);
-            assert_eq!(entered(&gate, &clock), if allowed < 1000 { 1 } else { 1000 });
-            let under_way = gate.state().in_flight;
-            (0..under_way).for_each(|_| gate.leave(Pass::Free));
-            clock.advance(SLOW_STEP);
-        }
-    }
-
-    #[test]
-    fn a_failure_ends_the_slow_start() {
-        let (gate, clock) = (Gate::default(), VirtualClock::new(WallTime(1)));
-        let (retry, rng) = (Retry::default(), SplitMix::seeded(3));
-        let fail = |pass| gate.fails(pass, None, Duration::from_secs(1), &retry, &clock, &rng);
-        fail(enter(&gate, &clock).unwrap());
-        clock.advance(Duration::from_secs(30));
-        gate.works(enter(&gate, &clock).unwrap(), &clock);
-        clock.advance(SLOW_STEP * 3);
-        assert_eq!(enter(&gate, &clock), Some(Pass::Free));
-        fail(Pass::Free);
-        assert_eq!(enter(&gate, &clock), None);
-        clock.advance(Duration::from_secs(30));
-        gate.works(enter(&gate, &clock).unwrap(), &clock);
-        assert_eq!(entered(&gate, &clock), 1);
+    fn show(&self, state: &State) {
+        self.breaker_state.set(f64::from(state.breaker.state()));
+        self.concurrency.set(state.concurrency.limit() as f64);
     }
 }

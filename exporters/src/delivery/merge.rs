@@ -40,7 +40,7 @@ impl Merge {
     }
 
     /// Whether `next` may go into the payload that begins with `first` and holds `items` and `bytes` so far.
-    pub(super) fn fits(&self, first: &Entry, items: usize, bytes: usize, next: &Entry) -> bool {
+    fn fits(&self, first: &Entry, items: usize, bytes: usize, next: &Entry) -> bool {
         let (a, b) = (&first.batch(), &next.batch());
         a.signal() == b.signal()
             && items + b.items() <= self.max_items
@@ -66,12 +66,13 @@ impl Merge {
         size >= batching.min_size
     }
 
-    /// Takes the entries of the next payload from the front.
-    pub(super) fn next_group(&self, entries: &mut Vec<Entry>) -> Vec<Entry> {
+    /// Takes the entries of the next payload from the front. `learned` is the most bytes that its destination is known to take.
+    pub(super) fn next_group(&self, entries: &mut Vec<Entry>, learned: usize) -> Vec<Entry> {
         let Some(first) = entries.first() else { return Vec::new() };
         let (mut items, mut bytes) = (first.batch().items(), first.batch().bytes().len());
         let mut end = 1;
         while let Some(next) = entries.get(end)
+            && bytes + next.batch().bytes().len() <= learned
             && self.fits(first, items, bytes, next)
         {
             items += next.batch().items();

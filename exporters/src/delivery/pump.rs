@@ -7,16 +7,20 @@ use std::time::Duration;
 use sluice_pipeline::ComponentId;
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::exporter::{Delivery, Exporter};
+use sluice_pipeline::ledger::reasons;
 use sluice_pipeline::processor::Batching;
 use sluice_pipeline::rng::Rng;
 use sluice_pipeline::spine::{Completion, Destination, Entry, ReadLimit, Spine};
 use sluice_pipeline::telemetry::{ExporterMetrics, Telemetry};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::gate::Gate;
+use super::age::MaxAge;
+use super::gate::{Gate, Permit};
+use super::learned::LearnedMax;
 use super::merge::{Merge, payload};
-use super::sender::Sender;
+use super::metrics::Metrics;
+use super::sender::{Ages, Sender, Sent, Terms};
 
 /// What a pump is made of.
 pub struct Parts {
@@ -32,17 +36,11 @@ pub struct Parts {
     pub telemetry: Telemetry,
 }
 
-/// Concurrent sends where `num_consumers` is not written.
-const CONSUMERS: usize = 10;
 /// Records taken from the spine at once.
 const RECORDS: usize = 1024;
 
-const CONFIG_ERROR: &str = "sluice_destination_config_error";
-
-/// Takes back what was said of a destination that is not configured any more: nobody would ever take an alarm back.
-pub fn forget(exporter: &ComponentId, telemetry: &Telemetry) {
-    telemetry.forget(CONFIG_ERROR, &[("exporter", exporter.as_str())]);
-}
+/// How often data is looked for that got too old, while nothing can be sent.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// A destination at work.
 pub struct Pump {
@@ -50,7 +48,11 @@ pub struct Pump {
     reader: JoinHandle<()>,
     spine: Arc<dyn Spine>,
     destination: Destination,
+    reading: Reading,
 }
+
+/// Held by a read that goes to the disk: it goes on when its reader is cut off.
+type Reading = Arc<tokio::sync::Mutex<()>>;
 
 #[derive(Default)]
 struct Stop {
@@ -82,15 +84,22 @@ impl Pump {
         let Parts { id, exporter, delivery, batching, spine, destination, clock, rng, telemetry } = parts;
         let queue = delivery.queue.clone().unwrap_or_default();
         let capabilities = exporter.capabilities();
-        let written = queue.num_consumers.and_then(|number| usize::try_from(number).ok());
-        let consumers = if capabilities.ordered { 1 } else { written.unwrap_or(CONSUMERS).max(1) };
+        let protection = delivery.protection;
+        let in_order = capabilities.ordered || protection.strict_order;
+        let bounds = if in_order { (1, 1) } else { protection.concurrency.bounds(queue.num_consumers) };
+        let retry = delivery.retry.unwrap_or_default();
+        if let Some(limit) = delivery.retry.and_then(|retry| retry.max_elapsed_time()) {
+            tracing::warn!(exporter = %id, ?limit, "`max_elapsed_time`: what is not delivered by then is given up");
+        }
         let merge = Merge::new(queue.batching().or(batching), capabilities);
-        let label = [("exporter", id.as_str())];
+        let gauges = Metrics::of_gate(&telemetry, &id);
+        let max_age = queue.max_age.map(|age| *age).filter(|age| !age.is_zero());
         let sender = Arc::new(Sender {
-            gate: Gate::default(),
-            metrics: ExporterMetrics::new(&telemetry, &id),
-            config_error: telemetry.gauge(CONFIG_ERROR, &label),
-            retries: telemetry.counter("sluice_exporter_retries_total", &label),
+            gate: Arc::new(Gate::new(&protection, retry, bounds, clock.now(), gauges)),
+            learned: LearnedMax::default(),
+            max_age: max_age.map(|limit| MaxAge::new(limit, Arc::clone(&clock))),
+            common: ExporterMetrics::new(&telemetry, &id),
+            metrics: Metrics::new(&telemetry, &id),
             id,
             exporter,
             delivery,
@@ -99,16 +108,19 @@ impl Pump {
             spine: Arc::clone(&spine),
             destination,
         });
+        // Nothing waits for that: until then, the limits are the usual ones.
+        tokio::spawn(spine.limit_letters(destination, protection.dead_letter));
         let stop = Arc::new(Stop::default());
         let reader = Reader {
             sender,
             merge,
             spine: Arc::clone(&spine),
             destination,
-            consumers: Arc::new(Semaphore::new(consumers)),
+            reading: Reading::default(),
             stop: Arc::clone(&stop),
         };
-        Pump { stop, reader: tokio::spawn(reader.run()), spine, destination }
+        let reading = Arc::clone(&reader.reading);
+        Pump { stop, reader: tokio::spawn(reader.run()), spine, destination, reading }
     }
 
     /// Delivers what is left for at most `grace`, then gives up: what remains is counted as lost with the memory that held
@@ -151,6 +163,8 @@ impl Pump {
                 let _ = (&mut self.reader).await;
             }
         }
+        // What a read still hands out belongs to the next reader, too.
+        drop(self.reading.lock().await);
         self.spine.rewind(self.destination);
     }
 }
@@ -160,19 +174,23 @@ struct Reader {
     merge: Merge,
     spine: Arc<dyn Spine>,
     destination: Destination,
-    consumers: Arc<Semaphore>,
+    reading: Reading,
     stop: Arc<Stop>,
 }
 
 impl Reader {
     async fn run(self) {
+        let mut watches = JoinSet::new();
+        let watched = Arc::clone(&self.sender);
+        // Ends with this reader.
+        watches.spawn(async move { watched.watch().await });
         let mut senders = JoinSet::new();
         let mut waiting: Vec<Entry> = Vec::new();
         loop {
             while senders.try_join_next().is_some() {}
-            let Some(permit) = self.permit().await else { break };
+            let Some(permit) = self.permit(&mut waiting).await else { break };
             if waiting.is_empty() {
-                waiting = self.read();
+                waiting = self.read().await;
             }
             let draining = self.stop.drains();
             if waiting.is_empty() {
@@ -192,7 +210,7 @@ impl Reader {
             if self.stop.leaves() {
                 break;
             }
-            let group = self.merge.next_group(&mut waiting);
+            let group = self.merge.next_group(&mut waiting, self.sender.learned.bytes(&*self.sender.clock));
             let this = Work {
                 sender: Arc::clone(&self.sender),
                 spine: Arc::clone(&self.spine),
@@ -210,24 +228,69 @@ impl Reader {
         while senders.join_next().await.is_some() {}
     }
 
-    /// Leave for one more sender; none if there shall be no more.
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        let mut permit = std::pin::pin!(Arc::clone(&self.consumers).acquire_owned());
+    /// Leave for one more payload; none if there shall be no more. What gets too old in the meantime is dropped.
+    async fn permit(&self, waiting: &mut Vec<Entry>) -> Option<Permit> {
+        let clock = &self.sender.clock;
         loop {
             if self.stop.leaves() {
                 return None;
             }
+            let sweep = async {
+                match &self.sender.max_age {
+                    Some(_) => clock.sleep(SWEEP).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                permit = &mut permit => return permit.ok(),
+                biased;
+                permit = self.sender.gate.permit(&**clock) => return Some(permit),
                 () = self.stop.asked.notified() => {}
+                () = sweep => self.sweep(waiting).await,
             }
         }
     }
 
-    fn read(&self) -> Vec<Entry> {
+    /// Drops what is too old, up to the first entry that is not.
+    async fn sweep(&self, waiting: &mut Vec<Entry>) {
+        loop {
+            drop_old(&self.sender, &*self.spine, self.destination, waiting);
+            if !waiting.is_empty() {
+                return;
+            }
+            let unread = self.read_unseen().await;
+            if unread.is_empty() {
+                return;
+            }
+            *waiting = unread;
+        }
+    }
+
+    async fn read(&self) -> Vec<Entry> {
+        loop {
+            let mut entries = self.read_unseen().await;
+            if entries.is_empty() {
+                return entries;
+            }
+            drop_old(&self.sender, &*self.spine, self.destination, &mut entries);
+            if !entries.is_empty() {
+                return entries;
+            }
+        }
+    }
+
+    async fn read_unseen(&self) -> Vec<Entry> {
         // A little more than a payload, so that the next one need not wait for another read.
         let limit = ReadLimit { records: RECORDS, items: self.merge.max_items, bytes: self.merge.max_bytes };
-        self.spine.read(self.destination, limit)
+        if !self.spine.read_blocks(self.destination) {
+            return self.spine.read(self.destination, limit);
+        }
+        let reading = Arc::clone(&self.reading).lock_owned().await;
+        let (spine, destination) = (Arc::clone(&self.spine), self.destination);
+        let read = tokio::task::spawn_blocking(move || {
+            let _reading = reading;
+            spine.read(destination, limit)
+        });
+        read.await.unwrap_or_default()
     }
 
     /// Waits until the batch is large enough, its flush timeout is over, or the pump is asked to stop.
@@ -238,7 +301,7 @@ impl Reader {
         while !self.merge.is_enough(waiting) {
             tokio::select! {
                 () = self.spine.readable(self.destination) => {
-                    let more = self.read();
+                    let more = self.read().await;
                     waiting.extend(more);
                 }
                 () = clock.sleep_until(deadline) => return,
@@ -258,14 +321,48 @@ struct Work {
 }
 
 impl Work {
-    async fn deliver(self, group: Vec<Entry>) {
+    async fn deliver(self, mut group: Vec<Entry>) {
         let capabilities = self.sender.exporter.capabilities();
-        let Some(payload) = payload(&group, &capabilities) else { return };
-        self.sender.metrics.batch_send_size.record(payload.items as f64);
-        let Some(fates) = self.sender.send(payload).await else { return };
-        tracing::trace!(delivered = fates.delivered(), dropped = fates.dropped(), "payload resolved");
-        for (seq, completion) in fates.completions(&group) {
-            self.spine.complete(self.destination, seq, completion);
+        let since = self.sender.clock.now();
+        while let Some(payload) = payload(&group, &capabilities) {
+            self.sender.common.batch_send_size.record(payload.items as f64);
+            let terms = Terms { since, ages: self.sender.max_age.as_ref().and_then(|_| ages(&group)) };
+            match self.sender.send(payload, terms).await {
+                Sent::Known(fates) => {
+                    for (seq, completion) in fates.completions(&group) {
+                        self.spine.complete(self.destination, seq, completion);
+                    }
+                    return;
+                }
+                Sent::Stale => drop_old(&self.sender, &*self.spine, self.destination, &mut group),
+                Sent::LeftToOthers => return,
+            }
         }
+    }
+}
+
+fn ages(group: &[Entry]) -> Option<Ages> {
+    let ingests = || group.iter().map(Entry::ingest);
+    Some(Ages {
+        oldest: ingests().min_by_key(|ingest| (ingest.monotonic, ingest.wall))?,
+        newest: ingests().max_by_key(|ingest| (ingest.monotonic, ingest.wall))?,
+    })
+}
+
+/// Drops the entries that are too old for their destination.
+fn drop_old(sender: &Sender, spine: &dyn Spine, destination: Destination, entries: &mut Vec<Entry>) {
+    let Some(max_age) = &sender.max_age else { return };
+    let mut dropped = 0;
+    entries.retain(|entry| {
+        let over = max_age.is_over(entry.ingest());
+        if over {
+            let items = entry.batch().items();
+            spine.complete(destination, entry.seq(), Completion::dropped(reasons::MAX_AGE, items));
+            dropped += items;
+        }
+        !over
+    });
+    if dropped > 0 {
+        tracing::warn!(exporter = %sender.id, dropped_items = dropped, "data is older than `max_age`");
     }
 }

@@ -3,192 +3,362 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_pdata::split;
+use sluice_pdata::pass::Reason;
+use sluice_pipeline::ComponentId;
 use sluice_pipeline::blocks::Retry;
 use sluice_pipeline::clock::{Clock, Monotonic};
+use sluice_pipeline::context::Arrival;
 use sluice_pipeline::exporter::{Attempt, Delivery, Exporter, Payload};
+use sluice_pipeline::ledger::reasons;
 use sluice_pipeline::rng::Rng;
-use sluice_pipeline::send::SendOutcome;
-use sluice_pipeline::spine::{Confirmations, Destination, Spine};
+use sluice_pipeline::send::{RetryCause, SendOutcome};
+use sluice_pipeline::spine::{Confirmations, Destination, Keep, Letter, Spine};
 use sluice_pipeline::telemetry::ExporterMetrics;
-use sluice_pipeline::{BoxFuture, ComponentId};
+use smallvec::SmallVec;
 
+use super::age::MaxAge;
+use super::caught::caught;
 use super::fate::{Fate, Fates};
-use super::gate::{Gate, Pass};
+use super::gate::{Again, Failure, Gate, Pass};
+use super::learned::LearnedMax;
+use super::metrics::Metrics;
 
 /// What all senders of a destination share.
 pub(super) struct Sender {
     pub(super) id: ComponentId,
     pub(super) exporter: Arc<dyn Exporter>,
     pub(super) delivery: Delivery,
-    pub(super) gate: Gate,
+    pub(super) gate: Arc<Gate>,
+    pub(super) learned: LearnedMax,
+    pub(super) max_age: Option<MaxAge>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rng: Arc<dyn Rng>,
-    pub(super) metrics: ExporterMetrics,
-    pub(super) config_error: metrics::Gauge,
-    pub(super) retries: metrics::Counter,
-    /// Told when a payload has been looked at, for the first time.
+    pub(super) common: ExporterMetrics,
+    pub(super) metrics: Metrics,
+    /// Told when a payload has been looked at, for the first time; keeps dead letters.
     pub(super) spine: Arc<dyn Spine>,
     pub(super) destination: Destination,
 }
 
-/// Bisection of a poisonous or oversized payload ends here: 2^24 items are more than any payload has.
-const MAX_DEPTH: u32 = 24;
+/// Since when a payload is being sent, and what it is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) since: Monotonic,
+    /// When the records came in by whose age it is given up, if data gets too old for its destination.
+    pub(super) ages: Option<Ages>,
+}
+
+/// When the oldest and the newest record of a payload came in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ages {
+    pub(super) oldest: Arrival,
+    pub(super) newest: Arrival,
+}
+
+/// What became of a payload.
+#[derive(Debug)]
+pub(super) enum Sent {
+    Known(Fates),
+    /// A record of it is too old by now; nothing of it was delivered.
+    Stale,
+    /// The gate closed before. Parts that were delivered by then are delivered again by whoever goes on.
+    LeftToOthers,
+}
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Delivered but for items that the exporter or the destination dropped.
+    Delivered(SmallVec<[(Reason, usize); 1]>),
+    /// Refused for good as a whole: maybe not in parts.
+    Refused { reason: Reason, status: String },
+    /// Refused for its size.
+    TooLarge(String),
+    /// Not sent any more.
+    Over(Fate),
+    /// A record is too old.
+    Stale,
+    /// The gate is closed.
+    LeftToOthers,
+}
 
 impl Sender {
-    /// Tries a payload, in parts if it must be, until every item's fate is known; none if the gate closed before. Parts that
-    /// were delivered by then are delivered again by whoever goes on.
-    pub(super) async fn send(&self, payload: Payload) -> Option<Fates> {
+    /// Tries a payload, in parts if it must be, until every item's fate is known.
+    pub(super) async fn send(&self, payload: Payload, terms: Terms) -> Sent {
+        let verdict = if payload.items > 1 && payload.len() > self.learned.bytes(&*self.clock) {
+            Verdict::TooLarge("larger than what the destination takes".to_owned())
+        } else {
+            self.attempt(&payload, &terms).await
+        };
         let mut fates = Fates::default();
-        let since = self.clock.now();
-        self.resolve(payload, since, 0, &mut fates).await.then_some(fates)
-    }
-
-    /// Whether all fates are known.
-    fn resolve<'a>(
-        &'a self,
-        payload: Payload,
-        since: Monotonic,
-        depth: u32,
-        fates: &'a mut Fates,
-    ) -> BoxFuture<'a, bool> {
-        Box::pin(async move {
-            let (signal, items) = (payload.signal, payload.items);
-            match self.attempt(&payload, since).await {
-                Verdict::Delivered(dropped) => {
-                    let gone: usize = dropped.iter().map(|(_, count)| count).sum();
-                    fates.push(items.saturating_sub(gone), Fate::Delivered);
-                    for (reason, count) in dropped {
-                        fates.push(count, Fate::Dropped(reason));
-                    }
-                    self.metrics.sent.add(signal, items.saturating_sub(gone));
-                }
-                Verdict::Divide(message) if items > 1 && depth < MAX_DEPTH => {
-                    tracing::debug!(exporter = %self.id, items, %message, "dividing a payload that was refused");
-                    match halves(&payload) {
-                        Some([first, second]) => {
-                            return self.resolve(first, since, depth + 1, fates).await
-                                && self.resolve(second, since, depth + 1, fates).await;
-                        }
-                        None => self.give_up(&payload, "permanent_error", &message, fates),
-                    }
-                }
-                Verdict::Divide(message) => self.give_up(&payload, "permanent_error", &message, fates),
-                Verdict::GiveUp(message) => self.give_up(&payload, "permanent_error", &message, fates),
-                Verdict::LeftToOthers => return false,
+        match verdict {
+            Verdict::Delivered(dropped) => self.delivered(&payload, &dropped, |items, fate| fates.push(items, fate)),
+            Verdict::Over(fate) => fates.push(payload.items, fate),
+            Verdict::Stale => return Sent::Stale,
+            Verdict::LeftToOthers => return Sent::LeftToOthers,
+            refused => {
+                // From here on its parts are no records any more: the newest decides for all.
+                let ages = terms.ages.map(|ages| Ages { oldest: ages.newest, ..ages });
+                // Boxed, as it is rare and large.
+                let known = Box::pin(self.search(payload, refused, &Terms { ages, ..terms })).await;
+                return known.map_or(Sent::LeftToOthers, Sent::Known);
             }
-            true
-        })
+        }
+        Sent::Known(fates)
     }
 
-    fn give_up(&self, payload: &Payload, reason: &'static str, message: &str, fates: &mut Fates) {
-        tracing::error!(exporter = %self.id, dropped_items = payload.items, error = %message, "Exporting failed. Dropping data.");
-        self.metrics.send_failed.add(payload.signal, payload.items);
-        fates.push(payload.items, Fate::Dropped(reason));
+    /// Counts what was delivered, and tells the fates of the items.
+    pub(super) fn delivered(&self, payload: &Payload, dropped: &[(Reason, usize)], mut tell: impl FnMut(usize, Fate)) {
+        let mut left = payload.items;
+        let gone: usize = dropped.iter().map(|(_, count)| count).sum();
+        tell(left.saturating_sub(gone), Fate::Delivered);
+        self.common.sent.add(payload.signal, left.saturating_sub(gone));
+        left = left.min(gone);
+        for &(reason, count) in dropped {
+            tell(count.min(left), Fate::Dropped(reason));
+            left -= count.min(left);
+        }
     }
 
     /// Attempts until the destination has said something final.
-    async fn attempt(&self, payload: &Payload, since: Monotonic) -> Verdict {
+    pub(super) async fn attempt(&self, payload: &Payload, terms: &Terms) -> Verdict {
         let default_retry = Retry::default();
         let retry = self.delivery.retry.as_ref().unwrap_or(&default_retry);
         let (mut number, mut survived) = (0, false);
+        let mut again: Option<Again> = None;
         loop {
-            if !survived && self.gate.is_failing() {
+            if !survived && self.gate.is_open() {
                 // It may wait for long.
                 self.spine.survived(self.destination, payload.range);
                 survived = true;
             }
-            let Some(pass) = self.gate.enter(&*self.clock).await else { return Verdict::LeftToOthers };
-            let timeout = self.delivery.timeout;
-            let deadline = (!timeout.is_zero()).then(|| self.clock.now() + timeout);
-            let attempt = Attempt { number, deadline };
-            let guard = AttemptGuard { sender: self, pass };
-            self.metrics.in_flight.increment(1.0);
-            let outcome = match deadline {
-                None => self.exporter.send(payload.clone(), &attempt).await,
-                Some(deadline) => tokio::select! {
-                    outcome = self.exporter.send(payload.clone(), &attempt) => outcome,
-                    // The exporter keeps the deadline itself; this is for one that does not.
-                    () = self.clock.sleep_until(deadline + GRACE) => SendOutcome::Retry {
-                        after: None,
-                        cause: sluice_pipeline::send::RetryCause::Ambiguous,
-                        message: "timeout".to_owned(),
-                    },
-                },
+            let pass = match self.enter(again.as_mut(), terms).await {
+                Entered::Pass(pass) => pass,
+                Entered::TooOld => return Verdict::Stale,
+                Entered::Closed => return Verdict::LeftToOthers,
             };
-            self.metrics.in_flight.decrement(1.0);
-            std::mem::forget(guard);
+            if number > 0 {
+                self.metrics.retries.increment(1);
+            }
+            let (outcome, rtt) = self.once(payload, number, pass).await;
             if !survived {
                 self.spine.survived(self.destination, payload.range);
                 survived = true;
             }
-            let (after, at_least, message, config_error) = match outcome {
-                SendOutcome::Delivered { dropped } => {
-                    self.works(pass);
-                    return Verdict::Delivered(dropped.to_vec());
+            let (failure, message) = match outcome {
+                Err(panic) => {
+                    tracing::error!(exporter = %self.id, panic, "the exporter panicked");
+                    self.gate.leave(pass);
+                    self.explain(payload, false, "the exporter panicked");
+                    return Verdict::Refused { reason: reasons::PANIC, status: panic };
                 }
-                SendOutcome::Partial { rejected, message } => {
-                    self.works(pass);
-                    let rejected = rejected.min(payload.items);
+                Ok(SendOutcome::Delivered { dropped }) => {
+                    self.works(pass, rtt);
+                    return Verdict::Delivered(dropped);
+                }
+                Ok(SendOutcome::Partial { rejected, message }) => {
+                    self.works(pass, rtt);
                     if rejected > 0 {
-                        self.confirmations().explain(self.destination, payload.range, false, &message);
-                        tracing::warn!(exporter = %self.id, rejected, %message, "Partial success response");
-                        return Verdict::Delivered(vec![("peer_partial_success", rejected)]);
+                        self.explain(payload, false, &message);
                     }
-                    tracing::info!(exporter = %self.id, %message, "Partial success response");
-                    return Verdict::Delivered(Vec::new());
+                    return Verdict::Delivered(self.partial(rejected.min(payload.items), &message));
                 }
-                SendOutcome::Split { message } | SendOutcome::Permanent { message } => {
-                    self.works(pass);
-                    self.confirmations().explain(self.destination, payload.range, false, &message);
-                    return Verdict::Divide(message);
+                Ok(SendOutcome::Split { message }) => {
+                    self.works(pass, rtt);
+                    self.explain(payload, false, &message);
+                    return Verdict::TooLarge(message);
                 }
-                SendOutcome::Internal { message } => {
-                    self.works(pass);
-                    self.confirmations().explain(self.destination, payload.range, false, &message);
-                    return Verdict::GiveUp(message);
+                Ok(SendOutcome::Permanent { message }) => {
+                    self.works(pass, rtt);
+                    self.explain(payload, false, &message);
+                    return Verdict::Refused { reason: reasons::PERMANENT_ERROR, status: message };
                 }
-                SendOutcome::ConfigError { message } => (None, retry.max_interval(), message, true),
-                SendOutcome::Retry { after, message, .. } => (after, Duration::ZERO, message, false),
+                Ok(SendOutcome::Internal { message }) => {
+                    self.explain(payload, false, &message);
+                    self.fails(pass, Failure { number, ..Failure::default() });
+                    if let Some(fate) = self.give_up(payload, reasons::SERVER_ERROR, &message, number).await {
+                        return Verdict::Over(fate);
+                    }
+                    again = Some(Again { at: self.clock.now(), waited: false });
+                    number += 1;
+                    continue;
+                }
+                Ok(SendOutcome::ConfigError { message }) => {
+                    (Failure { number, at_least: retry.max_interval(), fatal: true, ..Failure::default() }, message)
+                }
+                Ok(SendOutcome::Retry { after, cause, message }) => {
+                    if cause == RetryCause::Ambiguous {
+                        self.metrics.ambiguous.increment(1);
+                    }
+                    let pressure = matches!(cause, RetryCause::Throttled | RetryCause::Ambiguous);
+                    let connection = cause == RetryCause::Connection;
+                    (Failure { number, hint: after, pressure, connection, ..Failure::default() }, message)
+                }
             };
-            self.config_error.set(if config_error { 1.0 } else { 0.0 });
-            self.gate.fails(pass, after, at_least, retry, &*self.clock, &*self.rng);
-            self.retries.increment(1);
+            self.metrics.config_error.set(if failure.fatal { 1.0 } else { 0.0 });
             // Before what follows: senders who wait may be refused for it.
-            self.confirmations().explain(self.destination, payload.range, true, &message);
-            if config_error || self.gate.is_open() {
-                self.confirmations().available(self.destination, false);
-            }
-            let elapsed = self.clock.now().since(since);
-            if self.delivery.retry.is_none() {
-                return Verdict::GiveUp(message);
-            }
-            if retry.max_elapsed_time().is_some_and(|limit| elapsed >= limit) {
-                return Verdict::GiveUp(format!("no more retries left: {message}"));
+            self.explain(payload, true, &message);
+            let at = self.fails(pass, failure);
+            let elapsed = self.clock.now().since(terms.since);
+            // What is configured wrongly will be put right: its data is kept whatever the retries.
+            let last = self.delivery.retry.is_none() || retry.max_elapsed_time().is_some_and(|limit| elapsed >= limit);
+            if last
+                && !failure.fatal
+                && let Some(fate) = self.give_up(payload, reasons::RETRIES_EXHAUSTED, &message, number).await
+            {
+                return Verdict::Over(fate);
             }
             if number.is_power_of_two() || number == 0 {
                 // First, second, third, fifth, ninth …: one cause is not told over and over.
                 tracing::warn!(exporter = %self.id, error = %message, attempts = number + 1,
                     "Exporting failed. Will retry the request after interval.");
             }
+            again = Some(Again { at, waited: false });
             number += 1;
         }
     }
 
-    fn works(&self, pass: Pass) {
-        if self.gate.is_failing() {
-            tracing::info!(exporter = %self.id, "destination answers again");
-            self.config_error.set(0.0);
+    /// While no connection can be made, tries that alone, now and then, and ends the wait for the next attempt once it can.
+    pub(super) async fn watch(&self) {
+        loop {
+            self.gate.unreachable().await;
+            self.clock.sleep(CONNECT_EVERY).await;
+            if !self.gate.is_unreachable() {
+                continue;
+            }
+            let reached = tokio::select! {
+                reached = caught(|| self.exporter.probe()) => reached == Ok(true),
+                () = self.clock.sleep(CONNECT_EVERY) => false,
+            };
+            if reached {
+                self.gate.reached(&*self.clock);
+            }
         }
-        self.gate.works(pass, &*self.clock);
+    }
+
+    /// Waits until the payload may be tried, or is too old for that.
+    async fn enter(&self, mut again: Option<&mut Again>, terms: &Terms) -> Entered {
+        let (Some(max_age), Some(ages)) = (&self.max_age, terms.ages) else {
+            return self.gate.enter(again, &*self.clock).await.map_or(Entered::Closed, Entered::Pass);
+        };
+        loop {
+            if max_age.is_over(ages.oldest) {
+                return Entered::TooOld;
+            }
+            tokio::select! {
+                biased;
+                pass = self.gate.enter(again.as_deref_mut(), &*self.clock) => {
+                    return pass.map_or(Entered::Closed, Entered::Pass);
+                }
+                () = self.clock.sleep_until(max_age.due(ages.oldest)) => {}
+            }
+        }
+    }
+
+    /// One attempt, within its time. The message of a panic.
+    async fn once(&self, payload: &Payload, number: u32, pass: Pass) -> (Result<SendOutcome, String>, Duration) {
+        let begun = self.clock.now();
+        let timeout = self.delivery.timeout;
+        let deadline = (!timeout.is_zero()).then(|| begun + timeout);
+        let attempt = Attempt { number, deadline };
+        let guard = AttemptGuard { sender: self, pass };
+        self.common.in_flight.increment(1.0);
+        let sent = caught(|| self.exporter.send(payload.clone(), &attempt));
+        let outcome = match deadline {
+            None => sent.await,
+            Some(deadline) => tokio::select! {
+                outcome = sent => outcome,
+                // The exporter keeps the deadline itself; this is for one that does not.
+                () = self.clock.sleep_until(deadline + GRACE) => Ok(SendOutcome::Retry {
+                    after: None,
+                    cause: RetryCause::Ambiguous,
+                    message: "timeout".to_owned(),
+                }),
+            },
+        };
+        self.common.in_flight.decrement(1.0);
+        std::mem::forget(guard);
+        (outcome, self.clock.now().since(begun))
+    }
+
+    fn partial(&self, rejected: usize, message: &str) -> SmallVec<[(Reason, usize); 1]> {
+        if rejected > 0 {
+            tracing::warn!(exporter = %self.id, rejected, %message, "Partial success response");
+            return SmallVec::from_buf([(reasons::PEER_PARTIAL_SUCCESS, rejected)]);
+        }
+        tracing::info!(exporter = %self.id, %message, "Partial success response");
+        SmallVec::new()
+    }
+
+    /// The destination has failed this payload for good: to the dead letters, which never give it up. None if they are full:
+    /// then nothing but a probe is sent any more, and the data stays where it is.
+    async fn give_up(&self, payload: &Payload, reason: Reason, message: &str, number: u32) -> Option<Fate> {
+        use sluice_pipeline::spine::Unparked;
+        let items = payload.items;
+        let letter = Letter::of(payload, reason, message.to_owned(), Keep::Always);
+        let fate = match self.spine.park(self.destination, vec![letter]).await {
+            Ok(()) => {
+                self.metrics.letters_full.set(0.0);
+                tracing::error!(exporter = %self.id, items, reason, error = %message,
+                    "Exporting failed. Moved to the dead letters.");
+                Fate::Parked
+            }
+            Err(Unparked::NoPlace) => {
+                tracing::error!(exporter = %self.id, dropped_items = items, reason, error = %message,
+                    "Exporting failed. Dropping data.");
+                Fate::Dropped(reason)
+            }
+            Err(unparked) => {
+                self.metrics.letters_full.set(1.0);
+                tracing::error!(exporter = %self.id, ?unparked, reason, error = %message,
+                    "no room in the dead letters: sending stops, and the data is kept");
+                self.gate.trip(number, &*self.clock, &*self.rng);
+                return None;
+            }
+        };
+        self.common.send_failed.add(payload.signal, items);
+        Some(fate)
+    }
+
+    fn works(&self, pass: Pass, rtt: Duration) {
+        if self.gate.works(pass, rtt, &*self.clock) {
+            tracing::info!(exporter = %self.id, "destination answers again");
+            self.metrics.config_error.set(0.0);
+            self.metrics.letters_full.set(0.0);
+        }
         self.confirmations().available(self.destination, true);
+    }
+
+    fn fails(&self, pass: Pass, failure: Failure) -> Monotonic {
+        let (due, opens) = self.gate.fails(pass, failure, &*self.clock, &*self.rng);
+        if opens {
+            tracing::warn!(exporter = %self.id, "destination fails: only probes are sent until it works");
+        }
+        if self.gate.is_open() {
+            self.confirmations().available(self.destination, false);
+        }
+        due
     }
 
     /// Who waits for what is sent here.
     fn confirmations(&self) -> &Confirmations {
         self.spine.confirmations()
     }
+
+    /// Tells those what the destination said. `again` if it is not for good.
+    fn explain(&self, payload: &Payload, again: bool, message: &str) {
+        self.confirmations().explain(self.destination, payload.range, again, message);
+    }
 }
+
+enum Entered {
+    Pass(Pass),
+    TooOld,
+    Closed,
+}
+
+/// How often a connection is tried while none can be made (delivery §4.2).
+const CONNECT_EVERY: Duration = Duration::from_secs(2);
 
 /// How much longer than its deadline an attempt may take before it is cut off.
 const GRACE: Duration = Duration::from_millis(250);
@@ -201,29 +371,7 @@ struct AttemptGuard<'s> {
 
 impl Drop for AttemptGuard<'_> {
     fn drop(&mut self) {
-        self.sender.metrics.in_flight.decrement(1.0);
+        self.sender.common.in_flight.decrement(1.0);
         self.sender.gate.leave(self.pass);
     }
-}
-
-/// What an attempt came to.
-enum Verdict {
-    Delivered(Vec<(&'static str, usize)>),
-    /// Refused for good as a whole: maybe not in parts.
-    Divide(String),
-    GiveUp(String),
-    /// The gate is closed.
-    LeftToOthers,
-}
-
-fn halves(payload: &Payload) -> Option<[Payload; 2]> {
-    let (first, second) = split::halves(payload.signal, &payload.contiguous()).ok()??;
-    let count = |bytes| split::count(payload.signal, bytes).ok();
-    let (a, b) = (count(&first)?, count(&second)?);
-    if a == 0 || b == 0 || a + b != payload.items {
-        return None;
-    }
-    let part =
-        |bytes, items| Payload { parts: [bytes].into_iter().collect(), items, compressed: None, ..payload.clone() };
-    Some([part(first, a), part(second, b)])
 }

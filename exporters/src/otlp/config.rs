@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use sluice_config::{Problems, Toggle};
-use sluice_pipeline::blocks::{GrpcClient, Retry, SendingQueue, Timeout};
+use sluice_pipeline::blocks::{GrpcClient, Protection, Retry, SendingQueue, Timeout};
 use sluice_pipeline::exporter::Delivery;
 use sluice_pipeline::factory::{Validate, field};
 
@@ -16,6 +16,8 @@ pub struct Config {
     pub timeout: Timeout,
     pub sending_queue: Toggle<SendingQueue>,
     pub retry_on_failure: Toggle<Retry>,
+    #[serde(rename = "..protection")]
+    pub protection: Protection,
 }
 
 impl Default for Config {
@@ -25,6 +27,7 @@ impl Default for Config {
             timeout: Timeout::default(),
             sending_queue: Toggle::on(),
             retry_on_failure: Toggle::on(),
+            protection: Protection::default(),
         }
     }
 }
@@ -36,6 +39,7 @@ impl Config {
             queue: self.sending_queue.as_ref().cloned(),
             retry: self.retry_on_failure.as_ref().copied(),
             timeout: *self.timeout.timeout,
+            protection: self.protection,
         }
     }
 }
@@ -58,5 +62,6 @@ impl Validate for Config {
         if let Some(retry) = self.retry_on_failure.as_ref() {
             retry.validate(&field(at, "retry_on_failure"), problems);
         }
+        self.protection.validate(at, problems);
     }
 }

@@ -125,6 +125,10 @@ impl Exporter for OtlpExporter {
         Box::pin(self.export(payload, attempt))
     }
 
+    fn probe(&self) -> BoxFuture<'_, bool> {
+        Box::pin(self.client.is_reachable())
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             encoding: self.encoding().and_then(pipeline_encoding),

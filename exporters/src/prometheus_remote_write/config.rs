@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use sluice_config::{GoDuration, Node, Toggle};
-use sluice_pipeline::blocks::{HttpClient, QueueBatch, Retry, SendingQueue};
+use sluice_pipeline::blocks::{HttpClient, Protection, QueueBatch, Retry, SendingQueue};
 use sluice_pipeline::exporter::Delivery;
 
 use super::series::Limits;
@@ -26,6 +26,8 @@ pub struct Config {
     /// Upstream's queue on disk. The fields are read and nothing else.
     pub wal: Option<Wal>,
     pub retry_on_failure: Toggle<Retry>,
+    #[serde(rename = "..protection")]
+    pub protection: Protection,
     pub retry_on_http_429: bool,
     pub resource_to_telemetry_conversion: ResourceToTelemetry,
     pub promote_resource_attributes: Vec<String>,
@@ -140,6 +142,7 @@ impl Default for Config {
             sending_queue: None,
             wal: None,
             retry_on_failure: Toggle::on(),
+            protection: Protection::default(),
             retry_on_http_429: true,
             resource_to_telemetry_conversion: ResourceToTelemetry::default(),
             promote_resource_attributes: Vec::new(),
@@ -274,6 +277,6 @@ impl Config {
             max_interval: written.max_interval.or(Some(GoDuration::from_secs(5))),
             max_elapsed_time: written.max_elapsed_time,
         });
-        Delivery { queue, retry, timeout: std::time::Duration::ZERO }
+        Delivery { queue, retry, timeout: std::time::Duration::ZERO, protection: self.protection }
     }
 }

@@ -72,6 +72,7 @@ impl Config {
         if let Some(queue) = self.sending_queue.as_ref().and_then(|queue| queue.as_ref()) {
             queue.validate(&field(at, "sending_queue"), problems);
         }
+        self.protection.validate(at, problems);
     }
 
     fn batches(&self, at: &str, problems: &mut Problems<'_>) {

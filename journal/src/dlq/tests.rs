@@ -91,6 +91,22 @@ fn old_letters_expire() {
 }
 
 #[test]
+fn letters_that_expire_together_cost_one_file_and_others_are_marked() {
+    let disk = disk();
+    let letters = open(&disk, 1 << 20);
+    letters.park(&(1..=500).map(|seq| letter(100, seq, Keep::Evictable)).collect::<Vec<_>>()).unwrap();
+    letters.park(&[letter(150, 10, Keep::Evictable)]).unwrap();
+    let at = |seconds| Stamp { wall: Duration::from_secs(seconds), ..Stamp::default() };
+    assert_eq!(letters.expire(&at(159)).unwrap(), []);
+    let turns = std::iter::from_fn(|| Some(letters.expire(&at(170)).unwrap().len()).filter(|&gone| gone > 0));
+    assert_eq!(turns.collect::<Vec<_>>(), [64, 64, 64, 64, 64, 64, 64, 52], "a sync each, so not all at once");
+    assert_eq!(sequences(&letters), [150]);
+    letters.park(&(1..=200).map(|_| letter(151, 10, Keep::Evictable)).collect::<Vec<_>>()).unwrap();
+    assert_eq!(letters.expire(&at(212)).unwrap().len(), 201);
+    assert_eq!(letters.usage(), (0, 0, 0));
+}
+
+#[test]
 fn damage_costs_the_letters_it_covers_and_a_failed_write_takes_a_new_file() {
     let disk = disk();
     let letters = open(&disk, 1 << 20);

@@ -43,12 +43,77 @@ fn a_record_that_kills_the_process_twice_is_condemned() {
     for death in 1..=3 {
         rig.restart();
         let entries = rig.journal.read(rig.dest("a"), ALL).unwrap();
-        assert_eq!(entries.len(), 1, "one by one after an unclean stop");
+        let together = if death == 1 { 4 } else { 1 };
+        assert_eq!(entries.len(), together, "those with which it died go out one by one");
         assert_eq!((entries[0].seq, entries[0].condemned), (sequences[0], death == 3));
     }
     rig.complete("a", &sequences[..1]);
     let next = rig.journal.read(rig.dest("a"), ALL).unwrap();
     assert_eq!((next[0].seq, next[0].condemned), (sequences[1], false));
+}
+
+#[test]
+fn only_the_record_that_kills_is_condemned_wherever_it_stands() {
+    for culprit in [0, 1, 5, 40, 99] {
+        let mut rig = Rig::new(specs(&["a"]));
+        let sequences: Vec<u64> = (0..100).map(|_| rig.append(&["a"], 10).unwrap()).collect();
+        let (culprit, mut deaths, mut condemned) = (sequences[culprit], 0, Vec::new());
+        rig.keep(Duration::from_secs(1));
+        rig.restart();
+        let mut delivered = Vec::new();
+        while delivered.len() + condemned.len() < sequences.len() {
+            let entries = rig.journal.read(rig.dest("a"), ALL).unwrap();
+            assert!(!entries.is_empty(), "{culprit}: {delivered:?}");
+            if entries.iter().any(|entry| entry.seq == culprit && !entry.condemned) {
+                deaths += 1;
+                rig.restart();
+                continue;
+            }
+            if entries[0].condemned {
+                condemned.push(entries[0].seq);
+                rig.complete("a", &condemned);
+                continue;
+            }
+            let looked_at: Vec<u64> = entries.iter().map(|entry| entry.seq).collect();
+            let next = rig.journal.read(rig.dest("a"), ALL).unwrap();
+            assert!(next.is_empty(), "nothing more before somebody has looked at these");
+            rig.journal.survived(rig.dest("a"), looked_at[0], *looked_at.last().unwrap());
+            rig.complete("a", &looked_at);
+            rig.keep(Duration::from_secs(1));
+            delivered.extend(looked_at);
+        }
+        assert_eq!((condemned, deaths), (vec![culprit], 2));
+    }
+}
+
+#[test]
+fn catching_up_after_a_crash_takes_a_few_turns_if_nothing_is_wrong() {
+    let mut rig = Rig::new(specs(&["a"]));
+    (0..500).for_each(|_| _ = rig.append(&["a"], 10).unwrap());
+    rig.restart();
+    let (mut turns, mut read) = (0, 0);
+    while read < 500 {
+        let entries = rig.journal.read(rig.dest("a"), ALL).unwrap();
+        assert!(!rig.journal.has_unread(rig.dest("a")) || read + entries.len() >= 500, "the reader waits, and is told");
+        assert!(rig.journal.read(rig.dest("a"), ALL).unwrap().is_empty());
+        let (first, last) = (entries[0].seq, entries[entries.len() - 1].seq);
+        rig.journal.survived(rig.dest("a"), first, last);
+        (turns, read) = (turns + 1, read + entries.len());
+    }
+    assert!(turns <= 16, "{turns} turns");
+}
+
+#[test]
+fn reading_again_in_the_same_process_is_no_death() {
+    let mut rig = Rig::new(specs(&["a"]));
+    let sequences: Vec<u64> = (0..4).map(|_| rig.append(&["a"], 10).unwrap()).collect();
+    rig.restart();
+    for _ in 0..5 {
+        let entries = rig.journal.read(rig.dest("a"), ALL).unwrap();
+        assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), sequences);
+        assert!(entries.iter().all(|entry| !entry.condemned));
+        rig.journal.rewind(rig.dest("a"));
+    }
 }
 
 #[test]

@@ -130,6 +130,11 @@ impl Client {
         tokio::spawn(async move { inner.balancer.link().await.map(drop) });
     }
 
+    /// Whether there is a connection, or one can be made now. Sends no data.
+    pub async fn is_reachable(&self) -> bool {
+        self.inner.balancer.link().await.is_ok()
+    }
+
     /// Calls a unary method.
     ///
     /// # Errors

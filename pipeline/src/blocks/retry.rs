@@ -1,9 +1,9 @@
-//! Timeouts, retries, and what stands behind them (delivery §4.1).
+//! Timeouts and retries of one payload (delivery §4.1).
 
 use std::time::Duration;
 
 use serde::Deserialize;
-use sluice_config::{ByteSize, GoDuration, Problems};
+use sluice_config::{GoDuration, Problems};
 
 use crate::factory::{Validate, field};
 
@@ -90,98 +90,5 @@ impl Validate for Retry {
                 problems.error(&path, "'max_elapsed_time' must not be less than 'max_interval'");
             }
         }
-    }
-}
-
-/// `concurrency`: how many payloads are in flight, found by trying.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Concurrency {
-    pub min: u32,
-    pub max: u32,
-}
-
-impl Default for Concurrency {
-    fn default() -> Self {
-        Concurrency { min: 1, max: 32 }
-    }
-}
-
-impl Validate for Concurrency {
-    fn validate(&self, at: &str, problems: &mut Problems<'_>) {
-        if self.min == 0 || self.min > self.max {
-            problems.error(&field(at, "min"), "`min` must be positive and not more than `max`");
-        }
-    }
-}
-
-/// `circuit_breaker`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CircuitBreaker {
-    pub consecutive_failures: u32,
-    pub error_ratio: f64,
-    pub min_requests: u32,
-    pub window: GoDuration,
-}
-
-impl Default for CircuitBreaker {
-    fn default() -> Self {
-        CircuitBreaker {
-            consecutive_failures: 5,
-            error_ratio: 0.5,
-            min_requests: 20,
-            window: GoDuration::from_secs(10),
-        }
-    }
-}
-
-impl Validate for CircuitBreaker {
-    fn validate(&self, at: &str, problems: &mut Problems<'_>) {
-        if !(0.0..=1.0).contains(&self.error_ratio) {
-            problems.error(&field(at, "error_ratio"), "`error_ratio` must be within [0, 1]");
-        }
-    }
-}
-
-/// `retry_budget`: retries per success, and per second on top.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RetryBudget {
-    pub ratio: f64,
-    pub min_per_second: f64,
-}
-
-impl Default for RetryBudget {
-    fn default() -> Self {
-        RetryBudget { ratio: 0.1, min_per_second: 1.0 }
-    }
-}
-
-/// `poison`: how the item that spoils a payload is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Poison {
-    pub bisect: bool,
-    pub max_sends: u32,
-}
-
-impl Default for Poison {
-    fn default() -> Self {
-        Poison { bisect: true, max_sends: 64 }
-    }
-}
-
-/// `dead_letter`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DeadLetter {
-    pub max_bytes: ByteSize,
-    pub max_age: GoDuration,
-}
-
-impl Default for DeadLetter {
-    fn default() -> Self {
-        DeadLetter { max_bytes: ByteSize(256 << 20), max_age: GoDuration::from_secs(168 * 3600) }
     }
 }

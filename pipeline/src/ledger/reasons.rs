@@ -13,6 +13,10 @@ pub const PANIC: Reason = "panic";
 pub const REDACTION_FAILED: Reason = "redaction_failed";
 pub const UNSUPPORTED: Reason = "unsupported";
 pub const PERMANENT_ERROR: Reason = "permanent_error";
+/// The destination failed in a way that no retry cures (INTERNAL, UNKNOWN, 5xx).
+pub const SERVER_ERROR: Reason = "server_error";
+/// Not delivered within `max_elapsed_time`, or by the only attempt.
+pub const RETRIES_EXHAUSTED: Reason = "retries_exhausted";
 pub const PEER_PARTIAL_SUCCESS: Reason = "peer_partial_success";
 pub const DLQ_FULL: Reason = "dlq_full";
 pub const DLQ_EXPIRED: Reason = "dlq_expired";
@@ -38,6 +42,8 @@ pub const CORE: &[Reason] = &[
     REDACTION_FAILED,
     UNSUPPORTED,
     PERMANENT_ERROR,
+    SERVER_ERROR,
+    RETRIES_EXHAUSTED,
     PEER_PARTIAL_SUCCESS,
     DLQ_FULL,
     DLQ_EXPIRED,

@@ -44,13 +44,19 @@ impl Confirmation {
         *if again { &mut self.lost } else { &mut self.rejected } += completion.parked;
         for &(reason, items) in &completion.dropped {
             match reason {
-                reasons::PERMANENT_ERROR if again => self.lost += items,
-                reasons::PERMANENT_ERROR => self.rejected += items,
+                reason if is_given_up(reason) && again => self.lost += items,
+                reason if is_given_up(reason) => self.rejected += items,
                 reason if is_ours(reason) => self.lost += items,
                 _ => self.dropped += items,
             }
         }
     }
+}
+
+/// Whether a drop means that the destination did not take the items, and will not be asked again.
+fn is_given_up(reason: Reason) -> bool {
+    [reasons::PERMANENT_ERROR, reasons::SERVER_ERROR, reasons::RETRIES_EXHAUSTED, reasons::PANIC, reasons::DLQ_FULL]
+        .contains(&reason)
 }
 
 /// Whether a drop is the collector's own doing, so that the sender should try again.

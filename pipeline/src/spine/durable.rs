@@ -7,25 +7,27 @@
 mod append;
 mod books;
 mod context;
+mod letters;
 mod metrics;
 mod records;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sluice_journal::dlq::{Cause, DeadLetter, DeadLetterLimits, Keep};
 use sluice_journal::threads::{Running, run};
 use sluice_journal::vfs::Vfs;
 use sluice_journal::{Config, Dest, DestSpec, Journal, Parts, Quota, Recovered};
 use sluice_pdata::pass::Reason;
 
 use super::{
-    Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, OnQuota, ReadLimit, Record,
-    RouteSet, Seq, SeqRange, Spine, Waiting,
+    Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, Letter, OnQuota, ReadLimit,
+    Record, RouteSet, Seq, SeqRange, Spine, Unparked, Waiting,
 };
 use crate::BoxFuture;
 use crate::admission::{Class, MemBudget, Reservation};
+use crate::blocks::DeadLetter;
 use crate::clock::{Clock, Monotonic};
 use crate::context::Tenant;
 use crate::error::Error;
@@ -35,6 +37,8 @@ use crate::processor::Sizer;
 use crate::telemetry::Telemetry;
 
 use books::Books;
+
+pub use replay::{Worked, replay, tenant};
 
 /// After a read error, the disk is left alone for this long.
 const READ_AGAIN: Duration = Duration::from_millis(250);
@@ -97,6 +101,7 @@ impl DurableSpine {
         let shown = Arc::new(Mutex::new(destinations.to_vec()));
         let (journal, recovered) = Journal::open(parts, &specs(destinations, &is_stage)).map_err(failed)?;
         books.attach(&journal);
+        books.restore_letters(&journal).map_err(failed)?;
         let running =
             run(journal).map_err(|error| Error::Caused { context: "journal".into(), source: error.into() })?;
         metrics::publish(running.journal(), telemetry);
@@ -149,35 +154,6 @@ impl Shared {
 
     fn complete(&self, destination: Destination, seq: Seq, completion: &Completion) {
         complete(self.journal(), &self.books, destination, seq, completion);
-    }
-
-    /// Puts what killed the process twice aside, undecoded. It stays in the journal if that fails.
-    fn condemn(&self, destination: Destination, entry: &sluice_journal::Entry) {
-        let Some(name) = self.books.name(destination) else { return };
-        let letter = DeadLetter {
-            id: 0,
-            cause: Cause {
-                reason: "crash_loop".to_owned(),
-                status: "the process died twice while this record alone was being read".to_owned(),
-                origin_seq: entry.seq,
-                parked_ms: self.clock.wall().0 / 1_000_000,
-            },
-            keep: Keep::Evictable,
-            signal: entry.signal,
-            items: entry.items,
-            tenant: entry.tenant,
-            ingest_ms: entry.ingest_ms,
-            context: entry.context.clone(),
-            payload: entry.payload.clone(),
-        };
-        let letters = self.journal().dead_letters(&name, DeadLetterLimits::default());
-        match letters.and_then(|letters| letters.park(&[letter])) {
-            Ok(_) => {
-                let parked = Completion { parked: entry.items as usize, ..Completion::default() };
-                self.complete(destination, Seq(entry.seq), &parked);
-            }
-            Err(error) => tracing::error!(destination = &*name, seq = entry.seq, "cannot park a record: {error}"),
-        }
     }
 
     /// Until when a destination leaves the disk alone.
@@ -295,6 +271,24 @@ impl Spine for DurableSpine {
 
     fn survived(&self, destination: Destination, range: SeqRange) {
         self.journal().survived(Dest(destination.0), range.first.0, range.last.0);
+    }
+
+    fn park(&self, destination: Destination, letters: Vec<Letter>) -> BoxFuture<'static, Result<(), Unparked>> {
+        let shared = Arc::clone(&self.0);
+        letters::on_a_thread(move || shared.park(destination, letters))
+    }
+
+    fn limit_letters(&self, destination: Destination, limits: DeadLetter) -> BoxFuture<'static, ()> {
+        let shared = Arc::clone(&self.0);
+        let limited = letters::on_a_thread(move || {
+            shared.limit_letters(destination, limits);
+            Ok(())
+        });
+        Box::pin(async move { _ = limited.await })
+    }
+
+    fn read_blocks(&self, destination: Destination) -> bool {
+        self.journal().reads_disk(Dest(destination.0))
     }
 
     fn discard(&self, destination: Destination, reason: Reason) -> usize {

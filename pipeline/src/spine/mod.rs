@@ -5,7 +5,10 @@
 
 mod confirm;
 pub mod durable;
+mod letter;
 pub mod memory;
+
+pub use letter::{Keep, Letter, Unparked};
 
 use std::any::Any;
 use std::fmt;
@@ -16,6 +19,7 @@ use smallvec::SmallVec;
 
 use crate::BoxFuture;
 use crate::batch::{Batch, Redacted};
+use crate::blocks::DeadLetter;
 use crate::context::Arrival;
 use crate::outcome::Refusal;
 use crate::processor::Sizer;
@@ -237,7 +241,7 @@ pub enum CursorRule {
     Emitted,
 }
 
-/// The log. All methods but the futures return at once.
+/// The log. All methods but the futures return at once, and [`Spine::read`] unless [`Spine::read_blocks`].
 pub trait Spine: Send + Sync {
     /// Keeps all records of one request, or none of them. `Ok` means safe in the sense of the spine's mode. The append goes
     /// on if the future is dropped. Records without routes are not kept.
@@ -294,6 +298,24 @@ pub trait Spine: Send + Sync {
     /// The destination has done something with these entries for the first time, or leaves them alone for now, and the
     /// process lives: a crash from here on is not their fault.
     fn survived(&self, _destination: Destination, _range: SeqRange) {}
+
+    /// Puts letters aside for good: durable once this completes with success, and then the caller's to complete. All or none.
+    ///
+    /// # Errors
+    /// [`Unparked::NoPlace`] unless the spine outlives the process.
+    fn park(&self, _destination: Destination, _letters: Vec<Letter>) -> BoxFuture<'static, Result<(), Unparked>> {
+        Box::pin(std::future::ready(Err(Unparked::NoPlace)))
+    }
+
+    /// Bounds the dead letters of a destination from now on.
+    fn limit_letters(&self, _destination: Destination, _limits: DeadLetter) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Whether [`Spine::read`] would have to wait for the disk: then it is for a thread that may.
+    fn read_blocks(&self, _destination: Destination) -> bool {
+        false
+    }
 
     /// Drops everything a destination still needs; gives the number of items.
     fn discard(&self, destination: Destination, reason: Reason) -> usize;

@@ -37,6 +37,10 @@ pub(super) fn publish_queues(
                 let labels = [label[0], ("data_type", signal.name())];
                 known.gauge("sluice_destination_lag_items", &labels).set(items[signal as usize] as f64);
             }
+            if let Some((items, bytes)) = journal.dead_letter_usage(&name) {
+                gauge("sluice_dlq_items", items);
+                gauge("sluice_dlq_bytes", bytes);
+            }
             let quota = specs.iter().find(|spec| *spec.name == *name).and_then(|spec| spec.queue_size);
             let size = match quota.map_or(Sizer::default(), |(_, sizer)| sizer) {
                 Sizer::Requests => backlog.records,

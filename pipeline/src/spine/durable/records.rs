@@ -22,7 +22,7 @@ pub(super) fn prepare(
     max_record: u64,
     books: &Books,
 ) -> Result<Vec<sluice_journal::Record>, Refusal> {
-    let most = max_record.saturating_sub(AROUND) as usize;
+    let most = most(max_record);
     let mut prepared = Vec::with_capacity(records.len());
     let request_id = books.next_request();
     for Record { batch, routes: to } in records.into_iter().filter(|record| !record.routes.is_empty()) {
@@ -46,7 +46,13 @@ pub(super) fn prepare(
     Ok(prepared)
 }
 
-fn parts(batch: Redacted<Batch>, most: usize) -> Result<Vec<Redacted<Batch>>, Refusal> {
+/// Most bytes of a batch that one record takes.
+pub(super) fn most(max_record: u64) -> usize {
+    max_record.saturating_sub(AROUND) as usize
+}
+
+/// A batch in parts that each fit a record.
+pub(super) fn parts(batch: Redacted<Batch>, most: usize) -> Result<Vec<Redacted<Batch>>, Refusal> {
     if batch.bytes().len() <= most {
         return Ok(vec![batch]);
     }

@@ -1,5 +1,8 @@
 //! The spine on a real disk, through the trait.
 
+mod letters;
+mod replay;
+
 use std::path::Path;
 
 use sluice_journal::vfs::disk::DiskVfs;
