@@ -50,6 +50,15 @@ impl Drop for Permit {
     }
 }
 
+/// A payload waits for something else than the destination, until dropped: another one may probe it.
+pub(super) struct Aside<'g>(&'g Gate);
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        self.0.state().aside -= 1;
+    }
+}
+
 /// What a failed attempt says of the destination.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Failure {
@@ -101,6 +110,13 @@ impl Gate {
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.changed.notify_waiters();
+    }
+
+    /// Takes a payload out of those that wait for the destination.
+    pub(super) fn aside(&self) -> Aside<'_> {
+        self.state().aside += 1;
+        self.room.notify_one();
+        Aside(self)
     }
 
     /// Completes when nobody is let in any more.

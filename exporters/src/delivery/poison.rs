@@ -191,6 +191,7 @@ impl Sender {
             match self.spine.park(self.destination, letters.clone()).await {
                 Err(Unparked::Failed(error)) => {
                     tracing::error!(exporter = %self.id, error, "cannot write dead letters; trying again");
+                    let _aside = self.gate.aside();
                     let again = self.delivery.retry.unwrap_or_default().max_interval();
                     tokio::select! {
                         () = self.clock.sleep(again) => {}

@@ -21,6 +21,8 @@ pub(super) struct State {
     pub(super) concurrency: Concurrency,
     /// Payloads that were read and whose fate is not known.
     pub(super) held: usize,
+    /// Of those, payloads that wait for something else than the destination.
+    pub(super) aside: usize,
     /// Attempts under way, but for the probe.
     pub(super) in_flight: usize,
     /// No attempt before this: the destination asked for it.
@@ -50,6 +52,7 @@ impl State {
             budget: Budget::new(rules.retry_budget, now),
             concurrency: Concurrency::new(min, max),
             held: 0,
+            aside: 0,
             in_flight: 0,
             hold_until: Monotonic::default(),
             slow_since: None,
@@ -78,7 +81,7 @@ impl State {
     pub(super) fn room(&mut self, now: Monotonic) -> Result<(), Option<Monotonic>> {
         if self.breaker.open().is_some() {
             // One to probe with.
-            return if self.held == 0 { Ok(()) } else { Err(None) };
+            return if self.held <= self.aside { Ok(()) } else { Err(None) };
         }
         let (most, later) = self.most(now);
         if self.held < most { Ok(()) } else { Err(later) }

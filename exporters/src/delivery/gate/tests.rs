@@ -99,6 +99,12 @@ fn while_it_is_open_one_payload_is_held_to_probe_with() {
     drop(held);
     let probing = rig.permit();
     assert!(probing.is_some() && rig.permit().is_none());
+    // One that waits for something else cannot probe.
+    let aside = rig.gate.aside();
+    let another = rig.permit();
+    assert!(another.is_some() && rig.permit().is_none());
+    drop((aside, another));
+    assert!(rig.permit().is_none());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use sluice_pipeline::exporter::{Delivery, Payload};
 use sluice_pipeline::send::{RefusedItems, SendOutcome};
 use sluice_pipeline::spine::Keep;
 
-use super::world::{Setup, World, of, pause, permanent, queued, unavailable};
+use super::world::{Setup, World, of, pause, permanent, queued, singly, unavailable};
 
 fn internal() -> SendOutcome {
     SendOutcome::Internal { message: "500".to_owned() }
@@ -214,4 +214,29 @@ async fn items_that_are_refused_each_for_themselves_are_put_aside_without_a_sear
     world.append(&(1..=10).collect::<Vec<_>>()).await;
     world.settle().await;
     assert_eq!((world.booked(), world.dropped()), ((4, 0), vec![("invalid", 2), ("permanent_error", 4)]));
+}
+
+#[tokio::test]
+async fn letters_that_cannot_be_written_do_not_keep_an_outage_from_ending() {
+    let works = Arc::new(AtomicBool::new(true));
+    let state = Arc::clone(&works);
+    let world = World::lettered(singly(queued()), move |_, payload| match of(payload) {
+        items if items.contains(&1) => permanent(),
+        _ if works.load(Ordering::SeqCst) => SendOutcome::delivered(),
+        _ => unavailable(),
+    });
+    *world.letters.broken.lock().unwrap() = Some("EIO".to_owned());
+    world.append(&[1]).await;
+    pause().await;
+    state.store(false, Ordering::SeqCst);
+    world.append_apart(2..=40).await;
+    // All that are under way are given to the dead disk, or wait; then the destination is back.
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(world.metric("sluice_destination_breaker_state"), 1.0);
+    state.store(true, Ordering::SeqCst);
+    world.pass(Duration::from_secs(120)).await;
+    assert_eq!((world.booked(), world.backlog()), ((39, 0), 1));
+    *world.letters.broken.lock().unwrap() = None;
+    world.settle().await;
+    assert_eq!(world.booked(), (39, 1));
 }

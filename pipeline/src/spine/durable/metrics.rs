@@ -23,23 +23,24 @@ pub(super) fn publish_queues(
     telemetry.on_scrape(move || {
         let specs = specs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (dest, name, attached) in journal.destinations() {
+            let label = [("exporter", name.as_str())];
+            let gauge = |metric: &str, value: u64| known.gauge(metric, &label).set(value as f64);
+            if let Some((items, bytes)) = journal.dead_letter_usage(&name) {
+                // They outlive the configuration of their destination.
+                gauge("sluice_dlq_items", items);
+                gauge("sluice_dlq_bytes", bytes);
+            }
             if !attached {
                 // What it still has shows in the ledger.
                 crate::spine::memory::forget(&name, &known);
                 known.forget("otelcol_exporter_queue_size", &[("exporter", name.as_str())]);
                 continue;
             }
-            let label = [("exporter", name.as_str())];
-            let gauge = |metric: &str, value: u64| known.gauge(metric, &label).set(value as f64);
             let backlog = journal.backlog(dest);
             let items = books::by_signal(&backlog.items);
             for signal in Signal::ALL {
                 let labels = [label[0], ("data_type", signal.name())];
                 known.gauge("sluice_destination_lag_items", &labels).set(items[signal as usize] as f64);
-            }
-            if let Some((items, bytes)) = journal.dead_letter_usage(&name) {
-                gauge("sluice_dlq_items", items);
-                gauge("sluice_dlq_bytes", bytes);
             }
             let quota = specs.iter().find(|spec| *spec.name == *name).and_then(|spec| spec.queue_size);
             let size = match quota.map_or(Sizer::default(), |(_, sizer)| sizer) {
