@@ -1,6 +1,8 @@
 //! The binary from outside, without peers: how it starts, what it answers, how it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "process/admin.rs"]
+mod admin;
 #[path = "process/answers.rs"]
 mod answers;
 #[path = "process/command.rs"]
@@ -33,6 +35,8 @@ mod life;
 mod load;
 #[path = "process/network.rs"]
 mod network;
+#[path = "process/queue.rs"]
+mod queue;
 #[path = "process/refusals.rs"]
 mod refusals;
 #[path = "process/reload.rs"]

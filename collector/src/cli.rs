@@ -1,6 +1,10 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
+
+use crate::admin::Address;
 
 /// An OpenTelemetry-native telemetry pipeline collector.
 #[derive(Debug, Parser)]
@@ -39,6 +43,9 @@ pub enum Command {
     Check(CheckArgs),
     /// Upstream's form of `check`: prints nothing and exits 0 if the configuration is fine, else exits 1.
     Validate(RunArgs),
+    /// Show what waits for each destination, and its dead letters; send those again or drop them.
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// List the components of this build.
     Components,
     /// Show configuration.
@@ -53,6 +60,110 @@ pub enum Command {
 pub enum ConfigCommand {
     /// Print the configuration that `sluice run` uses if none is given.
     Defaults,
+}
+
+/// `sluice queue`.
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// What waits for each destination, or for one, with its dead letters.
+    #[command(after_help = "Examples:\n  sluice queue list\n  sluice queue list otlp_grpc/main -o json")]
+    List(QueueList),
+    /// Show dead letters: why they are here and what is in them.
+    #[command(
+        after_help = "Examples:\n  sluice queue peek otlp_grpc/main --id 7\n  sluice queue peek otlp_grpc/main --id 7 -o otlp > letter.pb"
+    )]
+    Peek(QueuePeek),
+    /// Send dead letters again: each is appended for its destination, and then removed.
+    #[command(
+        after_help = "Examples:\n  sluice queue replay otlp_grpc/main --id 7\n  sluice queue replay otlp_grpc/main --all --yes"
+    )]
+    Replay(QueueWork),
+    /// Drop dead letters for good.
+    #[command(
+        after_help = "Examples:\n  sluice queue drop otlp_grpc/main --id 7\n  sluice queue drop otlp_grpc/main --all --yes"
+    )]
+    Drop(QueueWork),
+}
+
+/// `sluice queue list`.
+#[derive(Debug, Args)]
+pub struct QueueList {
+    /// Only this one, and its dead letters. An exporter's id.
+    pub dest: Option<String>,
+
+    #[arg(long, short = 'o', value_name = "FORMAT", default_value = "human")]
+    pub output: Output,
+
+    #[command(flatten)]
+    pub from: InstanceArgs,
+}
+
+/// `sluice queue peek`.
+#[derive(Debug, Args)]
+pub struct QueuePeek {
+    /// An exporter's id.
+    pub dest: String,
+
+    /// Only this letter.
+    #[arg(long, value_name = "N")]
+    pub id: Option<u64>,
+
+    /// How many, oldest first.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, conflicts_with = "id")]
+    pub number: usize,
+
+    /// Text for people, OTLP/JSON, or protobuf as it would have been sent.
+    #[arg(long, short = 'o', value_name = "FORMAT", default_value = "text")]
+    pub output: PeekOutput,
+
+    #[command(flatten)]
+    pub from: InstanceArgs,
+}
+
+/// `sluice queue replay` and `drop`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["id", "all"])))]
+pub struct QueueWork {
+    /// An exporter's id.
+    pub dest: String,
+
+    /// This letter.
+    #[arg(long, value_name = "N")]
+    pub id: Option<u64>,
+
+    /// All letters that are there now.
+    #[arg(long)]
+    pub all: bool,
+
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+
+    #[arg(long, short = 'o', value_name = "FORMAT", default_value = "human")]
+    pub output: Output,
+
+    #[command(flatten)]
+    pub from: InstanceArgs,
+}
+
+/// Which instance. Default: the one whose admin socket is in the state directory.
+#[derive(Debug, Args)]
+pub struct InstanceArgs {
+    /// Its admin socket.
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
+    pub socket: Option<PathBuf>,
+
+    /// Where its admin API listens, such as http://127.0.0.1:7070.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+
+    /// The file that holds its token. Default: SLUICE_ADMIN_TOKEN, or admin.token in the state directory.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Its state directory, or the directory of its journal. Where no instance runs, the journal is opened itself.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 /// Where the configuration comes from.
@@ -73,6 +184,14 @@ pub struct RunArgs {
     /// Check and plan, but start nothing.
     #[arg(long)]
     pub dry_run: bool,
+
+    /// Where the admin API listens, on loopback, besides its socket; `off` for neither. Default: 127.0.0.1:7070 if it is free.
+    #[arg(long, value_name = "ADDR|off")]
+    pub admin: Option<Address>,
+
+    /// The state directory: admin socket, token, and the journal unless configured elsewhere.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 /// `sluice check`.
@@ -95,4 +214,12 @@ pub struct CheckArgs {
 pub enum Output {
     Human,
     Json,
+}
+
+/// Formats of telemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PeekOutput {
+    Text,
+    Json,
+    Otlp,
 }

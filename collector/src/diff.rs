@@ -19,6 +19,17 @@ pub enum Change {
     Remove,
 }
 
+impl Change {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Change::Keep => "keep",
+            Change::Replace => "restart",
+            Change::Add => "add",
+            Change::Remove => "remove",
+        }
+    }
+}
+
 /// The changes of one kind of component, by id. Components that no pipeline names are not there.
 pub type Changes = BTreeMap<ComponentId, Change>;
 

@@ -120,7 +120,7 @@ where
 }
 
 /// Milliseconds since the epoch as `2026-01-02T03:04:05.678Z`.
-fn iso8601(millis: u128) -> String {
+pub(crate) fn iso8601(millis: u128) -> String {
     let (days, in_day) = ((millis / 86_400_000) as i64, (millis % 86_400_000) as u64);
     // Civil date from days, after H. Hinnant's public-domain algorithm.
     let shifted = days + 719_468;

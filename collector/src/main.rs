@@ -1,5 +1,6 @@
 //! `sluice`: command line, configuration, and the life of the process.
 
+mod admin;
 mod catalog;
 mod cli;
 mod diff;
@@ -7,11 +8,14 @@ mod exposition;
 mod extensions;
 mod graph;
 mod journal;
+mod live;
 mod logging;
 mod plan;
+mod queue;
 mod reload;
 mod run;
 mod spine;
+mod state;
 
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
@@ -34,6 +38,8 @@ const DEFAULT_NAME: &str = "<default>";
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 const INVALID: u8 = 3;
+/// No instance answers, or it refuses the token.
+const UNREACHABLE: u8 = 5;
 const WARNINGS: u8 = 6;
 /// Another process uses the journal (delivery §3.7).
 const IN_USE: u8 = 75;
@@ -48,6 +54,7 @@ fn main() -> ExitCode {
         Some(Command::Run(args)) => run_native(args),
         Some(Command::Check(args)) => check(&args),
         Some(Command::Validate(args)) => validate(&args),
+        Some(Command::Queue(command)) => queue::run(command),
         Some(Command::Components) => components(),
         Some(Command::Config(ConfigCommand::Defaults)) => {
             print!("{DEFAULT}");
@@ -137,6 +144,7 @@ fn run(args: RunArgs, loaded: Loaded) -> ExitCode {
         tracing::warn!(gates = %gates, "feature gates are accepted and have no effect in this version");
     }
     sluice_net::tls::install_default();
+    let options = run::Options { admin: args.admin.unwrap_or_default(), data_dir: args.data_dir.clone() };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -144,7 +152,7 @@ fn run(args: RunArgs, loaded: Loaded) -> ExitCode {
             return ExitCode::from(FAILURE);
         }
     };
-    let outcome = runtime.block_on(run::run(plan, Arc::new(move || load(&args))));
+    let outcome = runtime.block_on(run::run(plan, Arc::new(move || load(&args)), options));
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,16 +3,70 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use metrics::{Counter, Gauge};
+use serde_json::json;
 use sluice_config::service::{Encoding, LogLevel};
 use sluice_config::{Diagnostic, Severity};
 use sluice_pipeline::telemetry::Telemetry;
+use tokio::sync::oneshot;
 
 use crate::diff::{Change, Diff};
 use crate::exposition::Endpoints;
 use crate::graph::{Graph, Patience, Surroundings};
+use crate::live::Live;
 use crate::plan::{Loaded, Plan};
+
+/// Somebody asks for a reload by the admin API.
+pub struct Ask {
+    /// Only say what it would change.
+    pub dry_run: bool,
+    pub tell: oneshot::Sender<Reloaded>,
+}
+
+/// What a reload came to.
+pub enum Reloaded {
+    Applied(Diff),
+    /// Nothing was changed; this would.
+    Planned(Diff),
+    Refused {
+        error: String,
+        findings: Vec<Diagnostic>,
+    },
+}
+
+impl Reloaded {
+    /// As JSON (experience §9).
+    pub fn shown(&self) -> serde_json::Value {
+        let (result, diff) = match self {
+            Reloaded::Applied(diff) => ("applied", diff),
+            Reloaded::Planned(diff) => ("planned", diff),
+            Reloaded::Refused { error, findings } => {
+                let findings: Vec<_> = findings.iter().map(sluice_config::render::json).collect();
+                return json!({"result": "refused", "error": error, "changes": [], "diagnostics": findings});
+            }
+        };
+        let kinds = [("receiver", &diff.receivers), ("processor", &diff.processors), ("exporter", &diff.exporters)];
+        let changes = kinds.iter().flat_map(|(kind, changes)| {
+            changes
+                .iter()
+                .map(move |(id, change)| json!({"id": format!("{kind}/{}", id.as_str()), "action": change.name()}))
+        });
+        json!({"result": result, "changes": changes.collect::<Vec<_>>(), "diagnostics": []})
+    }
+}
+
+/// A configuration that cannot be used, and what was found in it.
+struct Unusable {
+    error: anyhow::Error,
+    findings: Vec<Diagnostic>,
+}
+
+impl From<anyhow::Error> for Unusable {
+    fn from(error: anyhow::Error) -> Self {
+        Unusable { error, findings: Vec::new() }
+    }
+}
 
 /// Reads the configuration sources that the command line names.
 pub type Load = Arc<dyn Fn() -> Loaded + Send + Sync>;
@@ -22,6 +76,7 @@ pub struct Collector {
     pub graph: Graph,
     pub endpoints: Endpoints,
     around: Surroundings,
+    live: Live,
     load: Load,
     outcomes: Outcomes,
     /// As the process was started with.
@@ -33,10 +88,11 @@ impl Collector {
     ///
     /// # Errors
     /// What a component or an endpoint says that cannot start.
-    pub async fn start(plan: Plan, load: Load, around: Surroundings) -> anyhow::Result<Self> {
+    pub async fn start(plan: Plan, load: Load, around: Surroundings, live: Live) -> anyhow::Result<Self> {
         let mut collector = Collector {
             graph: Graph::new(&around)?,
             endpoints: Endpoints::new(around.telemetry.clone()),
+            live,
             load,
             outcomes: Outcomes::new(&around.telemetry),
             logs: logs(&plan),
@@ -49,8 +105,7 @@ impl Collector {
     }
 
     /// Reads the configuration again and puts it into practice. If it cannot be, everything goes on as before.
-    pub async fn reload(&mut self, patience: Patience) {
-        tracing::info!("Received signal from OS: reading the configuration again");
+    pub async fn reload(&mut self, patience: Patience) -> Reloaded {
         match self.try_reload(&patience).await {
             Ok(diff) => {
                 self.outcomes.succeeded();
@@ -61,31 +116,48 @@ impl Collector {
                     removed = diff.count(Change::Remove),
                     "Configuration reloaded"
                 );
+                Reloaded::Applied(diff)
             }
-            Err(error) => {
+            Err(Unusable { error, findings }) => {
                 self.outcomes.failed();
-                tracing::error!(error = %format!("{error:#}"), "Configuration not reloaded: the one before goes on");
+                let error = format!("{error:#}");
+                tracing::error!(error = %error, "Configuration not reloaded: the one before goes on");
+                Reloaded::Refused { error, findings }
             }
         }
     }
 
-    async fn try_reload(&mut self, patience: &Patience) -> anyhow::Result<Diff> {
+    /// Reads the configuration again, and says what it would change.
+    pub async fn preview(&self) -> Reloaded {
+        match self.read().await {
+            Ok(plan) => Reloaded::Planned(self.graph.diff(&plan)),
+            Err(Unusable { error, findings }) => Reloaded::Refused { error: format!("{error:#}"), findings },
+        }
+    }
+
+    async fn try_reload(&mut self, patience: &Patience) -> Result<Diff, Unusable> {
+        let plan = self.read().await?;
+        if logs(&plan) != self.logs {
+            tracing::warn!("`service::telemetry::logs` has changed: that needs a restart");
+        }
+        Ok(self.apply(plan, patience).await?)
+    }
+
+    async fn read(&self) -> Result<Plan, Unusable> {
         let load = Arc::clone(&self.load);
         // Files are read and patterns compiled there.
         let loaded = tokio::task::spawn_blocking(move || load()).await.context("loading the configuration")?;
         loaded.findings.iter().for_each(log);
         let errors = loaded.findings.iter().filter(|found| found.is_error()).count();
-        let plan = loaded.plan.with_context(|| format!("invalid configuration: {errors} errors"))?;
-        if logs(&plan) != self.logs {
-            tracing::warn!("`service::telemetry::logs` has changed: that needs a restart");
-        }
-        self.apply(plan, patience).await
+        let unusable = || anyhow!("invalid configuration: {errors} errors");
+        loaded.plan.ok_or_else(|| Unusable { error: unusable(), findings: loaded.findings })
     }
 
     async fn apply(&mut self, plan: Plan, patience: &Patience) -> anyhow::Result<Diff> {
         let endpoints = self.endpoints.bind(&plan.service.telemetry.metrics).await?;
         let diff = self.graph.load(plan, &self.around, patience).await?;
         self.endpoints.swap(endpoints).await;
+        self.live.runs(self.graph.shown());
         Ok(diff)
     }
 }

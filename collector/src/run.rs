@@ -1,19 +1,24 @@
 //! `sluice run`: from a plan to a running graph, and to its end.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use sluice_pipeline::admission::MemBudget;
 use sluice_pipeline::clock::{Clock, SystemClock};
 use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::rng::SplitMix;
 use sluice_pipeline::telemetry::{ProcFs, ProcessMetrics, Telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+use crate::admin::{Address, Admin};
 use crate::graph::{Patience, Surroundings};
+use crate::live::Live;
 use crate::plan::Plan;
-use crate::reload::{Collector, Load};
+use crate::reload::{Ask, Collector, Load};
+use crate::state;
 
 /// In-flight requests have this long at shutdown (delivery §8).
 const INTAKE_GRACE: Duration = Duration::from_secs(2);
@@ -26,8 +31,15 @@ const TIDY: Duration = Duration::from_secs(2);
 /// Until the graph sets the budget from what it may use.
 const FIRST_BUDGET: u64 = 64 << 20;
 
+/// What the command line says of the process.
+#[derive(Default)]
+pub struct Options {
+    pub admin: Address,
+    pub data_dir: Option<PathBuf>,
+}
+
 /// Runs until SIGTERM or SIGINT. SIGHUP makes it read its configuration again.
-pub async fn run(plan: Plan, load: Load) -> anyhow::Result<()> {
+pub async fn run(plan: Plan, load: Load, options: Options) -> anyhow::Result<()> {
     // Listening for signals comes first: one that arrives during the start must not kill the process half-way.
     let mut end = EndSignals::new()?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -43,26 +55,47 @@ pub async fn run(plan: Plan, load: Load) -> anyhow::Result<()> {
         rng: Arc::new(SplitMix::from_entropy()),
         telemetry: telemetry.clone(),
         clock,
+        data_dir: options.data_dir.as_deref().map(Arc::from),
     };
     around.memory.publish(&telemetry);
     let ledger = around.ledger.clone();
     telemetry.on_scrape(move || ledger.publish());
     let audit = tokio::spawn(audit(around.ledger.clone(), Arc::clone(&around.clock)));
-    let mut collector = Collector::start(plan, load, around.clone()).await?;
+    let (live, (ask, mut asked)) = (Live::starting(), mpsc::channel(1));
+    if let Some(directory) = &options.data_dir {
+        state::open(Some(directory)).context("--data-dir")?;
+    }
+    let admin = Admin::start(options.admin, options.data_dir.as_deref(), &around, &live, ask).await?;
+    let mut collector = Collector::start(plan, load, around.clone(), live.clone()).await?;
     let tidy = tokio::spawn(tidy(Arc::clone(&around.clock)));
     tracing::info!("Everything is ready. Begin running and processing data.");
 
     let name = loop {
-        tokio::select! {
+        let ask = tokio::select! {
             name = end.received() => break name,
-            _ = hangup.recv() => {}
+            _ = hangup.recv() => {
+                tracing::info!("Received signal from OS: reading the configuration again");
+                None
+            }
+            Some(ask) = asked.recv() => {
+                tracing::info!(dry_run = ask.dry_run, "Asked by the admin API: reading the configuration again");
+                Some(ask)
+            }
+        };
+        if let Some(Ask { dry_run: true, tell }) = ask {
+            // Who asked may have stopped waiting.
+            let _ = tell.send(collector.preview().await);
+            continue;
         }
         // To its end, or there would be two halves of a graph; but without waiting for others if the process is to end.
         let (hurry, patience) = watch::channel(false);
         let reload = collector.reload(Patience::new(patience));
         tokio::pin!(reload);
         tokio::select! {
-            () = &mut reload => continue,
+            reloaded = &mut reload => {
+                let _ = ask.map(|ask| ask.tell.send(reloaded));
+                continue;
+            }
             name = end.received() => {
                 hurry.send_replace(true);
                 reload.await;
@@ -72,6 +105,7 @@ pub async fn run(plan: Plan, load: Load) -> anyhow::Result<()> {
     };
     tracing::info!(signal = name, "Received signal from OS");
     tracing::info!("Starting shutdown...");
+    live.stops();
     let Collector { graph, endpoints, .. } = collector;
     tokio::select! {
         () = graph.stop(INTAKE_GRACE, DRAIN) => {}
@@ -80,7 +114,9 @@ pub async fn run(plan: Plan, load: Load) -> anyhow::Result<()> {
     audit.abort();
     tidy.abort();
     around.ledger.check();
+    live.ended();
     endpoints.stop().await;
+    admin.stop().await;
     tracing::info!("Shutdown complete.");
     Ok(())
 }

@@ -4,21 +4,19 @@
 //! Each destination has a directory of files; a letter that goes is marked in place, and a file without letters is deleted.
 
 mod file;
+mod stores;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::clock::{Clock, Stamp};
+use crate::clock::Stamp;
 use crate::error::Error;
 use crate::format::Uuid;
 pub use crate::format::dead::{Cause, STATUS_BYTES};
-use crate::journal::{Inner, Journal};
 use crate::names;
-use crate::queue::Answer;
-use crate::record::Record;
-use crate::route::{Dest, RouteSet};
+use crate::tally::{Items, add_items};
 use crate::vfs::Vfs;
 use file::LetterFile;
 
@@ -207,7 +205,7 @@ impl DeadLetters {
     /// Letters from an id on, oldest first, without payloads.
     pub fn list(&self, from: u64, most: usize) -> Vec<DeadLetter> {
         let letters = self.lock();
-        let mut all: Vec<DeadLetter> = letters.files.iter().flat_map(|file| file.list(from)).collect();
+        let mut all: Vec<DeadLetter> = letters.files.iter().flat_map(|file| file.list(from).take(most)).collect();
         all.sort_by_key(|letter| letter.id);
         all.truncate(most);
         all
@@ -234,6 +232,36 @@ impl DeadLetters {
         let gone = letters.files[index].remove(&*self.vfs, id).map_err(Error::io(path))?;
         if letters.files[index].is_empty() {
             self.delete(&mut letters, index)?;
+        }
+        Ok(gone)
+    }
+
+    /// Drops letters; gives what they were. Those that are not there are passed over. One sync for each file.
+    ///
+    /// # Errors
+    /// I/O before anything went. Where it fails later, what went is told.
+    pub fn remove_all(&self, ids: &[u64]) -> Result<Vec<Gone>, Error> {
+        let mut letters = self.lock();
+        let (mut gone, mut index) = (Vec::new(), 0);
+        while index < letters.files.len() {
+            let file = &mut letters.files[index];
+            let own: Vec<u64> = ids.iter().copied().filter(|id| file.has(*id)).collect();
+            let all = file.gone();
+            let removed = if own.is_empty() {
+                index += 1;
+                continue;
+            } else if own.len() == all.len() {
+                self.delete(&mut letters, index).map(|()| all)
+            } else {
+                index += 1;
+                let path = file.path.clone();
+                file.remove_all(&*self.vfs, &own).map_err(Error::io(path))
+            };
+            match removed {
+                Ok(removed) => gone.extend(removed),
+                Err(error) if gone.is_empty() => return Err(error),
+                Err(_) => break,
+            }
         }
         Ok(gone)
     }
@@ -270,6 +298,25 @@ impl DeadLetters {
         Ok(gone)
     }
 
+    /// The ids of all letters, oldest first.
+    pub fn ids(&self) -> Vec<u64> {
+        let mut ids: Vec<u64> = self.lock().files.iter().flat_map(LetterFile::ids).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Items of all letters, by signal.
+    pub fn items(&self) -> Items {
+        let mut items = Items::default();
+        self.lock().files.iter().for_each(|file| add_items(&mut items, &file.items()));
+        items
+    }
+
+    /// Bytes of a letter on disk. `None` if there is none of this id.
+    pub fn bytes_of(&self, id: u64) -> Option<u64> {
+        self.lock().files.iter().find_map(|file| file.bytes_of(id))
+    }
+
     /// Letters, items and bytes on disk.
     pub fn usage(&self) -> (u64, u64, u64) {
         let letters = self.lock();
@@ -279,77 +326,6 @@ impl DeadLetters {
             (count, items) = (count + letters, items + of_file);
         }
         (count, items, letters.files.iter().map(|file| file.bytes).sum())
-    }
-}
-
-impl Journal {
-    /// The dead letters of a destination, opened with these limits at the first call. [`DeadLetters::set_limits`] changes
-    /// them.
-    ///
-    /// # Errors
-    /// I/O.
-    pub fn dead_letters(&self, name: &str, limits: DeadLetterLimits) -> Result<Arc<DeadLetters>, Error> {
-        let mut open = self.0.lock_dead();
-        if let Some(letters) = open.get(name) {
-            return Ok(Arc::clone(letters));
-        }
-        let letters = Arc::new(DeadLetters::open(Arc::clone(&self.0.vfs), self.0.uuid, name, limits)?);
-        open.insert(name.to_owned(), Arc::clone(&letters));
-        Ok(letters)
-    }
-
-    /// Items and bytes in the dead letters of a destination, once they are open.
-    pub fn dead_letter_usage(&self, name: &str) -> Option<(u64, u64)> {
-        let letters = self.0.lock_dead().get(name).map(Arc::clone)?;
-        let (_, items, bytes) = letters.usage();
-        Some((items, bytes))
-    }
-
-    /// Names of destinations that have dead letters, or had.
-    ///
-    /// # Errors
-    /// I/O.
-    pub fn dead_letter_names(&self) -> Result<Vec<String>, Error> {
-        let listed = self.0.vfs.list(names::DEAD_LETTERS).map_err(Error::io("list dead letters"))?;
-        Ok(listed.iter().filter_map(|name| names::decode(name)).collect())
-    }
-
-    /// Appends a dead letter for its destination again. Once that is answered with success, the caller removes the letter.
-    pub fn replay(&self, dest: Dest, letter: &DeadLetter, request_id: u64, answer: Answer) {
-        let record = Record {
-            routes: RouteSet::EMPTY.with(dest),
-            signal: letter.signal,
-            items: letter.items,
-            tenant: letter.tenant,
-            ingest_ms: letter.ingest_ms,
-            request_id,
-            context: letter.context.clone(),
-            payload: letter.payload.clone(),
-            attachment: None,
-            attachment_bytes: 0,
-        };
-        self.append(vec![record], answer);
-    }
-
-    /// The clock it runs by.
-    pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.0.clock
-    }
-}
-
-impl Inner {
-    /// Drops dead letters that are too old.
-    pub(crate) fn expire_dead(&self, now: &Stamp) {
-        let open: Vec<Arc<DeadLetters>> = self.lock_dead().values().cloned().collect();
-        for letters in open {
-            match letters.expire(now) {
-                Ok(gone) => gone.iter().for_each(|gone| self.observer.dead_letter_expired(&letters.name, *gone)),
-                Err(error) => {
-                    let what = format!("expire dead letters of {}", letters.name);
-                    self.observer.event(&crate::observer::Event::Trouble { what, error: error.to_string() });
-                }
-            }
-        }
     }
 }
 

@@ -266,6 +266,19 @@ impl Journal {
         state.dests.values().find(|dest| dest.spec.name == name && dest.detached.is_none()).map(|dest| dest.index)
     }
 
+    /// The destinations that a directory has cursors for, so that it can be opened with them by somebody who has no
+    /// configuration. Nothing is opened or written.
+    ///
+    /// # Errors
+    /// I/O: also that there is no journal.
+    pub fn names_in(vfs: &dyn Vfs) -> Result<Vec<String>, Error> {
+        vfs.open(names::META, crate::vfs::Open::Read).map_err(Error::io(format!("open {}", names::META)))?;
+        let listed = vfs.list(names::CURSORS).map_err(Error::io("list cursors"))?;
+        let mut known: Vec<String> = listed.iter().filter_map(|file| names::parse_cursor(file)).collect();
+        known.sort();
+        Ok(known)
+    }
+
     /// All destinations: index, name, and whether it is configured.
     pub fn destinations(&self) -> Vec<(Dest, String, bool)> {
         let state = self.0.lock();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sluice_config::service::Limits;
 use sluice_net::listen::Sockets;
+use tokio::time::Instant;
 
 use crate::admission::MemBudget;
 use crate::batch::Batch;
@@ -31,6 +32,11 @@ pub trait Receiver: Component {
 
     /// Offers what it listens on to those that come after it.
     fn offer(&self, _sockets: &mut Sockets) {}
+
+    /// When the accept loop that is silent longest showed that it is alive. `None` without any.
+    fn last_heartbeat(&self) -> Option<Instant> {
+        None
+    }
 
     /// Stops because a reload has put another one in its place, or none: takes no new connections, but refuses no request that
     /// comes on an old one within `grace`.

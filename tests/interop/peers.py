@@ -166,19 +166,18 @@ class Backend(Process):
 
 
 class Relay:
-    """An address whose connections are refused until it is opened, and then go to the target."""
+    """An address in front of the target that takes connections, and passes nothing on until it is opened."""
 
     def __init__(self, target):
         host, number = target.rsplit(":", 1)
         self.target = (host, int(number))
-        # Bound and not listening: the kernel refuses, and nobody else can have the port.
-        self.socket = socket.socket()
-        self.socket.bind(("127.0.0.1", port()))
+        self.opened = threading.Event()
+        self.socket = socket.create_server(("127.0.0.1", port()))
         self.endpoint = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
 
     def open(self):
-        self.socket.listen()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.opened.set()
 
     def _accept(self):
         while True:
@@ -190,8 +189,8 @@ class Relay:
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
 
-    @staticmethod
-    def _copy(source, sink):
+    def _copy(self, source, sink):
+        self.opened.wait()
         try:
             while data := source.recv(65536):
                 sink.sendall(data)

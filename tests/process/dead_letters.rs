@@ -1,13 +1,15 @@
 //! What a destination will never take, through the binary: found, put aside on disk, and accounted for.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::admin::ledger;
 use crate::durable::{Folder, PROTOBUF, balances, exporter, metrics, terminate, whole};
 use crate::durable_sink::{items, name};
-use crate::sluice::{Sluice, free_port};
+use crate::queue::start;
+use crate::sluice::{Sluice, free_port, run, text};
 use crate::wire::{http, traces};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -148,7 +150,7 @@ fn one_bad_item_of_8192_costs_few_requests_and_is_still_there_after_a_restart() 
 fn when_the_dead_letters_are_full_of_what_must_be_kept_nothing_is_lost() {
     const INTERNAL: u32 = 13;
     let (folder, port) = (Folder::new("letters-full"), free_port());
-    let repaired = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let repaired = Arc::new(AtomicBool::new(false));
     let works = Arc::clone(&repaired);
     let judge = Judge::start(port, move |_| if works.load(Ordering::SeqCst) { 0 } else { INTERNAL });
     let sluice = Sluice::start(&["-c", &config(&folder, port, ", dead_letter: {max_bytes: 32KiB}")]);
@@ -166,6 +168,53 @@ fn when_the_dead_letters_are_full_of_what_must_be_kept_nothing_is_lost() {
     assert_eq!(value(&sluice, "sluice_destination_dead_letters_full"), 0);
     let text = metrics(sluice.metrics);
     assert!(!text.contains("reason=\"server_error\"") && !text.contains("reason=\"dlq_full\""), "{text}");
+    balances(sluice.metrics);
+    terminate(sluice, 1);
+}
+
+#[test]
+fn what_was_refused_for_good_can_be_sent_again_once_the_destination_has_changed_its_mind() {
+    const INVALID_ARGUMENT: u32 = 3;
+    let (folder, port) = (Folder::new("letters-again"), free_port());
+    let repaired = Arc::new(AtomicBool::new(false));
+    let works = Arc::clone(&repaired);
+    let bad = |item: &u64| item % 10 == 3;
+    let judge =
+        Judge::start(
+            port,
+            move |items| {
+                if items.iter().any(bad) && !works.load(Ordering::SeqCst) { INVALID_ARGUMENT } else { 0 }
+            },
+        );
+    let (sluice, api) = start(&folder, &config(&folder, port, ""));
+    post(&sluice, 0..50);
+    until("the bad ones are put aside", || value(&sluice, "sluice_dlq_items") == 5);
+    until("the others arrive", || judge.taken().len() == 45);
+    until("the ledger knows", || ledger(api)["parked"] == 5);
+    let state = folder.path().to_str().unwrap();
+    let queue = |arguments: &[&str]| {
+        let output = run(&[&["queue"], arguments, &["--data-dir", state]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let listed = queue(&["list", "otlp_grpc/0"]);
+    assert_eq!(listed.matches("permanent_error").count(), 5, "{listed}");
+    let shown = queue(&["peek", "otlp_grpc/0"]);
+    assert!((0..50).all(|item| shown.contains(&name(item)) == bad(&item)), "{shown}");
+    // Still refused: they come back as new letters, and the command ends.
+    assert!(queue(&["replay", "otlp_grpc/0", "--all", "--yes"]).starts_with("sent again: 5 dead letters (5 items)"));
+    until("they are put aside again", || {
+        ledger(api)["parked"] == 5 && ledger(api)["equations"][1]["held"]["traces"] == 0
+    });
+    balances(sluice.metrics);
+    repaired.store(true, Ordering::SeqCst);
+    assert!(queue(&["replay", "otlp_grpc/0", "--all", "--yes"]).starts_with("sent again: 5 dead letters"));
+    until("all arrive", || judge.taken().len() == 50);
+    assert!(judge.taken().values().all(|&times| times == 1));
+    until("the ledger knows", || ledger(api)["equations"][1]["left"]["traces"] == 50);
+    let ledger = ledger(api);
+    assert_eq!((&ledger["parked"], &ledger["lost"]), (&0.into(), &0.into()), "{ledger}");
+    assert_eq!(ledger["equations"][1]["entered"]["traces"], 50, "each counts once: {ledger}");
     balances(sluice.metrics);
     terminate(sluice, 1);
 }

@@ -48,7 +48,8 @@ impl Draft {
             diff.adopt(old, &mut plan);
         }
         let extensions = crate::extensions::start(&plan, around).await?;
-        let place = choose(&plan, &extensions, &running.spine, !running.log.destinations.is_empty())?;
+        let in_use = !running.log.destinations.is_empty();
+        let place = choose(&plan, &extensions, around.data_dir.as_deref(), &running.spine, in_use)?;
         let no_journal = place.no_journal().map(str::to_owned);
         let modes = modes(&plan, no_journal.as_deref())?;
         let parts = Parts::build(&plan, &diff, &running.parts, around)?;

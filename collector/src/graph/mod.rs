@@ -11,6 +11,7 @@ mod swap;
 mod wiring;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use sluice_pipeline::telemetry::Telemetry;
 use tokio::task::JoinHandle;
 
 use crate::diff::Diff;
+use crate::live::Running;
 use crate::plan::Plan;
 use crate::spine::Kept;
 use draft::Draft;
@@ -47,6 +49,8 @@ pub struct Surroundings {
     pub memory: MemBudget,
     pub telemetry: Telemetry,
     pub ledger: Ledger,
+    /// The state directory that the command line names.
+    pub data_dir: Option<Arc<Path>>,
 }
 
 /// As written and as resolved.
@@ -109,6 +113,21 @@ impl Graph {
         let draft = Draft::build(plan, self, around).await?;
         let ready = draft.start(self, around).await?;
         Ok(self.swap(ready, around, patience).await)
+    }
+
+    /// What another plan would change, as far as it can be told without building anything.
+    pub fn diff(&self, plan: &Plan) -> Diff {
+        Diff::between(self.plan.as_ref(), plan)
+    }
+
+    /// What others may look at.
+    pub fn shown(&self) -> Running {
+        let receivers = self.parts.receivers.iter().map(|(id, receiver)| (id.clone(), Arc::downgrade(receiver)));
+        Running {
+            spine: self.spine.clone(),
+            destinations: self.log.destinations.iter().map(|spec| Arc::clone(&spec.name)).collect(),
+            receivers: receivers.collect(),
+        }
     }
 
     /// Stops taking work, finishes what is in flight, and delivers what would be gone with the memory. What is on disk stays

@@ -2,6 +2,7 @@
 
 mod place;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +60,13 @@ impl Choice {
 ///
 /// # Errors
 /// The configured directory cannot be used, or the plan asks for another place than the running one.
-pub fn choose(plan: &Plan, extensions: &Extensions, running: &Kept, in_use: bool) -> anyhow::Result<Choice> {
+pub fn choose(
+    plan: &Plan,
+    extensions: &Extensions,
+    data_dir: Option<&Path>,
+    running: &Kept,
+    in_use: bool,
+) -> anyhow::Result<Choice> {
     let (keeps, asks) = (place::keeps(plan), place::asks(plan));
     match running {
         Kept::OnDisk(..) if !keeps => Ok(Choice::Keep { no_journal: None }),
@@ -77,7 +84,7 @@ pub fn choose(plan: &Plan, extensions: &Extensions, running: &Kept, in_use: bool
             let cause = "what was started without a journal has none until a restart";
             Ok(Choice::Keep { no_journal: Some(cause.to_owned()) })
         }
-        Kept::InMemory(_) => Ok(match place::find(plan, extensions)? {
+        Kept::InMemory(_) => Ok(match place::find(plan, extensions, data_dir)? {
             Place::Disk(disk) => Choice::Open(disk),
             Place::Nowhere(cause) => Choice::Keep { no_journal: Some(cause) },
         }),

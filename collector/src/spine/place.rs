@@ -12,10 +12,6 @@ use sluice_pipeline::extension::{Extensions, JournalSettings};
 
 use crate::plan::Plan;
 
-/// What systemd sets to the directory of a service.
-const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
-/// Where packages keep state.
-const STATE: &str = "/var/lib/sluice";
 const GIB: u64 = 1 << 30;
 /// The least size of a journal (delivery §3.1).
 const LEAST: u64 = 256 << 20;
@@ -61,16 +57,16 @@ pub fn settings(plan: &Plan, extensions: &Extensions) -> anyhow::Result<JournalS
 ///
 /// # Errors
 /// The configured directory cannot be used.
-pub fn find(plan: &Plan, extensions: &Extensions) -> anyhow::Result<Place> {
+pub fn find(plan: &Plan, extensions: &Extensions, data_dir: Option<&Path>) -> anyhow::Result<Place> {
     if !asks(plan) {
         return Ok(Place::Nowhere("no pipeline asks for a journal".to_owned()));
     }
     let delivery = &plan.service.delivery;
-    let Some(id) = &plan.journal else { return Ok(default_place(delivery)) };
+    let Some(id) = &plan.journal else { return Ok(default_place(delivery, data_dir)) };
     let settings = settings(plan, extensions)?;
     let directory = match &settings.directory {
         Some(directory) => directory.clone(),
-        None => default_directory().0,
+        None => default_directory(data_dir).0,
     };
     let failed = || format!("extensions::{}: {}", id.as_str(), directory.display());
     if let Some(parent) = settings.must_exist.as_deref().filter(|parent| !parent.is_dir()) {
@@ -94,8 +90,8 @@ pub fn find(plan: &Plan, extensions: &Extensions) -> anyhow::Result<Place> {
 }
 
 /// The default directory, if it can be used: the directory around it must be there, made by whoever installed the service.
-fn default_place(delivery: &Delivery) -> Place {
-    let (directory, around) = default_directory();
+fn default_place(delivery: &Delivery, data_dir: Option<&Path>) -> Place {
+    let (directory, around) = default_directory(data_dir);
     let nowhere = |cause: String| Place::Nowhere(format!("no journal is configured, and {cause}"));
     if !around.is_dir() {
         return nowhere(format!("{} does not exist", around.display()));
@@ -121,14 +117,10 @@ fn default_place(delivery: &Delivery) -> Place {
 }
 
 /// The default directory, and the one around it.
-fn default_directory() -> (PathBuf, PathBuf) {
-    let state = std::env::var(STATE_DIRECTORY).unwrap_or_default();
-    // systemd separates several by colons.
-    let around = match state.split(':').next() {
-        Some(first) if !first.is_empty() => PathBuf::from(first),
-        _ => PathBuf::from(STATE),
-    };
-    (around.join("journal"), around)
+fn default_directory(data_dir: Option<&Path>) -> (PathBuf, PathBuf) {
+    // Best first, and that of the service before any home.
+    let around = crate::state::places(data_dir).swap_remove(0).path;
+    (crate::state::journal(&around), around)
 }
 
 fn try_out(directory: &Path) -> std::io::Result<DiskVfs> {

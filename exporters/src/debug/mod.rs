@@ -3,7 +3,7 @@
 //! Terminal output is escaped: control characters of telemetry are printed as `\x1b`.
 
 mod config;
-mod text;
+pub mod text;
 
 #[cfg(test)]
 mod tests;

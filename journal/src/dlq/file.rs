@@ -12,7 +12,7 @@ use crate::format::record::{GONE, HEADER, Header, Kind, record_size};
 use crate::format::segment::SegmentHeader;
 use crate::format::{ALIGN, Key, PAGE, SegNo, Uuid};
 use crate::segment::read as read_exactly;
-use crate::tally::SIGNALS;
+use crate::tally::{Items, SIGNALS, Tally, add_items};
 use crate::vfs::{Open, Vfs, VfsFile, write_full};
 
 /// Tells files of dead letters from segments, in the number that keys their checksums.
@@ -146,7 +146,8 @@ impl LetterFile {
             bytes.extend_from_slice(&header.encode(self.key).0);
             bytes.extend_from_slice(&body);
             bytes.resize(bytes.len().next_multiple_of(ALIGN as usize), 0);
-            let place = Place { offset, header, cause: letter.cause.clone(), context: letter.context.clone() };
+            let context = Bytes::copy_from_slice(&letter.context);
+            let place = Place { offset, header, cause: letter.cause.clone(), context };
             places.push((letter.id, place));
         }
         write_full(&*handle, &bytes, self.bytes)?;
@@ -184,6 +185,23 @@ impl LetterFile {
         self.letters.iter().map(|(&id, place)| place.gone(id)).collect()
     }
 
+    pub(super) fn ids(&self) -> impl Iterator<Item = u64> {
+        self.letters.keys().copied()
+    }
+
+    pub(super) fn items(&self) -> Items {
+        let mut items = Items::default();
+        for place in self.letters.values() {
+            let of_signal = Tally::one(place.header.signal, place.header.items, 0).items;
+            add_items(&mut items, &of_signal);
+        }
+        items
+    }
+
+    pub(super) fn bytes_of(&self, id: u64) -> Option<u64> {
+        self.letters.get(&id).map(|place| place.header.size())
+    }
+
     pub(super) fn totals(&self) -> (u64, u64) {
         let items = self.letters.values().map(|place| u64::from(place.header.items)).sum();
         (self.letters.len() as u64, items)
@@ -203,6 +221,16 @@ impl LetterFile {
         write_full(&*handle, &GONE, place.offset)?;
         handle.sync()?;
         Ok(self.letters.remove(&id).map(|place| place.gone(id)))
+    }
+
+    /// The same for several that are in it.
+    pub(super) fn remove_all(&mut self, vfs: &dyn Vfs, ids: &[u64]) -> io::Result<Vec<Gone>> {
+        let handle = vfs.open(&self.path, Open::Write)?;
+        for place in ids.iter().filter_map(|id| self.letters.get(id)) {
+            write_full(&*handle, &GONE, place.offset)?;
+        }
+        handle.sync()?;
+        Ok(ids.iter().filter_map(|id| Some(self.letters.remove(id)?.gone(*id))).collect())
     }
 
     fn letter(&self, id: u64, place: &Place, payload: Bytes) -> DeadLetter {
@@ -232,7 +260,8 @@ fn contents(handle: &dyn VfsFile, offset: u64, header: &Header) -> Option<(Cause
     if crc32c::crc32c(&body) != header.data_crc {
         return None;
     }
-    let context = body.slice(..usize::from(header.ctx_len));
+    // What is remembered must not keep the payload in memory.
+    let context = Bytes::copy_from_slice(&body[..usize::from(header.ctx_len)]);
     let behind = &body[usize::from(header.ctx_len)..];
     let (cause, payload) = Cause::decode(behind)?;
     let payload = body.slice(body.len() - payload.len()..);

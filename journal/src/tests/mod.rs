@@ -1,6 +1,7 @@
 //! The journal as a whole, rule by rule, on a simulated disk and on a real one.
 
 mod disk;
+mod letters;
 mod quotas;
 mod restart;
 mod trouble;

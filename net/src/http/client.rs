@@ -2,9 +2,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ::http::uri::Scheme;
-use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::GaiResolver;
@@ -237,27 +238,31 @@ impl Client {
             request.headers_mut().insert(header::PROXY_AUTHORIZATION, credentials.clone());
         }
         let response = self.pool.request(request).await.map_err(|error| sending(&error))?;
-        let (head, mut body) = response.into_parts();
-        let limit = self.max_response_bytes;
-        let mut received = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| SendError::Reset(error.to_string()))?;
-            if let Ok(data) = frame.into_data() {
-                if received.len() + data.len() > limit {
-                    return Err(SendError::TooLarge { limit });
-                }
-                received.extend_from_slice(&data);
-            }
-        }
-        let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        Ok(Answer {
-            status: head.status,
-            retry_after: text(header::RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now())),
-            location: text(header::LOCATION).map(str::to_owned),
-            body: received.freeze(),
-            headers: head.headers,
-        })
+        receive(response, self.max_response_bytes).await
     }
+}
+
+/// Takes a whole response, up to a limit.
+pub(super) async fn receive(response: Response<Incoming>, limit: usize) -> Result<Answer, SendError> {
+    let (head, mut body) = response.into_parts();
+    let mut received = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| SendError::Reset(error.to_string()))?;
+        if let Ok(data) = frame.into_data() {
+            if received.len() + data.len() > limit {
+                return Err(SendError::TooLarge { limit });
+            }
+            received.extend_from_slice(&data);
+        }
+    }
+    let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    Ok(Answer {
+        status: head.status,
+        retry_after: text(header::RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now())),
+        location: text(header::LOCATION).map(str::to_owned),
+        body: received.freeze(),
+        headers: head.headers,
+    })
 }
 
 fn sending(error: &hyper_util::client::legacy::Error) -> SendError {

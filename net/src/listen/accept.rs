@@ -276,11 +276,12 @@ impl<S: Serve> Acceptor<S> {
         let open = OpenCount::new(&self.shared.counters);
         let (service, shared, stopped) = (Arc::clone(&self.service), Arc::clone(&self.shared), self.stopped.clone());
         let (tls, handshakes, local) = (self.tls.clone(), Arc::clone(&self.handshakes), self.local);
+        let uid = stream.uid();
         connections.spawn(async move {
             let _held = (slot, open);
             let Some(secured) = secure(stream, tls.as_ref(), &handshakes, &shared).await else { return };
-            let info =
-                ConnectionInfo { peer, local, tls: tls.is_some(), client_certificates: secured.client_certificates };
+            let client_certificates = secured.client_certificates;
+            let info = ConnectionInfo { peer, uid, local, tls: tls.is_some(), client_certificates };
             let conn = Arc::new(Conn { info: Arc::new(info), traffic: Arc::new(Traffic::new()), shared });
             serve(secured.stream, secured.negotiated_h2, service, conn, stopped).await;
         });

@@ -40,6 +40,8 @@ impl std::fmt::Display for Peer {
 pub struct ConnectionInfo {
     /// The other end.
     pub peer: Peer,
+    /// The user at the other end of a unix socket, as the kernel knows him; `None` for TCP.
+    pub uid: Option<u32>,
     /// This end; `None` for unix sockets.
     pub local: Option<SocketAddr>,
     /// Whether TLS is in use.

@@ -55,6 +55,16 @@ pub(crate) enum Accepted {
     Unix(UnixStream),
 }
 
+impl Accepted {
+    /// Who is at the other end of a unix socket.
+    pub(crate) fn uid(&self) -> Option<u32> {
+        match self {
+            Accepted::Tcp(_) => None,
+            Accepted::Unix(stream) => stream.peer_cred().ok().map(|peer| peer.uid()),
+        }
+    }
+}
+
 impl Socket {
     pub(crate) async fn bind(bind: &Bind) -> Result<Self, Error> {
         let kind = match bind {

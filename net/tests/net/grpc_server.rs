@@ -218,7 +218,10 @@ async fn a_unix_socket_serves_as_well() {
     let (response, mut body) = send.send_request(request, false).unwrap();
     body.send_data(Bytes::from_static(b"\0\0\0\0\x01x"), true).unwrap();
     assert_eq!(response.await.unwrap().status(), 200);
-    assert_eq!(handler.last().head.connection.peer, sluice_net::Peer::Unix);
+    let connection = handler.last().head.connection;
+    assert_eq!(connection.peer, sluice_net::Peer::Unix);
+    let own = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&path).unwrap());
+    assert_eq!(connection.uid, Some(own), "the kernel says who connects");
     server.shutdown(std::time::Duration::ZERO).await;
     assert!(!path.exists());
     std::fs::remove_dir_all(directory).unwrap();

@@ -9,3 +9,4 @@ mod http;
 mod limits;
 mod takeover;
 mod tls;
+mod unix;

@@ -213,7 +213,8 @@ struct Egress {
     routed: Tally,
     delivered: Tally,
     dropped: BTreeMap<Reason, Tally>,
-    parked: Tally,
+    /// A letter may go before whoever parked it says so: then it is below zero for a moment.
+    parked: [i64; 3],
     backlog: Tally,
 }
 
@@ -236,6 +237,30 @@ impl DestinationAccount {
         counts.backlog = backlog;
     }
 
+    /// Found at the start among the dead letters.
+    pub fn restored_letters(&self, signal: Signal, items: usize) {
+        let mut counts = self.lock();
+        counts.restored[signal as usize] += items as u64;
+        counts.parked[signal as usize] += items as i64;
+    }
+
+    /// A dead letter is gone, for it has been appended again. That was counted as routed, which its items are a second time:
+    /// they are now where everything is that came once.
+    pub fn replayed(&self, signal: Signal, items: usize) {
+        let mut counts = self.lock();
+        counts.parked[signal as usize] -= items as i64;
+        counts.routed[signal as usize] = counts.routed[signal as usize].saturating_sub(items as u64);
+    }
+
+    /// Dead letters are gone for good.
+    pub fn lost_letters(&self, signal: Signal, tenant: &Tenant, reason: Reason, items: usize) {
+        let mut counts = self.lock();
+        counts.parked[signal as usize] -= items as i64;
+        counts.dropped.entry(self.drops.registered(reason)).or_default()[signal as usize] += items as u64;
+        drop(counts);
+        self.drops.count(&self.id, reason, signal, tenant, items);
+    }
+
     /// Taken back before the destination has seen it: its sender was refused, and will send it again.
     pub fn withdrawn(&self, signal: Signal, items: usize, backlog: Tally) {
         let mut counts = self.lock();
@@ -253,7 +278,7 @@ impl DestinationAccount {
         let index = signal as usize;
         let mut counts = self.lock();
         counts.delivered[index] += completion.delivered as u64;
-        counts.parked[index] += completion.parked as u64;
+        counts.parked[index] += completion.parked as i64;
         for &(reason, items) in &completion.dropped {
             counts.dropped.entry(self.drops.registered(reason)).or_default()[index] += items as u64;
         }
@@ -265,18 +290,6 @@ impl DestinationAccount {
         }
     }
 
-    /// Dead letters of this destination are lost after all. What an earlier process put there counts as restored.
-    pub fn lost_letters(&self, signal: Signal, tenant: &Tenant, reason: Reason, items: usize) {
-        let index = signal as usize;
-        let mut counts = self.lock();
-        let known = counts.parked[index].min(items as u64);
-        counts.parked[index] -= known;
-        counts.restored[index] += items as u64 - known;
-        counts.dropped.entry(self.drops.registered(reason)).or_default()[index] += items as u64;
-        drop(counts);
-        self.drops.count(&self.id, reason, signal, tenant, items);
-    }
-
     fn lock(&self) -> MutexGuard<'_, Egress> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -285,7 +298,8 @@ impl DestinationAccount {
         let counts = self.lock();
         let sides = |signal: usize| {
             let dropped: u64 = counts.dropped.values().map(|tally| tally[signal]).sum();
-            let out = counts.delivered[signal] + dropped + counts.parked[signal] + counts.backlog[signal];
+            let gone = counts.delivered[signal] + dropped + counts.backlog[signal];
+            let out = gone.saturating_add_signed(counts.parked[signal]);
             (counts.restored[signal] + counts.routed[signal], out)
         };
         AccountSnapshot {
@@ -294,7 +308,7 @@ impl DestinationAccount {
             created: [0; 3],
             left: counts.delivered,
             dropped: counts.dropped.iter().map(|(reason, n)| (self.id.clone(), *reason, *n)).collect(),
-            parked: counts.parked,
+            parked: counts.parked.map(|items| u64::try_from(items).unwrap_or(0)),
             held: counts.backlog,
             error: super::book::error(sides),
         }

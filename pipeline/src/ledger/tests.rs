@@ -72,6 +72,36 @@ fn every_term_of_an_account_is_shown() {
 }
 
 #[test]
+fn a_dead_letter_is_in_one_place_wherever_it_goes() {
+    let (ledger, telemetry) = ledger();
+    let account = ledger.destination("otlp");
+    let terms = || {
+        let snapshot = ledger.snapshot();
+        let of = snapshot.get("destination/otlp").unwrap();
+        assert_eq!(of.error, 0, "{of:?}");
+        let dropped: u64 = of.dropped.iter().map(|(_, _, tally)| tally[2]).sum();
+        [of.entered[2], of.left[2], dropped, of.parked[2], of.held[2]]
+    };
+    account.restored_letters(Signal::Logs, 4);
+    assert_eq!(terms(), [4, 0, 0, 4, 0]);
+    account.routed(Signal::Logs, 5, [0, 0, 5]);
+    // Dropped by an operator who was quicker than its sender.
+    account.lost_letters(Signal::Logs, &Tenant::default(), reasons::OPERATOR_PURGE, 5);
+    let parked = Completion { parked: 5, ..Completion::default() };
+    account.completed(Signal::Logs, &Tenant::default(), &parked, [0; 3]);
+    assert_eq!(terms(), [9, 0, 5, 4, 0]);
+    account.routed(Signal::Logs, 4, [0, 0, 4]);
+    assert_eq!(terms(), [13, 0, 5, 4, 4], "in the log already, and in the dead letters still");
+    account.replayed(Signal::Logs, 4);
+    assert_eq!(terms(), [9, 0, 5, 0, 4]);
+    account.completed(Signal::Logs, &Tenant::default(), &Completion::delivered(4), [0; 3]);
+    assert_eq!(terms(), [9, 4, 5, 0, 0]);
+    let text = telemetry.render(&Naming::default());
+    let line = r#"sluice_items_dropped_total{component="otlp",reason="operator_purge",signal="logs"} 5"#;
+    assert!(text.contains(line), "{text}");
+}
+
+#[test]
 fn an_unregistered_reason_is_not_free_text() {
     let (ledger, _) = ledger();
     let dropped = [(Arc::from("x"), "made up", 1)];

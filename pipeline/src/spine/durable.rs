@@ -10,6 +10,7 @@ mod context;
 mod letters;
 mod metrics;
 mod records;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +37,8 @@ use crate::processor::Sizer;
 use crate::telemetry::Telemetry;
 
 use books::Books;
+
+pub use replay::{Worked, replay, tenant};
 
 /// After a read error, the disk is left alone for this long.
 const READ_AGAIN: Duration = Duration::from_millis(250);
@@ -98,6 +101,7 @@ impl DurableSpine {
         let shown = Arc::new(Mutex::new(destinations.to_vec()));
         let (journal, recovered) = Journal::open(parts, &specs(destinations, &is_stage)).map_err(failed)?;
         books.attach(&journal);
+        books.restore_letters(&journal).map_err(failed)?;
         let running =
             run(journal).map_err(|error| Error::Caused { context: "journal".into(), source: error.into() })?;
         metrics::publish(running.journal(), telemetry);

@@ -91,6 +91,20 @@ impl Telemetry {
         self.histogram_of(name, own(labels))
     }
 
+    /// Brings what is measured at scrapes up to date.
+    pub fn refresh(&self) {
+        drop(self.run_hooks());
+    }
+
+    /// What a counter or gauge is set to. `None` if there is no such series.
+    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        match self.families().get(name)?.series.get(&own(labels))? {
+            Series::Counter(value) => Some(value.load(Ordering::Relaxed) as f64),
+            Series::Gauge(value) | Series::Total(value) => Some(f64::from_bits(value.load(Ordering::Relaxed))),
+            Series::Histogram(_) => None,
+        }
+    }
+
     /// Forgets a series, when the component it belongs to is gone.
     pub fn forget(&self, name: &str, labels: &[(&str, &str)]) {
         if let Some(family) = self.families().get_mut(name) {

@@ -119,3 +119,14 @@ fn a_hook_ends_with_the_component_it_belongs_to() {
     drop(component);
     assert!(shown().contains("calls 2\n"));
 }
+
+#[test]
+fn what_a_series_is_set_to_can_be_read() {
+    let telemetry = Telemetry::new();
+    telemetry.counter("sluice_a_total", &[("exporter", "x")]).increment(3);
+    telemetry.gauge("sluice_b", &[]).set(0.5);
+    assert_eq!(telemetry.value("sluice_a_total", &[("exporter", "x")]), Some(3.0));
+    assert_eq!(telemetry.value("sluice_b", &[]), Some(0.5));
+    assert_eq!(telemetry.value("sluice_a_total", &[]), None);
+    assert_eq!(telemetry.value("sluice_c", &[]), None);
+}

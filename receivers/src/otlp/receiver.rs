@@ -15,6 +15,7 @@ use sluice_pipeline::context::Transport;
 use sluice_pipeline::receiver::{CurrentIngress, Ingress, Receiver};
 use sluice_pipeline::telemetry::{ReceiverMetrics, Telemetry};
 use sluice_pipeline::{BoxFuture, ComponentId, Error};
+use tokio::time::Instant;
 
 use super::config::{Config, HttpProtocol};
 use super::grpc::GrpcService;
@@ -192,6 +193,11 @@ impl Receiver for OtlpReceiver {
     fn offer(&self, sockets: &mut Sockets) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.iter().flat_map(|running| &running.servers).for_each(|server| server.offer(sockets));
+    }
+
+    fn last_heartbeat(&self) -> Option<Instant> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.iter().flat_map(|running| &running.servers).map(Server::last_heartbeat).min()
     }
 
     fn retire(&self, grace: Duration) -> BoxFuture<'_, ()> {

@@ -14,15 +14,18 @@ use super::config::Verbosity;
 use value::{any_value, escaped};
 
 /// A batch as it is shown.
-pub(super) struct Shown {
+pub struct Shown {
     /// One line of counts.
-    pub(super) summary: String,
+    pub summary: String,
     /// Empty at verbosity basic.
-    pub(super) text: String,
+    pub text: String,
 }
 
-/// Renders a request.
-pub(super) fn render(signal: Signal, request: &[u8], verbosity: Verbosity) -> Result<Shown, Error> {
+/// Renders a request. What comes out is safe to print on a terminal.
+///
+/// # Errors
+/// The bytes are not a request of this signal.
+pub fn render(signal: Signal, request: &[u8], verbosity: Verbosity) -> Result<Shown, Error> {
     let mut out = Out { text: String::new(), verbosity };
     let summary = match signal {
         Signal::Traces => traces::render(request, &mut out)?,

@@ -32,6 +32,8 @@ pub(super) struct Books {
     released: Arc<Notify>,
     pub(super) confirmations: Confirmations,
     requests: AtomicU64,
+    /// Held while a dead letter is sent again or dropped.
+    pub(super) letters: Mutex<()>,
     commit_seconds: Histogram,
     commit_records: Histogram,
 }
@@ -46,7 +48,7 @@ pub(super) fn by_signal(items: &Items) -> [u64; 3] {
     [items[0], items[1], items[2]]
 }
 
-fn signal(index: u8) -> Signal {
+pub(super) fn signal(index: u8) -> Signal {
     Signal::ALL.into_iter().find(|signal| *signal as u8 == index).unwrap_or(Signal::Traces)
 }
 
@@ -60,6 +62,7 @@ impl Books {
             released: Arc::default(),
             confirmations: Confirmations::default(),
             requests: AtomicU64::new(1),
+            letters: Mutex::default(),
             commit_seconds: telemetry.histogram("sluice_journal_commit_seconds", &[]),
             commit_records: telemetry.histogram("sluice_journal_commit_records", &[]),
         }
@@ -76,6 +79,21 @@ impl Books {
         }
     }
 
+    /// Counts the dead letters that are there at the start. To be called before anything can change them.
+    ///
+    /// # Errors
+    /// I/O.
+    pub(super) fn restore_letters(&self, journal: &Journal) -> Result<(), sluice_journal::Error> {
+        for name in journal.dead_letter_names()? {
+            let items = by_signal(&journal.letters(&name)?.items());
+            let account = self.ledger.destination(&name);
+            Signal::ALL
+                .into_iter()
+                .for_each(|signal| account.restored_letters(signal, items[signal as usize] as usize));
+        }
+        Ok(())
+    }
+
     fn account(&self, index: u8, name: &str) -> Arc<DestinationAccount> {
         let mut accounts = self.accounts();
         match accounts.get(&index).filter(|account| &*account.name == name) {
@@ -86,6 +104,11 @@ impl Books {
                 account
             }
         }
+    }
+
+    /// The account of a destination that may be gone.
+    pub(super) fn of_name(&self, name: &str) -> Arc<DestinationAccount> {
+        self.ledger.destination(name)
     }
 
     fn of(&self, index: u8) -> Option<Arc<DestinationAccount>> {

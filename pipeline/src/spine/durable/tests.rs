@@ -1,6 +1,7 @@
 //! The spine on a real disk, through the trait.
 
 mod letters;
+mod replay;
 
 use std::path::Path;
 
