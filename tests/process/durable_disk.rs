@@ -72,7 +72,7 @@ fn with_the_disk_full_it_refuses_and_drains_and_resumes_by_itself() {
     let refusal = until(sluice.http, 503, &mut next, &mut acked);
     assert!(refusal.headers.contains("retry-after"), "{}", refusal.headers);
     let metrics = http(sluice.metrics, "GET", "/metrics", &[], b"").body;
-    assert!(metrics.contains("sluice_journal_drain_only 1"), "{metrics}");
+    assert!(metrics.contains("sluice_journal_drain_only{journal=\"journal/main\"} 1"), "{metrics}");
     // What is there goes out while nothing comes in.
     let sink = Sink::start(port);
     assert!(sink.missing(&acked.iter().copied().collect()).is_empty());

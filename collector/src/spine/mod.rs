@@ -210,6 +210,7 @@ fn on_disk(disk: Disk, specs: &[DestinationSpec], around: &Surroundings) -> anyh
     let Disk { vfs, config, name, settings: _ } = disk;
     let path = vfs.path().display().to_string();
     let parts = durable::Surroundings {
+        name: &name,
         memory: around.memory.clone(),
         clock: Arc::clone(&around.clock),
         ledger: &around.ledger,

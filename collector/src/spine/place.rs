@@ -111,7 +111,7 @@ fn default_place(delivery: &Delivery, data_dir: Option<&Path>) -> Place {
     }
     let settings = JournalSettings::default();
     match config(&settings, &vfs) {
-        Ok(config) => Place::Disk(Box::new(Disk { vfs, config, settings, name: "the default journal".to_owned() })),
+        Ok(config) => Place::Disk(Box::new(Disk { vfs, config, settings, name: "journal".to_owned() })),
         Err(error) => nowhere(format!("{}: {error}", directory.display())),
     }
 }

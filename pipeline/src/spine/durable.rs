@@ -63,6 +63,8 @@ struct Shared {
 
 /// What a durable spine is made of.
 pub struct Surroundings<'a> {
+    /// Of the journal, in its metrics.
+    pub name: &'a str,
     pub memory: MemBudget,
     pub clock: Arc<dyn Clock>,
     pub ledger: &'a Ledger,
@@ -81,7 +83,7 @@ impl DurableSpine {
         destinations: &[DestinationSpec],
         is_stage: impl Fn(&str) -> bool,
     ) -> Result<(Self, Recovered), Error> {
-        let Surroundings { memory, clock, ledger, telemetry } = around;
+        let Surroundings { name, memory, clock, ledger, telemetry } = around;
         let failed =
             |error: sluice_journal::Error| Error::Caused { context: "journal".to_owned(), source: error.into() };
         config.tail_bytes = config.tail_bytes.min(memory.class_limit(Class::TailCache));
@@ -90,7 +92,7 @@ impl DurableSpine {
             config.tail_bytes = 0;
         }
         let max_record = config.max_record();
-        let books = Arc::new(Books::new(ledger.clone(), telemetry));
+        let books = Arc::new(Books::new(ledger.clone(), name, telemetry));
         let parts = Parts {
             vfs,
             clock: Arc::new(sluice_journal::clock::SystemClock::new()),
@@ -104,7 +106,7 @@ impl DurableSpine {
         books.restore_letters(&journal).map_err(failed)?;
         let running =
             run(journal).map_err(|error| Error::Caused { context: "journal".into(), source: error.into() })?;
-        metrics::publish(running.journal(), telemetry);
+        metrics::publish(running.journal(), name, Arc::clone(&clock), telemetry);
         metrics::publish_queues(running.journal(), telemetry, Arc::clone(&clock), Arc::clone(&shown));
         let paused = Mutex::default();
         let shared = Shared { running, books, memory, clock, max_record, _tail: tail, paused, shown };

@@ -53,7 +53,8 @@ pub(super) fn signal(index: u8) -> Signal {
 }
 
 impl Books {
-    pub(super) fn new(ledger: Ledger, telemetry: &Telemetry) -> Self {
+    /// `journal` is its name, for its metrics.
+    pub(super) fn new(ledger: Ledger, journal: &str, telemetry: &Telemetry) -> Self {
         Books {
             ledger,
             accounts: Mutex::default(),
@@ -63,8 +64,8 @@ impl Books {
             confirmations: Confirmations::default(),
             requests: AtomicU64::new(1),
             letters: Mutex::default(),
-            commit_seconds: telemetry.histogram("sluice_journal_commit_seconds", &[]),
-            commit_records: telemetry.histogram("sluice_journal_commit_records", &[]),
+            commit_seconds: telemetry.histogram("sluice_journal_commit_seconds", &[("journal", journal)]),
+            commit_records: telemetry.histogram("sluice_journal_commit_records", &[("journal", journal)]),
         }
     }
 

@@ -18,6 +18,7 @@ const MIB: u64 = 1 << 20;
 
 fn open(world: &World, dir: &Path, specs: &[DestinationSpec]) -> DurableSpine {
     let around = Surroundings {
+        name: "journal",
         memory: world.memory.clone(),
         clock: Arc::new(world.clock.clone()),
         ledger: &world.ledger,
