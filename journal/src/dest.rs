@@ -170,6 +170,13 @@ impl Destination {
         true
     }
 
+    /// A record comes that is for this destination. If nothing else is unread, there is nothing to look at before it.
+    pub(crate) fn comes(&mut self, seq: u64) {
+        if self.backlog.records == self.in_flight.len() as u64 && self.promised.is_none() {
+            self.passed(seq.saturating_sub(1));
+        }
+    }
+
     /// The reader looked at everything up to `seq`.
     pub(crate) fn passed(&mut self, seq: u64) {
         self.read_from = self.read_from.max(seq + 1);

@@ -155,6 +155,7 @@ impl Inner {
                 let moved = Moved { signal: held.signal, items: u64::from(held.items), tenant: held.tenant };
                 self.observer.dropped(dest, moved, DropReason::Corrupt, &destination.backlog.items);
             }
+            state.trim_tail();
             drop(state);
             if suspect {
                 // Noted before anybody looks at it. Without the note, a crash only takes one turn more.

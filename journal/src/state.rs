@@ -109,6 +109,15 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Drops what every destination that needs it has read out of the tail.
+    pub(crate) fn trim_tail(&mut self) {
+        let dests = &self.dests;
+        self.tail.trim(|recent| {
+            let unread = |dest: &Destination| dest.detached.is_none() && dest.read_from <= recent.entry.seq;
+            dests.values().any(|dest| recent.routes.contains(dest.index) && unread(dest))
+        });
+    }
+
     pub(crate) fn segment(&self, no: SegNo) -> Option<&Segment> {
         let chain = &self.chains[no.chain() as usize];
         chain.binary_search_by_key(&no, Segment::no).ok().map(|index| &chain[index])

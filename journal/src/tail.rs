@@ -1,4 +1,5 @@
-//! The newest records, in memory, for readers that keep up.
+//! The newest records, in memory, for readers that keep up. What all of them have read goes: its memory is used again at once,
+//! while it is in the processor's cache.
 
 use std::collections::VecDeque;
 
@@ -47,6 +48,14 @@ impl Tail {
         self.records.push_back(recent);
         while self.bytes > self.limit {
             let Some(oldest) = self.records.pop_front() else { break };
+            self.bytes -= oldest.charge();
+            self.from = oldest.entry.seq + 1;
+        }
+    }
+
+    /// Drops the oldest records for as long as nobody needs them.
+    pub(crate) fn trim(&mut self, is_needed: impl Fn(&Recent) -> bool) {
+        while let Some(oldest) = self.records.pop_front_if(|oldest| !is_needed(oldest)) {
             self.bytes -= oldest.charge();
             self.from = oldest.entry.seq + 1;
         }

@@ -274,6 +274,7 @@ impl Inner {
             let moved = Moved { signal: entry.signal, items: u64::from(entry.items), tenant: entry.tenant };
             for dest in record.routes.iter() {
                 if let Some(destination) = state.dests.get_mut(&dest.0) {
+                    destination.comes(record.header.seq);
                     destination.add_pending(no, &tally);
                     self.observer.routed(dest, moved, &destination.backlog.items);
                     woken = woken.with(dest);
