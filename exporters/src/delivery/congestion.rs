@@ -3,9 +3,9 @@
 //! The rules of delivery §4.2 count payloads, and call an answer slow that takes twice as long as the others did lately. A
 //! destination at its capacity lets what is sent wait in a queue: each answer takes a little longer than the one before, the
 //! mean follows, and nothing is ever slow, until the queue is longer than the timeout. From then on attempts are cut off whose
-//! work is done all the same, in vain, and done again. So besides these rules, the work under way is bounded by what the
-//! timeout leaves room for. It is counted in bytes, as the size of a payload goes with the load: a number of payloads
-//! that was right for a few items each says nothing of full ones.
+//! work is done all the same, in vain, and done again. So in addition to these rules, which stand as they are in `concurrency`,
+//! the work under way is bounded by what the timeout leaves room for. It is counted in bytes, as the size of a payload goes
+//! with the load: a number of payloads that was right for a few items each says nothing of full ones.
 //!
 //! A bound on time alone needs no guess whether it is our own load that makes a destination slow. A comparison with the
 //! shortest round trip was rejected: where round trips vary by nature, the shortest is far from the usual one, and would keep
@@ -38,7 +38,7 @@ pub(super) struct Load {
 pub(super) struct CongestionWindow {
     /// Of an attempt; zero for none, and no bound.
     timeout: Duration,
-    /// As long as less is under way, one more payload may be sent.
+    /// Where there is a timeout.
     bytes: usize,
     under_way: usize,
     shrunk: Option<Monotonic>,
@@ -50,9 +50,14 @@ impl CongestionWindow {
         CongestionWindow { timeout, bytes: 0, under_way: 0, shrunk: None }
     }
 
+    /// As long as less is under way, one more payload may be sent.
+    pub(super) fn limit(&self) -> usize {
+        if self.timeout.is_zero() { usize::MAX } else { self.bytes }
+    }
+
     /// Whether nothing more may be sent for now. One payload always may, however large.
     pub(super) fn is_full(&self) -> bool {
-        !self.timeout.is_zero() && self.under_way > 0 && self.under_way >= self.bytes
+        self.under_way > 0 && self.under_way >= self.limit()
     }
 
     /// An attempt begins.

@@ -32,6 +32,7 @@ pub(super) struct Gate {
     retry: Retry,
     breaker_state: metrics::Gauge,
     concurrency: metrics::Gauge,
+    window: metrics::Gauge,
 }
 
 /// Leave for one attempt.
@@ -113,14 +114,14 @@ impl Gate {
         bounds: (usize, usize),
         timeout: Duration,
         now: Monotonic,
-        gauges: [metrics::Gauge; 2],
+        gauges: [metrics::Gauge; 3],
     ) -> Self {
-        let [breaker_state, concurrency] = gauges;
+        let [breaker_state, concurrency, window] = gauges;
         let state = State::new(rules, bounds, timeout, now);
-        breaker_state.set(0.0);
-        concurrency.set(state.concurrency.limit() as f64);
         let (changed, room) = (Notify::new(), Notify::new());
-        Gate { state: Mutex::new(state), changed, room, retry, breaker_state, concurrency }
+        let gate = Gate { state: Mutex::new(state), changed, room, retry, breaker_state, concurrency, window };
+        gate.show(&gate.state());
+        gate
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -301,5 +302,6 @@ impl Gate {
     fn show(&self, state: &State) {
         self.breaker_state.set(f64::from(state.breaker.state()));
         self.concurrency.set(state.concurrency.limit() as f64);
+        self.window.set(state.window.limit() as f64);
     }
 }

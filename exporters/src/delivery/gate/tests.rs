@@ -23,7 +23,7 @@ impl Rig {
 
     fn with_timeout(most: usize, timeout: Duration) -> Self {
         let clock = VirtualClock::new(WallTime(1));
-        let gauges = [metrics::Gauge::noop(), metrics::Gauge::noop()];
+        let gauges = [(); 3].map(|()| metrics::Gauge::noop());
         let gate = Gate::new(&Protection::default(), Retry::default(), (most, most), timeout, clock.now(), gauges);
         Rig { gate: Arc::new(gate), clock, rng: SplitMix::seeded(3) }
     }
