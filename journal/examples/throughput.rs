@@ -26,6 +26,13 @@ fn open(directory: &Path) -> Result<Journal, Error> {
     Journal::open(parts, &[DestSpec::new("reader"), DestSpec::new("dead")]).map(|(journal, _)| journal)
 }
 
+/// CPU time of the process so far, user and system.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    Duration::from_millis(ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * 10)
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let argument = |index: usize| std::env::args().nth(index);
     let number = |index: usize, default: u64| argument(index).and_then(|text| text.parse().ok()).unwrap_or(default);
@@ -66,6 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let records = appended.load(Ordering::Relaxed);
     let rate = records as f64 / seconds as f64;
     println!("{clients} clients: {rate:.0} records/s, {:.1} MB/s", rate * bytes as f64 / 1e6);
+    println!("CPU time: {:.1} us a record", cpu().as_secs_f64() * 1e6 / records.max(1) as f64);
     println!("slowest acknowledgement: {} us", slowest.load(Ordering::Relaxed));
     println!("backlog of the dead destination: {:?}", running.journal().backlog(Dest(1)));
     running.stop()?;

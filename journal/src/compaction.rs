@@ -20,7 +20,7 @@ use crate::route::RouteSet;
 use crate::scan::Scan;
 use crate::segment::{preallocate, seal};
 use crate::state::{SegFile, Segment};
-use crate::vfs::{Open, VfsFile, write_full};
+use crate::vfs::{Open, VfsFile, write_full, write_parts_full};
 use crate::walk::{Rules, Seen, walk};
 
 /// Fullness from which segments are rewritten, in percent.
@@ -170,7 +170,7 @@ impl Inner {
             routes.retain(|(id, _)| !contents.routes.contains_key(id));
             let place = Place { key, offset: contents.end, prev_crc, items: contents.items(), routes };
             let encoded = encode(&records, place, Vec::new());
-            write_full(&*handle, &encoded.bytes, contents.end).map_err(failed())?;
+            write_parts_full(&*handle, &encoded.parts(), contents.end).map_err(failed())?;
             prev_crc = encoded.last_crc;
             for (index, (offset, header)) in encoded.headers.iter().enumerate() {
                 let set = part.get(index).map_or(RouteSet::EMPTY, |(_, set)| *set);

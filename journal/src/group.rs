@@ -143,10 +143,35 @@ pub(crate) fn unpack(flags: u16, payload: &[u8]) -> Option<Bytes> {
 
 /// What one write puts into a segment.
 pub(crate) struct Encoded {
-    pub bytes: Vec<u8>,
+    /// Headers, padding, and what is too small to stand for itself.
+    small: Vec<u8>,
+    /// Ends of runs of `small`, each with the large part behind it.
+    large: Vec<(usize, Bytes)>,
     /// Offset and header of each record, the barrier's last.
     pub headers: Vec<(u64, Header)>,
     pub last_crc: u32,
+}
+
+/// Shorter parts are copied.
+const LARGE: usize = 4 << 10;
+
+impl Encoded {
+    /// The bytes, in order.
+    pub(crate) fn parts(&self) -> Vec<&[u8]> {
+        let mut parts = Vec::with_capacity(2 * self.large.len() + 1);
+        let mut from = 0;
+        for (end, large) in &self.large {
+            parts.extend([&self.small[from..*end], large]);
+            from = *end;
+        }
+        parts.push(&self.small[from..]);
+        parts
+    }
+
+    /// The room of the small parts, to be used again.
+    pub(crate) fn into_scratch(self) -> Vec<u8> {
+        self.small
+    }
 }
 
 /// Where a group goes.
@@ -161,17 +186,28 @@ pub(crate) struct Place {
 }
 
 /// Encodes a group and its barrier.
-pub(crate) fn encode(records: &[Outgoing], place: Place, mut bytes: Vec<u8>) -> Encoded {
-    bytes.clear();
+pub(crate) fn encode(records: &[Outgoing], place: Place, mut small: Vec<u8>) -> Encoded {
+    small.clear();
+    let (mut large, mut written) = (Vec::new(), 0);
     let mut headers = Vec::with_capacity(records.len() + 1);
     let (mut prev, mut crcs, mut items) = (place.prev_crc, Vec::with_capacity(records.len() * 4), place.items);
-    let mut put = |mut header: Header, parts: [&[u8]; 2], prev: &mut u32| {
+    let mut put = |mut header: Header, parts: [&Bytes; 2], prev: &mut u32| {
         header.prev_hdr_crc = *prev;
-        let offset = place.offset + bytes.len() as u64;
+        let offset = place.offset + written as u64;
         let (encoded, crc) = header.encode(place.key);
-        bytes.extend_from_slice(&encoded);
-        parts.iter().for_each(|part| bytes.extend_from_slice(part));
-        bytes.resize(bytes.len().next_multiple_of(ALIGN as usize), 0);
+        small.extend_from_slice(&encoded);
+        written += encoded.len();
+        for part in parts {
+            written += part.len();
+            if part.len() < LARGE {
+                small.extend_from_slice(part);
+            } else {
+                large.push((small.len(), part.clone()));
+            }
+        }
+        let padding = written.next_multiple_of(ALIGN as usize) - written;
+        small.resize(small.len() + padding, 0);
+        written += padding;
         *prev = crc;
         headers.push((offset, header));
         crc
@@ -187,8 +223,8 @@ pub(crate) fn encode(records: &[Outgoing], place: Place, mut bytes: Vec<u8>) -> 
     }
     let barrier =
         Barrier { records: records.len() as u32, crc: crc32c::crc32c(&crcs), items, routes: place.routes }.encode();
-    put(plain(last, Kind::Barrier, 0, &barrier), [&barrier, &[]], &mut prev);
-    Encoded { bytes, headers, last_crc: prev }
+    put(plain(last, Kind::Barrier, 0, &barrier), [&Bytes::from(barrier), &Bytes::new()], &mut prev);
+    Encoded { small, large, headers, last_crc: prev }
 }
 
 /// Bytes of a barrier record that names this many route sets.

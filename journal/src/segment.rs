@@ -21,11 +21,13 @@ pub(crate) fn create(
     bugs: Bugs,
 ) -> io::Result<(Arc<dyn VfsFile>, SegFile)> {
     let path = names::segment(header.no, header.base_seq, header.generation);
-    let (from, handle) = if spare {
-        (names::SPARE, vfs.open(names::SPARE, Open::Write)?)
+    let from = if spare {
+        names::SPARE
     } else {
-        (names::FRESH, preallocate(vfs, names::FRESH, size)?)
+        preallocate(vfs, names::FRESH, size)?;
+        names::FRESH
     };
+    let handle = vfs.open_log(from)?;
     write_full(&*handle, &header.encode(), 0)?;
     handle.sync()?;
     vfs.rename(from, &path)?;

@@ -2,6 +2,7 @@
 //!
 //! [`disk`] is the real one. The simulation has one that keeps what is durable apart from what is merely written.
 
+mod direct;
 pub mod disk;
 mod probe;
 
@@ -41,6 +42,12 @@ pub enum LockError {
 pub trait Vfs: Send + Sync {
     fn open(&self, path: &str, how: Open) -> io::Result<Arc<dyn VfsFile>>;
 
+    /// Opens a file of zeros that is to be written once, from its beginning on. Where the system can, what is written goes past
+    /// the page cache: nobody reads it soon, and the pages would cost more than the writing.
+    fn open_log(&self, path: &str) -> io::Result<Arc<dyn VfsFile>> {
+        self.open(path, Open::Write)
+    }
+
     /// Names in a directory, without order.
     fn list(&self, dir: &str) -> io::Result<Vec<String>>;
 
@@ -71,6 +78,11 @@ pub trait VfsFile: Send + Sync {
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<usize>;
 
+    /// Writes parts one behind the other, as if they were one.
+    fn write_parts_at(&self, parts: &[&[u8]], offset: u64) -> io::Result<usize> {
+        self.write_at(&parts.concat(), offset)
+    }
+
     /// Sets the length, with blocks behind every byte and zeros in the new ones.
     fn allocate(&self, len: u64) -> io::Result<()>;
 
@@ -93,6 +105,18 @@ pub(crate) fn read_full(file: &dyn VfsFile, buf: &mut [u8], offset: u64) -> io::
         }
     }
     Ok(filled)
+}
+
+/// Writes all parts; a short write is continued, an error is not.
+pub(crate) fn write_parts_full(file: &dyn VfsFile, parts: &[&[u8]], offset: u64) -> io::Result<()> {
+    let len: usize = parts.iter().map(|part| part.len()).sum();
+    match file.write_parts_at(parts, offset) {
+        Ok(wrote) if wrote >= len => Ok(()),
+        Ok(0) if len > 0 => Err(io::ErrorKind::WriteZero.into()),
+        Ok(wrote) => write_full(file, &parts.concat()[wrote..], offset + wrote as u64),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => write_full(file, &parts.concat(), offset),
+        Err(error) => Err(error),
+    }
 }
 
 /// Writes all of `data`; a short write is continued, an error is not.

@@ -18,7 +18,7 @@ use crate::route::RouteSet;
 use crate::state::{SegFile, State};
 use crate::tail::Recent;
 use crate::tally::{Items, Tally, add_items};
-use crate::vfs::{VfsFile, write_full};
+use crate::vfs::{VfsFile, write_parts_full};
 
 /// Failures in a row after which nothing is taken any more.
 const FAILURES: u32 = 3;
@@ -215,7 +215,7 @@ impl Inner {
         if active.unsynced {
             active.handle.sync().map_err(Error::io(what()))?;
         }
-        write_full(&*active.handle, &encoded.bytes, offset).map_err(Error::io(what()))?;
+        write_parts_full(&*active.handle, &encoded.parts(), offset).map_err(Error::io(what()))?;
         active.unsynced = self.config.bugs.has(Bug::AckBeforeSync);
         if !active.unsynced {
             let synced = active.handle.sync();
@@ -234,7 +234,7 @@ impl Inner {
             add_items(&mut writer.items[chain as usize], &record.tally().items);
         }
         self.publish(no, part, &encoded.headers);
-        writer.scratch = encoded.bytes;
+        writer.scratch = encoded.into_scratch();
         Ok(part.len())
     }
 

@@ -77,6 +77,19 @@ pub fn metrics(port: u16) -> String {
     http(port, "GET", "/metrics", &[], b"").body
 }
 
+/// The value of the first series that begins like this.
+pub fn value(metrics: &str, series: &str) -> u64 {
+    let line = metrics.lines().find(|line| line.starts_with(series));
+    let line = line.unwrap_or_else(|| panic!("no {series} in {metrics}"));
+    line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64
+}
+
+/// Items that the exporter of this number still needs.
+pub fn waiting(port: u16, exporter: usize) -> u64 {
+    let series = format!("sluice_destination_lag_items{{exporter=\"otlp_grpc/{exporter}\",data_type=\"traces\"}}");
+    value(&metrics(port), &series)
+}
+
 /// The ledger has no item too many and none too few.
 pub fn balances(port: u16) {
     let text = metrics(port);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::durable::{Folder, PROTOBUF, balances, exporter, metrics, terminate, whole};
+use crate::durable::{Folder, PROTOBUF, balances, exporter, metrics, terminate, value, waiting, whole};
 use crate::durable_kills::{Random, number};
 use crate::durable_sink::{Sink, items, name};
 use crate::sluice::{NO_STATE, READY, Sluice, free_port};
@@ -75,11 +75,6 @@ fn damage(folder: &Path, random: &mut Random) -> String {
     format!("byte {offset} of {}", path.strip_prefix(folder).unwrap().display())
 }
 
-fn value(metrics: &str, name: &str) -> u64 {
-    let line = metrics.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {metrics}"));
-    line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64
-}
-
 #[test]
 fn a_damaged_journal_starts_and_loses_exactly_what_it_counts() {
     let damages = number("SLUICE_DAMAGES").unwrap_or(10);
@@ -111,8 +106,7 @@ fn a_damaged_journal_starts_and_loses_exactly_what_it_counts() {
         let mut sluice = Sluice::spawn(&["-c", &config], NO_STATE);
         sluice.wait_for(READY);
         let all: BTreeSet<u64> = (0..ITEMS).collect();
-        let waiting = r#"sluice_destination_lag_items{exporter="otlp_grpc/0",data_type="traces"}"#;
-        let drained = || value(&metrics(sluice.metrics), waiting) == 0;
+        let drained = || waiting(sluice.metrics, 0) == 0;
         let missing = sink.missing_when(&all, drained);
         let arrived = sink.arrivals();
         assert!(arrived.keys().all(|&item| item < ITEMS), "{context}: a payload arrived that nobody sent");

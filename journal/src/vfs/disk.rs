@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustix::fs::{self, AtFlags, Dir, FallocateFlags, FlockOperation, Mode, OFlags};
 
+use super::direct::DirectFile;
 use super::{LockError, Open, Space, Vfs, VfsFile, read_full, write_full};
 
 /// A directory on disk.
@@ -102,6 +103,15 @@ impl Vfs for DiskVfs {
         Ok(Arc::new(DiskFile(fd)))
     }
 
+    fn open_log(&self, path: &str) -> io::Result<Arc<dyn VfsFile>> {
+        let fd = self.at(path, OFlags::RDWR)?;
+        // Not every file system knows the flag.
+        Ok(match self.at(path, OFlags::WRONLY | OFlags::DIRECT) {
+            Ok(direct) => Arc::new(DirectFile::new(DiskFile(fd), direct)),
+            Err(_) => Arc::new(DiskFile(fd)),
+        })
+    }
+
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(self.dir(dir)?)? {
@@ -165,7 +175,7 @@ impl Vfs for DiskVfs {
 }
 
 #[derive(Debug)]
-struct DiskFile(OwnedFd);
+pub(super) struct DiskFile(OwnedFd);
 
 /// Written where a file system cannot preallocate.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -181,6 +191,10 @@ impl VfsFile for DiskFile {
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<usize> {
         Ok(rustix::io::pwrite(&self.0, data, offset)?)
+    }
+
+    fn write_parts_at(&self, parts: &[&[u8]], offset: u64) -> io::Result<usize> {
+        super::direct::write_parts(&self.0, parts, offset)
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
