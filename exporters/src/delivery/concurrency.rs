@@ -1,5 +1,6 @@
 //! How many payloads are in flight at a time, found by trying (delivery §4.2): one more after a window of successes, a quarter
-//! less when the destination is under pressure.
+//! less when the destination is under pressure. That counts payloads; how large they may be together is found by
+//! `congestion`, which also sees a destination whose answers take ever longer, but never twice as long as the last ones.
 
 use std::time::Duration;
 

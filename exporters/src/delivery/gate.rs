@@ -1,5 +1,5 @@
-//! Whether a payload may be read, and whether it may be tried: what breaker, budget and concurrency say together, and who
-//! waits for it.
+//! Whether a payload may be read, and whether it may be tried: what breaker, budget, concurrency and congestion window say
+//! together, and who waits for it.
 //!
 //! While the destination works, payloads go as the limit allows, and a failed one waits alone until its retry is due. While
 //! the breaker is open, one attempt at each back-off step probes the destination, and no further payload is read. Once it
@@ -19,6 +19,7 @@ use sluice_pipeline::clock::{Clock, Monotonic};
 use sluice_pipeline::rng::Rng;
 use tokio::sync::Notify;
 
+use super::congestion::Load;
 use state::{State, Step};
 
 /// The gate of one destination, shared by its reader and its senders.
@@ -31,12 +32,13 @@ pub(super) struct Gate {
     retry: Retry,
     breaker_state: metrics::Gauge,
     concurrency: metrics::Gauge,
+    window: metrics::Gauge,
 }
 
 /// Leave for one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pass {
-    Free,
+    Free(Load),
     Probe,
 }
 
@@ -59,6 +61,23 @@ impl Drop for Aside<'_> {
     }
 }
 
+/// A payload waits for the window, until dropped: nothing more is read.
+struct Queued<'g>(&'g Gate);
+
+impl<'g> Queued<'g> {
+    fn new(gate: &'g Gate) -> Self {
+        gate.state().queued += 1;
+        Queued(gate)
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.state().queued -= 1;
+        self.0.room.notify_one();
+    }
+}
+
 /// What a failed attempt says of the destination.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Failure {
@@ -70,6 +89,8 @@ pub(super) struct Failure {
     pub(super) at_least: Duration,
     /// It asked for less, or did not answer in time.
     pub(super) pressure: bool,
+    /// It did not answer in time, or not at all.
+    pub(super) timeout: bool,
     /// No connection could be made, or it broke.
     pub(super) connection: bool,
     /// It will take nothing for now, whatever it is sent: opens the breaker at once.
@@ -86,20 +107,21 @@ pub(super) struct Again {
 }
 
 impl Gate {
-    /// `bounds` are the least and the most payloads in flight.
+    /// `bounds` are the least and the most payloads in flight, `timeout` is that of an attempt: zero for none.
     pub(super) fn new(
         rules: &Protection,
         retry: Retry,
         bounds: (usize, usize),
+        timeout: Duration,
         now: Monotonic,
-        gauges: [metrics::Gauge; 2],
+        gauges: [metrics::Gauge; 3],
     ) -> Self {
-        let [breaker_state, concurrency] = gauges;
-        let state = State::new(rules, bounds, now);
-        breaker_state.set(0.0);
-        concurrency.set(state.concurrency.limit() as f64);
+        let [breaker_state, concurrency, window] = gauges;
+        let state = State::new(rules, bounds, timeout, now);
         let (changed, room) = (Notify::new(), Notify::new());
-        Gate { state: Mutex::new(state), changed, room, retry, breaker_state, concurrency }
+        let gate = Gate { state: Mutex::new(state), changed, room, retry, breaker_state, concurrency, window };
+        gate.show(&gate.state());
+        gate
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -179,20 +201,26 @@ impl Gate {
         }
     }
 
-    /// Waits until an attempt may be made; none if there shall be no more. `again` for a payload that failed before.
-    pub(super) async fn enter(&self, mut again: Option<&mut Again>, clock: &dyn Clock) -> Option<Pass> {
+    /// Waits until an attempt with so many bytes may be made; none if there shall be no more. `again` for a payload that failed
+    /// before.
+    pub(super) async fn enter(&self, bytes: usize, mut again: Option<&mut Again>, clock: &dyn Clock) -> Option<Pass> {
+        let mut queued = None;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let step = {
                 let mut state = self.state();
-                let step = state.admit(again.as_deref_mut(), clock.now());
+                let step = state.admit(bytes, again.as_deref_mut(), clock.now());
                 if let Step::Go(Pass::Probe) = step {
                     self.show(&state);
                 }
                 step
             };
+            match step {
+                Step::Queue => _ = queued.get_or_insert_with(|| Queued::new(self)),
+                _ => queued = None,
+            }
             match step {
                 Step::Go(pass) => return Some(pass),
                 Step::End => return None,
@@ -202,7 +230,7 @@ impl Gate {
                         () = &mut changed => {}
                     }
                 }
-                Step::Wait => changed.await,
+                Step::Wait | Step::Queue => changed.await,
             }
         }
     }
@@ -211,18 +239,14 @@ impl Gate {
     pub(super) fn works(&self, pass: Pass, rtt: Duration, clock: &dyn Clock) -> bool {
         let now = clock.now();
         let mut state = self.state();
-        let before = state.concurrency.limit();
         let full = state.is_full(now);
         state.end(pass);
         let closes = pass == Pass::Probe;
         if closes {
             state.closes(now);
         }
-        state.succeeded(rtt, now);
-        let more = state.concurrency.limit() != before;
-        if closes || more {
-            self.show(&state);
-        }
+        let more = state.succeeded(pass, rtt, now);
+        self.show(&state);
         drop(state);
         self.wake(full || closes || more);
         closes
@@ -278,5 +302,6 @@ impl Gate {
     fn show(&self, state: &State) {
         self.breaker_state.set(f64::from(state.breaker.state()));
         self.concurrency.set(state.concurrency.limit() as f64);
+        self.window.set(state.window.limit() as f64);
     }
 }

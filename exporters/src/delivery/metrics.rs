@@ -7,6 +7,7 @@ use sluice_pipeline::telemetry::Telemetry;
 const CONFIG_ERROR: &str = "sluice_destination_config_error";
 const BREAKER_STATE: &str = "sluice_destination_breaker_state";
 const CONCURRENCY: &str = "sluice_destination_concurrency";
+const WINDOW: &str = "sluice_destination_window_bytes";
 const LETTERS_FULL: &str = "sluice_destination_dead_letters_full";
 
 /// Handles of one exporter.
@@ -38,18 +39,19 @@ impl Metrics {
         }
     }
 
-    /// Breaker state and limit, for the gate.
-    pub(super) fn of_gate(telemetry: &Telemetry, exporter: &ComponentId) -> [Gauge; 2] {
+    /// Breaker state and limits, for the gate.
+    pub(super) fn of_gate(telemetry: &Telemetry, exporter: &ComponentId) -> [Gauge; 3] {
         let label = [("exporter", exporter.as_str())];
         telemetry.describe(BREAKER_STATE, None, "0 closed, 1 open, 2 half-open.");
         telemetry.describe(CONCURRENCY, None, "Payloads that may be in flight.");
-        [BREAKER_STATE, CONCURRENCY].map(|name| telemetry.gauge(name, &label))
+        telemetry.describe(WINDOW, None, "Bytes from which on no further payload is sent until others are answered.");
+        [BREAKER_STATE, CONCURRENCY, WINDOW].map(|name| telemetry.gauge(name, &label))
     }
 }
 
 /// Takes back what was said of a destination that is not configured any more: nobody would ever take an alarm back.
 pub fn forget(exporter: &ComponentId, telemetry: &Telemetry) {
-    for name in [CONFIG_ERROR, BREAKER_STATE, CONCURRENCY, LETTERS_FULL] {
+    for name in [CONFIG_ERROR, BREAKER_STATE, CONCURRENCY, WINDOW, LETTERS_FULL] {
         telemetry.forget(name, &[("exporter", exporter.as_str())]);
     }
 }

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `pump` | what is read, and by whom it is sent |
 //! | `merge` | what goes into one payload |
-//! | `gate` | when a payload may be read and tried: `breaker`, `budget` and `concurrency` together |
+//! | `gate` | when a payload may be read and tried: `breaker`, `budget`, `concurrency` and `congestion` together |
 //! | `sender` | what an answer means, and when to try again |
 //! | `poison`, `piece` | which items of a refused payload are to blame |
 //! | `fate` | what became of each record |
@@ -21,6 +21,7 @@ mod breaker;
 mod budget;
 mod caught;
 mod concurrency;
+mod congestion;
 mod fate;
 mod gate;
 mod learned;

@@ -95,7 +95,7 @@ impl Pump {
         let gauges = Metrics::of_gate(&telemetry, &id);
         let max_age = queue.max_age.map(|age| *age).filter(|age| !age.is_zero());
         let sender = Arc::new(Sender {
-            gate: Arc::new(Gate::new(&protection, retry, bounds, clock.now(), gauges)),
+            gate: Arc::new(Gate::new(&protection, retry, bounds, delivery.timeout, clock.now(), gauges)),
             learned: LearnedMax::default(),
             max_age: max_age.map(|limit| MaxAge::new(limit, Arc::clone(&clock))),
             common: ExporterMetrics::new(&telemetry, &id),

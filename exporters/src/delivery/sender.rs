@@ -134,7 +134,7 @@ impl Sender {
                 self.spine.survived(self.destination, payload.range);
                 survived = true;
             }
-            let pass = match self.enter(again.as_mut(), terms).await {
+            let pass = match self.enter(payload, again.as_mut(), terms).await {
                 Entered::Pass(pass) => pass,
                 Entered::TooOld => return Verdict::Stale,
                 Entered::Closed => return Verdict::LeftToOthers,
@@ -196,12 +196,13 @@ impl Sender {
                     (Failure { number, at_least: retry.max_interval(), fatal: true, ..Failure::default() }, message)
                 }
                 Ok(SendOutcome::Retry { after, cause, message }) => {
-                    if cause == RetryCause::Ambiguous {
+                    let timeout = cause == RetryCause::Ambiguous;
+                    if timeout {
                         self.metrics.ambiguous.increment(1);
                     }
-                    let pressure = matches!(cause, RetryCause::Throttled | RetryCause::Ambiguous);
+                    let pressure = timeout || cause == RetryCause::Throttled;
                     let connection = cause == RetryCause::Connection;
-                    (Failure { number, hint: after, pressure, connection, ..Failure::default() }, message)
+                    (Failure { number, hint: after, pressure, timeout, connection, ..Failure::default() }, message)
                 }
             };
             self.metrics.config_error.set(if failure.fatal { 1.0 } else { 0.0 });
@@ -246,9 +247,10 @@ impl Sender {
     }
 
     /// Waits until the payload may be tried, or is too old for that.
-    async fn enter(&self, mut again: Option<&mut Again>, terms: &Terms) -> Entered {
+    async fn enter(&self, payload: &Payload, mut again: Option<&mut Again>, terms: &Terms) -> Entered {
+        let bytes = payload.len();
         let (Some(max_age), Some(ages)) = (&self.max_age, terms.ages) else {
-            return self.gate.enter(again, &*self.clock).await.map_or(Entered::Closed, Entered::Pass);
+            return self.gate.enter(bytes, again, &*self.clock).await.map_or(Entered::Closed, Entered::Pass);
         };
         loop {
             if max_age.is_over(ages.oldest) {
@@ -256,7 +258,7 @@ impl Sender {
             }
             tokio::select! {
                 biased;
-                pass = self.gate.enter(again.as_deref_mut(), &*self.clock) => {
+                pass = self.gate.enter(bytes, again.as_deref_mut(), &*self.clock) => {
                     return pass.map_or(Entered::Closed, Entered::Pass);
                 }
                 () = self.clock.sleep_until(max_age.due(ages.oldest)) => {}

@@ -1,11 +1,13 @@
 //! Delivery on virtual time.
 
 mod age;
+mod capacity;
 mod chance;
 mod lettered;
 mod letters;
 mod outage;
 mod poison;
+mod server;
 mod world;
 
 use std::sync::Arc;

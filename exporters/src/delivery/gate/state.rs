@@ -8,6 +8,7 @@ use sluice_pipeline::clock::Monotonic;
 use super::super::breaker::Breaker;
 use super::super::budget::Budget;
 use super::super::concurrency::Concurrency;
+use super::super::congestion::CongestionWindow;
 use super::{Again, Failure, Pass};
 
 /// Attempts at the same time double from 1 at each of these steps, after an outage.
@@ -19,10 +20,14 @@ pub(super) struct State {
     pub(super) breaker: Breaker,
     pub(super) budget: Budget,
     pub(super) concurrency: Concurrency,
+    /// The work under way, but for the probe.
+    pub(super) window: CongestionWindow,
     /// Payloads that were read and whose fate is not known.
     pub(super) held: usize,
     /// Of those, payloads that wait for something else than the destination.
     pub(super) aside: usize,
+    /// Of those, payloads that wait for the window.
+    pub(super) queued: usize,
     /// Attempts under way, but for the probe.
     pub(super) in_flight: usize,
     /// No attempt before this: the destination asked for it.
@@ -41,18 +46,22 @@ pub(super) enum Step {
     Until(Monotonic),
     /// When something changes.
     Wait,
+    /// When there is less work under way, or more may be.
+    Queue,
     /// Never again.
     End,
 }
 
 impl State {
-    pub(super) fn new(rules: &Protection, (min, max): (usize, usize), now: Monotonic) -> Self {
+    pub(super) fn new(rules: &Protection, (min, max): (usize, usize), timeout: Duration, now: Monotonic) -> Self {
         State {
             breaker: Breaker::new(rules.circuit_breaker),
             budget: Budget::new(rules.retry_budget, now),
             concurrency: Concurrency::new(min, max),
+            window: CongestionWindow::new(timeout),
             held: 0,
             aside: 0,
+            queued: 0,
             in_flight: 0,
             hold_until: Monotonic::default(),
             slow_since: None,
@@ -74,7 +83,7 @@ impl State {
 
     /// Whether somebody may wait for an attempt to end.
     pub(super) fn is_full(&mut self, now: Monotonic) -> bool {
-        self.breaker.open().is_some() || self.in_flight >= self.most(now).0
+        self.breaker.open().is_some() || self.in_flight >= self.most(now).0 || self.window.is_full()
     }
 
     /// Whether one more payload may be read, or when it will be.
@@ -83,12 +92,16 @@ impl State {
             // One to probe with.
             return if self.held <= self.aside { Ok(()) } else { Err(None) };
         }
+        if self.queued > 0 {
+            // More data may join the next payload until it can be sent.
+            return Err(None);
+        }
         let (most, later) = self.most(now);
         if self.held < most { Ok(()) } else { Err(later) }
     }
 
-    /// Whether an attempt may be made now. Takes what it costs.
-    pub(super) fn admit(&mut self, again: Option<&mut Again>, now: Monotonic) -> Step {
+    /// Whether an attempt with so many bytes may be made now. Takes what it costs.
+    pub(super) fn admit(&mut self, bytes: usize, again: Option<&mut Again>, now: Monotonic) -> Step {
         if self.closed {
             return Step::End;
         }
@@ -117,20 +130,26 @@ impl State {
         if self.in_flight >= most {
             return later.map_or(Step::Wait, Step::Until);
         }
+        if self.window.is_full() {
+            return Step::Queue;
+        }
         if again.is_some()
             && let Err(later) = self.budget.take(now)
         {
             return Step::Until(later);
         }
         self.in_flight += 1;
-        Step::Go(Pass::Free)
+        Step::Go(Pass::Free(self.window.begin(bytes)))
     }
 
     /// An attempt is over.
     pub(super) fn end(&mut self, pass: Pass) {
         match pass {
             Pass::Probe => self.breaker.unprobe(),
-            Pass::Free => self.in_flight = self.in_flight.saturating_sub(1),
+            Pass::Free(load) => {
+                self.in_flight = self.in_flight.saturating_sub(1);
+                self.window.end(load);
+            }
         }
     }
 
@@ -139,16 +158,26 @@ impl State {
         self.slow_since = Some(now);
     }
 
-    pub(super) fn succeeded(&mut self, rtt: Duration, now: Monotonic) {
+    /// `true` if more may be under way than before.
+    pub(super) fn succeeded(&mut self, pass: Pass, rtt: Duration, now: Monotonic) -> bool {
+        let limit = self.concurrency.limit();
         self.breaker.succeeded(now);
         self.budget.succeeded();
         self.concurrency.succeeded(rtt, now);
+        let wider = match pass {
+            Pass::Free(load) => self.window.answered(load, rtt, now),
+            Pass::Probe => false,
+        };
+        wider || self.concurrency.limit() > limit
     }
 
     /// `due` is when the payload would be tried again. `true` if the breaker opens.
     pub(super) fn failed(&mut self, pass: Pass, failure: &Failure, now: Monotonic, due: Monotonic) -> bool {
         if failure.pressure {
             self.concurrency.pressed(now);
+        }
+        if failure.timeout {
+            self.window.timed_out(now);
         }
         let floor = now + failure.hint.unwrap_or_default().max(failure.at_least);
         if pass == Pass::Probe {

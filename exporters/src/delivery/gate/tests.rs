@@ -8,6 +8,7 @@ use super::*;
 use state::SLOW_STEP;
 
 const SECOND: Duration = Duration::from_secs(1);
+const FREE: Pass = Pass::Free(Load { bytes: 1, under_way: 1 });
 
 struct Rig {
     gate: Arc<Gate>,
@@ -17,15 +18,19 @@ struct Rig {
 
 impl Rig {
     fn new(most: usize) -> Self {
+        Self::with_timeout(most, Duration::ZERO)
+    }
+
+    fn with_timeout(most: usize, timeout: Duration) -> Self {
         let clock = VirtualClock::new(WallTime(1));
-        let gauges = [metrics::Gauge::noop(), metrics::Gauge::noop()];
-        let gate = Gate::new(&Protection::default(), Retry::default(), (most, most), clock.now(), gauges);
+        let gauges = [(); 3].map(|()| metrics::Gauge::noop());
+        let gate = Gate::new(&Protection::default(), Retry::default(), (most, most), timeout, clock.now(), gauges);
         Rig { gate: Arc::new(gate), clock, rng: SplitMix::seeded(3) }
     }
 
     /// Enters if that is possible at once.
     fn enter(&self, again: Option<&mut Again>) -> Option<Pass> {
-        match pin!(self.gate.enter(again, &self.clock)).poll(&mut Context::from_waker(Waker::noop())) {
+        match pin!(self.gate.enter(1, again, &self.clock)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(pass) => pass,
             Poll::Pending => None,
         }
@@ -69,9 +74,9 @@ fn what_works_again_gets_twice_as_many_attempts_each_second() {
     for allowed in [1, 2, 4, 8, 16, 32, 40] {
         let permits: Vec<Permit> = std::iter::from_fn(|| rig.permit()).collect();
         assert_eq!((rig.entered(), permits.len()), (allowed, allowed));
-        rig.gate.works(Pass::Free, Duration::ZERO, &rig.clock);
+        rig.gate.works(FREE, Duration::ZERO, &rig.clock);
         assert_eq!(rig.entered(), 1);
-        (0..allowed).for_each(|_| rig.gate.leave(Pass::Free));
+        (0..allowed).for_each(|_| rig.gate.leave(FREE));
         rig.clock.advance(SLOW_STEP);
     }
 }
@@ -86,7 +91,7 @@ fn a_failure_begins_the_slow_start_again() {
     let pass = rig.enter(None).unwrap();
     assert_eq!(rig.entered(), 7);
     assert!(!rig.fail(pass).1, "one alone does not open the breaker");
-    (0..7).for_each(|_| rig.gate.leave(Pass::Free));
+    (0..7).for_each(|_| rig.gate.leave(FREE));
     assert_eq!(rig.entered(), 1);
 }
 
@@ -119,7 +124,7 @@ fn attempts_that_were_under_way_when_it_opened_say_nothing_new() {
     assert_eq!(rig.gate.state().breaker.open().copied(), Some(due));
     // But what it asks for counts.
     let hint = Failure { hint: Some(SECOND * 100), ..Failure::default() };
-    rig.gate.fails(Pass::Free, hint, &rig.clock, &rig.rng);
+    rig.gate.fails(FREE, hint, &rig.clock, &rig.rng);
     rig.clock.advance(SECOND * 99);
     assert_eq!(rig.enter(None), None);
     rig.clock.advance(SECOND);
@@ -165,7 +170,7 @@ fn a_retry_costs_budget_and_one_that_waited_out_an_outage_does_not() {
     let rig = Rig::new(1000);
     let first = std::iter::repeat_with(|| rig.enter(Some(&mut rig.again()))).take_while(Option::is_some).take(1000);
     assert_eq!(first.count(), 10, "what is saved at the start");
-    assert_eq!(rig.enter(None), Some(Pass::Free), "first attempts go on");
+    assert!(matches!(rig.enter(None), Some(Pass::Free(_))), "first attempts go on");
     let mut waiting = rig.again();
     rig.open();
     assert_eq!(rig.enter(Some(&mut waiting)), None);
@@ -183,9 +188,9 @@ fn a_retry_is_not_made_before_it_is_due() {
     let rig = Rig::new(10);
     let mut again = Again { at: rig.clock.now() + SECOND, waited: false };
     assert_eq!(rig.enter(Some(&mut again)), None);
-    assert_eq!(rig.enter(None), Some(Pass::Free), "others are not held up");
+    assert!(matches!(rig.enter(None), Some(Pass::Free(_))), "others are not held up");
     rig.clock.advance(SECOND);
-    assert_eq!(rig.enter(Some(&mut again)), Some(Pass::Free));
+    assert!(matches!(rig.enter(Some(&mut again)), Some(Pass::Free(_))));
 }
 
 #[test]
@@ -195,4 +200,52 @@ fn a_closed_gate_lets_nobody_in() {
     assert_eq!(rig.enter(None), None);
     let mut closed = pin!(rig.gate.closed());
     assert!(closed.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+}
+
+#[test]
+fn while_a_payload_waits_for_the_window_no_other_is_read() {
+    let rig = Rig::with_timeout(40, SECOND * 8);
+    let under_way = rig.enter(None).unwrap();
+    let first = rig.permit();
+    assert!(first.is_some(), "what is under way keeps nobody from getting ready");
+    let mut context = Context::from_waker(Waker::noop());
+    let mut waiting = pin!(rig.gate.enter(1, None, &rig.clock));
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    assert!(rig.permit().is_none());
+    // One payload longer than it ought to take, answered in the end: no room for a second.
+    rig.gate.works(under_way, SECOND * 3, &rig.clock);
+    let Poll::Ready(Some(second)) = waiting.as_mut().poll(&mut context) else { panic!("its turn") };
+    assert!(rig.permit().is_some());
+    assert_eq!(rig.enter(None), None);
+    rig.gate.works(second, SECOND, &rig.clock);
+    assert_eq!(rig.entered(), 2);
+}
+
+#[test]
+fn who_gives_up_waiting_for_the_window_holds_up_no_reader() {
+    let rig = Rig::with_timeout(40, SECOND * 8);
+    assert!(rig.enter(None).is_some());
+    assert_eq!(rig.enter(None), None);
+    assert!(rig.permit().is_some());
+}
+
+#[test]
+fn an_attempt_that_is_not_answered_in_time_closes_the_window_to_one() {
+    let rig = Rig::with_timeout(40, SECOND * 8);
+    for _ in 0..3 {
+        let passes: Vec<Pass> = std::iter::from_fn(|| rig.enter(None)).collect();
+        passes.into_iter().for_each(|pass| _ = rig.gate.works(pass, Duration::ZERO, &rig.clock));
+    }
+    let passes: Vec<Pass> = std::iter::from_fn(|| rig.enter(None)).collect();
+    assert_eq!(passes.len(), 8);
+    // Being asked for less is not a matter of time.
+    let pressed = Failure { pressure: true, ..Failure::default() };
+    rig.gate.fails(passes[0], pressed, &rig.clock, &rig.rng);
+    assert_eq!(rig.entered(), 1);
+    let late = Failure { timeout: true, ..pressed };
+    rig.gate.fails(passes[1], late, &rig.clock, &rig.rng);
+    passes[2..].iter().for_each(|&pass| rig.gate.leave(pass));
+    assert_eq!(rig.enter(None), None, "the one that was let in since is under way");
+    rig.gate.leave(FREE);
+    assert_eq!(rig.entered(), 1);
 }

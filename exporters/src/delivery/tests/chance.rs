@@ -74,7 +74,7 @@ async fn run(seed: u64) {
             _ => SendOutcome::delivered(),
         }
     });
-    *world.exporter.takes.lock().unwrap() = Duration::from_millis(rng.below(50));
+    world.exporter.server.takes(Duration::from_millis(rng.below(50)));
     let mut total = 0;
     for _ in 0..rng.below(60) {
         let size = 1 + rng.below(80);

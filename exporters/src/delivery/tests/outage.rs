@@ -26,7 +26,7 @@ async fn while_a_destination_fails_one_attempt_at_a_time_probes_it() {
     let first = world.sends();
     assert!((5..=10).contains(&first), "{first} sends");
     assert_eq!(world.metric("sluice_destination_breaker_state"), 1.0);
-    *world.exporter.takes.lock().unwrap() = Duration::from_millis(10);
+    world.exporter.server.takes(Duration::from_millis(10));
     world.exporter.most_in_flight.store(0, Ordering::SeqCst);
     world.pass(Duration::from_secs(60)).await;
     assert_eq!(world.exporter.most_in_flight.load(Ordering::SeqCst), 1, "one probe at a time");
@@ -114,7 +114,7 @@ async fn concurrency_is_found_within_its_bounds() {
         let mut delivery = singly(Delivery { protection, ..queued() });
         delivery.queue.as_mut().unwrap().num_consumers = consumers;
         let world = World::new(delivery, |_, _| SendOutcome::delivered());
-        *world.exporter.takes.lock().unwrap() = Duration::from_secs(1);
+        world.exporter.server.takes(Duration::from_secs(1));
         world.append_apart(1..=3000).await;
         world.settle().await;
         assert_eq!(world.booked(), (3000, 0));
@@ -137,7 +137,7 @@ async fn pressure_lowers_concurrency_and_success_raises_it_again() {
         }
         SendOutcome::delivered()
     });
-    *world.exporter.takes.lock().unwrap() = Duration::from_millis(20);
+    world.exporter.server.takes(Duration::from_millis(20));
     world.append_apart(1..=100).await;
     world.pass(Duration::from_secs(30)).await;
     let low = world.metric("sluice_destination_concurrency");

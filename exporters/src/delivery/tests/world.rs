@@ -22,6 +22,7 @@ use sluice_pipeline::telemetry::{Naming, Telemetry};
 use sluice_pipeline::{Batch, BoxFuture, ComponentId, Context, Signal};
 
 use super::lettered::{Lettered, Letters};
+use super::server::Server;
 use crate::delivery::{Parts, Pump};
 
 pub(super) const TOLD: Destination = Destination(0);
@@ -31,8 +32,7 @@ type Answer = Box<dyn Fn(usize, &Payload) -> SendOutcome + Send + Sync>;
 /// A destination that answers as it is told, with the number of the send.
 pub(super) struct Told {
     answer: Answer,
-    /// How long an answer takes.
-    pub(super) takes: Mutex<Duration>,
+    pub(super) server: Server,
     /// Whether a connection can be made.
     pub(super) reachable: AtomicBool,
     clock: VirtualClock,
@@ -50,10 +50,7 @@ impl Exporter for Told {
             let number = self.sends.fetch_add(1, Ordering::SeqCst);
             let under_way = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
             self.most_in_flight.fetch_max(under_way, Ordering::SeqCst);
-            let takes = *self.takes.lock().unwrap();
-            if !takes.is_zero() {
-                self.clock.sleep(takes).await;
-            }
+            self.server.serve(payload.items, &self.clock).await;
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
             let outcome = (self.answer)(number, &payload);
             match &outcome {
@@ -165,7 +162,7 @@ impl World {
         let spine: Arc<dyn Spine> = Arc::new(spine);
         let exporter = Arc::new(Told {
             answer: Box::new(answer),
-            takes: Mutex::default(),
+            server: Server::default(),
             reachable: AtomicBool::new(false),
             clock: clock.clone(),
             sends: AtomicUsize::new(0),
