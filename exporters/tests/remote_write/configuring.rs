@@ -24,9 +24,10 @@ fn found(yaml: &str) -> Vec<String> {
 
 #[test]
 fn the_example_of_the_documentation_is_valid() {
-    let page = include_str!("../../../docs/components/prometheusremotewrite.md");
+    let page = include_str!("../../../docs/components/prometheus_remote_write.md");
     let examples: Vec<_> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    let example = examples[0].strip_prefix("exporters:\n  prometheusremotewrite:\n").unwrap();
+    let example = examples[0].strip_prefix("exporters:\n  prometheus_remote_write:\n").unwrap();
+    let example = example.split("\n\n").next().unwrap();
     let config = config(example);
     assert_eq!(config.options().external_labels, [("cluster".to_owned(), "eu-1".to_owned())]);
     assert_eq!(config.delivery().queue.unwrap().num_consumers, Some(5));
