@@ -49,6 +49,15 @@ pub(crate) enum What {
     Payloads,
 }
 
+/// What happens if the segment that is being written turns out to be damaged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IfActive {
+    /// It is sealed, so that it can be audited.
+    Seal,
+    /// It cannot be read for now: for the writer itself, who is in the middle of a group.
+    Leave,
+}
+
 impl Journal {
     /// The next records of a destination, oldest first, at least one if there is any. A record is handed out once until
     /// [`Journal::rewind`].
@@ -94,7 +103,7 @@ impl Journal {
             destination.read_from
         };
         let one = ReadLimit { records: 1, items: usize::MAX, bytes: usize::MAX };
-        let found = self.0.look(dest, from, u64::MAX, one, What::Headers).ok()?;
+        let found = self.0.look(dest, from, u64::MAX, one, What::Headers, IfActive::Seal).ok()?;
         found.0.first().map(|found| (found.entry.seq, found.entry.ingest_ms))
     }
 }
@@ -116,7 +125,7 @@ impl Inner {
                 return Ok(Vec::new());
             }
             let limit = if careful { ReadLimit { records: limit.records.min(SUSPECTS), ..limit } } else { limit };
-            let looked = self.look(dest, from, upto, limit, What::Payloads);
+            let looked = self.look(dest, from, upto, limit, What::Payloads, IfActive::Seal);
             self.note_read(dest, from, looked.is_ok());
             let (found, mut passed) = looked?;
             let mut state = self.lock();
@@ -197,6 +206,7 @@ impl Inner {
         upto: u64,
         limit: ReadLimit,
         what: What,
+        if_active: IfActive,
     ) -> Result<(Vec<Found>, u64), Error> {
         for _ in 0..ATTEMPTS {
             let (views, upto) = {
@@ -214,6 +224,9 @@ impl Inner {
                 Some(_) if !gathered.found.is_empty() => return Ok((gathered.found, gathered.passed)),
                 Some(no) => {
                     if self.lock().is_active(no) {
+                        if if_active == IfActive::Leave {
+                            break;
+                        }
                         self.roll(no.chain())?;
                     }
                     self.audit(no, false)?;

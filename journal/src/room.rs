@@ -9,7 +9,7 @@ use crate::format::Chain;
 use crate::format::record::record_size;
 use crate::journal::Inner;
 use crate::observer::{DropReason, Moved};
-use crate::reader::What;
+use crate::reader::{IfActive, What};
 use crate::record::{ReadLimit, Record};
 use crate::route::{Dest, RouteSet};
 use crate::tally::Tally;
@@ -73,7 +73,7 @@ impl Inner {
         }
     }
 
-    /// Drops the oldest records that were not handed out, until `more` fits. `false` if it does not fit all the same.
+    /// Drops the oldest records that were not handed out, until `more` fits. For the writer, in the middle of a group. `false` if it does not fit all the same.
     fn evict(&self, dest: Dest, more: &Tally) -> bool {
         loop {
             {
@@ -83,7 +83,7 @@ impl Inner {
                     return true;
                 }
             }
-            if self.give_up(dest, 1, DropReason::QuotaOldest, |_| true) == 0 {
+            if self.give_up(dest, 1, DropReason::QuotaOldest, IfActive::Leave, |_| true) == 0 {
                 return false;
             }
         }
@@ -97,13 +97,22 @@ impl Inner {
         };
         for (dest, max_age) in limits {
             let oldest = now.wall_ms().saturating_sub(u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX));
-            while self.give_up(dest, BATCH, DropReason::MaxAge, |ingest_ms| ingest_ms < oldest) == BATCH {}
+            while self.give_up(dest, BATCH, DropReason::MaxAge, IfActive::Seal, |ingest_ms| ingest_ms < oldest) == BATCH
+            {
+            }
         }
     }
 
     /// Drops up to `most` of the oldest records that were not handed out, as long as `is_due` says so of the time they came
     /// in. Gives their number.
-    fn give_up(&self, dest: Dest, most: usize, reason: DropReason, is_due: impl Fn(u64) -> bool) -> usize {
+    fn give_up(
+        &self,
+        dest: Dest,
+        most: usize,
+        reason: DropReason,
+        if_active: IfActive,
+        is_due: impl Fn(u64) -> bool,
+    ) -> usize {
         let (from, upto, epoch) = {
             let state = self.lock();
             let Some(destination) = state.dests.get(&dest.0) else { return 0 };
@@ -111,7 +120,7 @@ impl Inner {
         };
         let limit = ReadLimit { records: most, items: usize::MAX, bytes: usize::MAX };
         // What cannot be read now is not given up now.
-        let Ok((found, _)) = self.look(dest, from, upto, limit, What::Headers) else { return 0 };
+        let Ok((found, _)) = self.look(dest, from, upto, limit, What::Headers, if_active) else { return 0 };
         let mut state = self.lock();
         let Some(destination) = state.dests.get_mut(&dest.0) else { return 0 };
         if destination.epoch != epoch || destination.read_from != from {

@@ -62,6 +62,27 @@ fn the_oldest_or_the_newest_goes_where_loss_is_tolerated() {
 }
 
 #[test]
+fn the_writer_does_not_wait_for_itself_where_the_oldest_cannot_be_read() {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let quota = Quota { max_records: Some(3), on_quota: OnQuota::DropOldest, ..Quota::default() };
+        let rig = Rig::with(Config { tail_bytes: 0, ..config() }, with_quota(quota));
+        let first: Vec<u64> = (0..3).map(|_| rig.append(&["a", "b"], 900).unwrap()).collect();
+        // In the segment that is being written.
+        let segment = rig.disk.files().into_iter().find(|(path, _)| path.ends_with(".log")).unwrap().0;
+        rig.disk.flip(&segment, crate::format::PAGE + 40, 1);
+        let last = rig.append(&["a", "b"], 900).unwrap();
+        assert_eq!(rig.dropped(DropReason::QuotaNewest), 1, "the oldest cannot be told for now");
+        assert_eq!(rig.read("b"), [first[1], first[2], last], "the reader has the segment sealed and looked through");
+        assert_eq!(rig.dropped(DropReason::Corrupt), 2);
+        assert!(rig.append(&["a"], 900).is_ok());
+        assert_eq!(rig.read("a").len(), 3);
+        tell.send(()).unwrap();
+    });
+    told.recv_timeout(Duration::from_secs(60)).expect("it waits forever, or has failed");
+}
+
+#[test]
 fn what_is_too_old_is_dropped_unless_the_wall_clock_has_stepped() {
     let rig = Rig::new(with_quota(Quota { max_age: Some(Duration::from_secs(60)), ..Quota::default() }));
     rig.append(&["a", "b"], 10).unwrap();
