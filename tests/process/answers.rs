@@ -1,11 +1,10 @@
 //! What OTLP clients are told, row by row of the delivery rules.
 
 use crate::sluice::Sluice;
-use crate::wire::{flagged, frame, grpc, http, trace, trace_json};
+use crate::wire::{PROTOBUF, flagged, frame, grpc, http, trace, trace_json};
 
 const TRACES: &str = "/v1/traces";
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 type Headers<'a> = &'a [(&'a str, &'a str)];

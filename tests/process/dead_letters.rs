@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::admin::ledger;
-use crate::durable::{Folder, PROTOBUF, balances, exporter, metrics, terminate, whole};
+use crate::durable::{Folder, balances, exporter, metrics, terminate, whole};
 use crate::durable_sink::{items, name};
 use crate::queue::start;
 use crate::sluice::{Sluice, free_port, run, text};
-use crate::wire::{http, traces};
+use crate::wire::{PROTOBUF, http, traces};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

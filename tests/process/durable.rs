@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use crate::durable_load::{Load, Log};
 use crate::durable_sink::Sink;
 use crate::sluice::{NO_STATE, READY, Sluice, free_port, run, text};
-use crate::wire::{http, trace, trace_json};
+use crate::wire::{PROTOBUF, http, trace, trace_json};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
-pub const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 /// From the signal to the end (delivery §8).
 const SHUTDOWN: Duration = Duration::from_secs(6);
 

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::durable::{Folder, PROTOBUF, balances, exporter, metrics, terminate, value, waiting, whole};
+use crate::durable::{Folder, balances, exporter, metrics, terminate, value, waiting, whole};
 use crate::durable_kills::{Random, number};
 use crate::durable_sink::{Sink, items, name};
 use crate::sluice::{NO_STATE, READY, Sluice, free_port};
-use crate::wire::{http, trace};
+use crate::wire::{PROTOBUF, http, trace};
 
 /// Three segments of the smallest size.
 const ITEMS: u64 = 1000;

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use crate::durable::{Folder, balances, config};
 use crate::durable_sink::{Sink, name};
 use crate::sluice::{Sluice, free_port};
-use crate::wire::{Answer, http, traces};
+use crate::wire::{Answer, PROTOBUF, http, traces};
 
-const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 const MIB: usize = 1 << 20;
 /// Ready again after room came free (delivery D6).
 const RESUMES: Duration = Duration::from_secs(2);

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::durable::{Folder, PROTOBUF, balances, config, exporter, metrics, waiting, whole};
+use crate::durable::{Folder, balances, config, exporter, metrics, waiting, whole};
 use crate::durable_load::{Load, Log};
 use crate::durable_sink::{Sink, items, name};
 use crate::sluice::{NO_STATE, READY, Sluice, free_port};
-use crate::wire::{http, trace};
+use crate::wire::{PROTOBUF, http, trace};
 
 /// Completions are saved every 100 ms; the rest is for a machine that is busy with other tests.
 const UNSAVED: Duration = Duration::from_secs(2);

@@ -12,10 +12,9 @@ use crate::durable_load::{Load, Log};
 use crate::durable_sink::Sink as Numbered;
 use crate::exported_sink::{Says, Sink};
 use crate::sluice::{Sluice, free_port, run, text};
-use crate::wire::{frame, grpc, http, trace, traces};
+use crate::wire::{PROTOBUF, frame, grpc, http, trace, traces};
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 const TWO: [&str; 2] = ["x", "y"];
 /// Never over in these tests.
 const LONG: &str = "exported_timeout: 60s";

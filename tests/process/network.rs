@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::durable::{Folder, PROTOBUF, balances, exporter, terminate, whole};
+use crate::durable::{Folder, balances, exporter, terminate, whole};
 use crate::durable_load::Log;
 use crate::durable_sink::{Sink, name};
 use crate::load::{connect, export};
 use crate::sluice::{Sluice, free_port};
-use crate::wire::{http, trace, trace_json};
+use crate::wire::{PROTOBUF, http, trace, trace_json};
 
 /// How long a fault lasts.
 const LASTS: Duration = Duration::from_millis(1000);

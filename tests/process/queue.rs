@@ -16,9 +16,8 @@ use crate::admin::{admin, ledger};
 use crate::durable::{Folder, balances, config};
 use crate::durable_sink::{Sink, name};
 use crate::sluice::{NO_STATE, READY, Sluice, free_port, run, text};
-use crate::wire::{http, trace};
+use crate::wire::{PROTOBUF, http, trace};
 
-const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 /// The destination that [`config`] makes of the first port.
 pub const DEST: &str = "otlp_grpc/0";
 const ALL: ReadLimit = ReadLimit { records: usize::MAX, items: usize::MAX, bytes: usize::MAX };

@@ -4,10 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crate::sluice::Sluice;
-use crate::wire::{flagged, frame, grpc, http, trace};
+use crate::wire::{PROTOBUF, flagged, frame, grpc, http, trace};
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 
 /// The counter of refusals with this cause.
 fn refused(sluice: &Sluice, cause: &str) -> u64 {

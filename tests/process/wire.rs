@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+/// Of an OTLP/HTTP body.
+pub const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
+
 /// What an HTTP server said.
 pub struct Answer {
     pub status: u16,
