@@ -10,6 +10,7 @@ use sluice_pipeline::clock::{Clock, SystemClock};
 use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::rng::SplitMix;
 use sluice_pipeline::telemetry::{ProcFs, ProcessMetrics, Telemetry};
+use sluice_pipeline::verdict::VerdictBoard;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -55,6 +56,7 @@ pub async fn run(plan: Plan, load: Load, options: Options) -> anyhow::Result<()>
         rng: Arc::new(SplitMix::from_entropy()),
         telemetry: telemetry.clone(),
         clock,
+        verdicts: VerdictBoard::default(),
         data_dir: options.data_dir.as_deref().map(Arc::from),
     };
     around.memory.publish(&telemetry);

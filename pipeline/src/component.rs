@@ -10,6 +10,7 @@ use crate::extension::Extensions;
 use crate::id::{ComponentId, PipelineId};
 use crate::rng::Rng;
 use crate::telemetry::Telemetry;
+use crate::verdict::VerdictBoard;
 use crate::{BoxFuture, Signal};
 
 /// Start and stop. Extensions start first, receivers last; stopping runs the other way.
@@ -34,6 +35,8 @@ pub struct Environment {
     pub signals: Arc<[Signal]>,
     /// The pipeline, for components of which there is one per pipeline (processors).
     pub pipeline: Option<PipelineId>,
+    /// The pipelines that name it, in the order of the configuration: the ports of a stage ([`crate::stage::Port`]).
+    pub pipelines: Arc<[PipelineId]>,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
     pub memory: MemBudget,
@@ -41,6 +44,8 @@ pub struct Environment {
     pub telemetry: Telemetry,
     /// Extensions that were built before.
     pub extensions: Extensions,
+    /// Where deciding stages make their verdicts known, and others look them up.
+    pub verdicts: VerdictBoard,
 }
 
 /// How far a component can be relied on, per signal, as upstream's `components` command shows it.

@@ -30,6 +30,7 @@
 //! | [`admission`] | memory by reservation |
 //! | [`content`] | what one item may hold, as a step |
 //! | [`ledger`] | where every item is; the equations that must hold |
+//! | [`verdict`] | what a deciding stage lets others know about traces |
 //! | [`telemetry`] | self-telemetry and its exposition |
 //! | [`error`] | why a component cannot be built or started |
 
@@ -60,6 +61,7 @@ pub mod spine;
 pub mod stage;
 pub mod stage_driver;
 pub mod telemetry;
+pub mod verdict;
 
 #[cfg(test)]
 mod testing;

@@ -4,6 +4,9 @@
 //! and advances its cursor to the low watermark **in the same append**. After a crash every entry from the watermark on is
 //! absorbed again; what had been emitted from them may then be emitted once more, under the same deterministic ids.
 
+use std::any::Any;
+
+use bytes::Bytes;
 use sluice_pdata::pass::Reason;
 use smallvec::SmallVec;
 
@@ -11,11 +14,17 @@ use crate::batch::Batch;
 use crate::clock::WallTime;
 use crate::spine::{Entry, Seq};
 
+/// One of the pipelines around a stage. For a processor, its place among those that name it: what came in at a port goes on
+/// at the same. For a connector, inputs and outputs are counted apart, each in the order of the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Port(pub u16);
+
 /// A batch-level, stateful processor.
 pub trait Stage: Send {
-    /// Takes one entry in. `now` is the stage's time: the highest ingest time read, advanced by the clock only once the
-    /// reader has caught up, so that a replay sees the same windows.
-    fn absorb(&mut self, input: &Entry, now: WallTime, out: &mut StageOutput);
+    /// Takes one entry in. Entries of all ports come in the order of their sequence; one that is routed to several ports comes
+    /// once for each. `now` is the stage's time: the highest ingest time read, advanced by the clock only once the reader has
+    /// caught up, so that a replay sees the same windows.
+    fn absorb(&mut self, port: Port, input: &Entry, now: WallTime, out: &mut StageOutput);
 
     /// Time has come to [`Stage::next_deadline`], or beyond.
     fn tick(&mut self, now: WallTime, out: &mut StageOutput);
@@ -23,7 +32,7 @@ pub trait Stage: Send {
     /// When it wants to be told the time next; `None` while nothing waits.
     fn next_deadline(&self) -> Option<WallTime>;
 
-    /// The oldest entry that contributes to state not yet emitted; `None` if no entry does. The cursor never passes it.
+    /// The oldest entry that contributes to state not yet emitted; `None` if no entry does. No port's cursor passes it.
     fn low_watermark(&self) -> Option<Seq>;
 
     /// What it holds back.
@@ -32,6 +41,19 @@ pub trait Stage: Send {
     /// Decides everything it holds with what it has: at shutdown where the log does not survive, and when the stage is
     /// removed from the configuration.
     fn drain(&mut self, now: WallTime, out: &mut StageOutput);
+
+    /// What it once noted ([`StageOutput::note`]) and still needs to know, oldest first and before any entry: after a restart
+    /// on a log that survives it. Default: nothing.
+    fn recall(&mut self, _note: &[u8], _now: WallTime) {}
+
+    /// Takes over the state of the stage that it replaces at a reload, whose ports are its own. Gives it back if it cannot:
+    /// then the predecessor decides everything it holds. Default: gives it back.
+    fn succeed(&mut self, predecessor: Box<dyn Stage>) -> Option<Box<dyn Stage>> {
+        Some(predecessor)
+    }
+
+    /// Itself, for a successor that knows its type.
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 
     /// Gives memory back: called when reserved memory passes a rung of its class (70, 80, 85, 90, 95, 100 %). Default: nothing.
     fn relieve(&mut self, _percent: u8, _now: WallTime, _out: &mut StageOutput) {}
@@ -47,15 +69,27 @@ pub struct Held {
 /// Collects what a stage does in one call.
 #[derive(Debug, Default)]
 pub struct StageOutput {
-    pub(crate) batches: Vec<Batch>,
-    pub(crate) dropped: SmallVec<[(Reason, usize); 2]>,
-    pub(crate) created: usize,
+    /// What is emitted, and at which port.
+    pub batches: Vec<(Port, Batch)>,
+    /// Absorbed items that are dropped.
+    pub dropped: SmallVec<[(Reason, usize); 2]>,
+    /// Items that nobody sent.
+    pub created: usize,
+    /// What is noted, and until when it is needed.
+    pub notes: Vec<(Bytes, WallTime)>,
 }
 
 impl StageOutput {
-    /// Emits a derived batch, which runs through the steps behind the stage and is appended together with the watermark.
-    pub fn emit(&mut self, batch: Batch) {
-        self.batches.push(batch);
+    /// Emits a derived batch, which runs through the steps behind the stage at that port and is appended together with the
+    /// watermark.
+    pub fn emit(&mut self, port: Port, batch: Batch) {
+        self.batches.push((port, batch));
+    }
+
+    /// Remembers something across a restart, at least until `until` in the stage's time: kept no later than the batches that
+    /// are emitted with it. Never telemetry. Without effect on a log that does not survive a restart.
+    pub fn note(&mut self, note: Bytes, until: WallTime) {
+        self.notes.push((note, until));
     }
 
     /// Drops items that were absorbed.
@@ -73,6 +107,6 @@ impl StageOutput {
 
     /// Whether the stage did nothing.
     pub fn is_empty(&self) -> bool {
-        self.batches.is_empty() && self.dropped.is_empty() && self.created == 0
+        self.batches.is_empty() && self.dropped.is_empty() && self.created == 0 && self.notes.is_empty()
     }
 }

@@ -15,7 +15,7 @@ use crate::intake::{Branch, Gathered};
 use crate::ledger::{StageAccount, reasons};
 use crate::outcome::Refusal;
 use crate::spine::{Completion, CursorRule, Destination, Entry, ReadLimit, Seq, SeqRange, Spine};
-use crate::stage::{Stage, StageOutput};
+use crate::stage::{Port, Stage, StageOutput};
 
 /// Read at once, before the output is appended.
 const READ: ReadLimit = ReadLimit { records: 64, items: 8192, bytes: 4 << 20 };
@@ -159,7 +159,7 @@ impl StageDriver {
             let now = progress.time.read(entry.ingest().wall);
             // Deadlines before this entry come first, as they would have without a backlog.
             self.tick(now, out);
-            self.stage.absorb(entry, now, out);
+            self.stage.absorb(Port(0), entry, now, out);
             progress.absorbed.insert(entry.seq(), entry.batch().items());
         }
         entries.iter().map(|entry| entry.batch().items()).sum()
@@ -203,7 +203,7 @@ impl StageDriver {
         let (mut emitted, mut stranded, mut dropped) = (0, 0, out.dropped);
         let mut advanced = false;
         let last = out.batches.len().saturating_sub(1);
-        for (index, batch) in out.batches.into_iter().enumerate() {
+        for (index, (_, batch)) in out.batches.into_iter().enumerate() {
             let items = batch.items();
             if stranded > 0 {
                 stranded += items;

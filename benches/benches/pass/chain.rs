@@ -43,11 +43,13 @@ pub(crate) fn of_config(yaml: &[u8], signal: Signal, wanted: &[&str]) -> Result<
             id: ComponentId::new(name, ""),
             signals: Arc::new([signal]),
             pipeline: None,
+            pipelines: Arc::from([]),
             clock: Arc::new(clock.clone()),
             rng: Arc::new(SplitMix::seeded(1)),
             memory: MemBudget::new(1 << 30, Arc::new(clock.clone())),
             telemetry: Telemetry::new(),
             extensions: Extensions::default(),
+            verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
         })?;
         let Processor::Step(step) = processor else { return Err(format!("{name} is no step").into()) };
         steps.push(step);

@@ -107,9 +107,10 @@ async fn one_run(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
     tokio::time::sleep(Duration::from_secs_f64(bench.options.warmup)).await;
 
     let length = Duration::from_secs_f64(bench.options.seconds);
+    let calm = bench.options.calm.map_or(length, Duration::from_secs_f64);
     let usual = if bench.options.smoke { 1 } else { scenario.fanout.cycles };
     for _ in 0..bench.options.cycles.unwrap_or(usual).max(1) {
-        running.phase(Stage::AllWell, length).await?;
+        running.phase(Stage::AllWell, calm).await?;
         running.set_mode(&scenario.fanout.outage).await?;
         match scenario.fanout.quota {
             None => running.phase(Stage::OneFails, length).await?,
@@ -118,7 +119,7 @@ async fn one_run(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
                 running.phase(Stage::QuotaFull, length).await?;
             }
         }
-        running.recover(length).await?;
+        running.recover(calm).await?;
     }
     let run = running.end().await?;
     bench.remove_storage(&name);

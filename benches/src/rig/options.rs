@@ -24,6 +24,9 @@ pub struct Options {
     /// How often a fan-out run repeats the outage [default: as the scenario says; 1 in a smoke run]
     #[arg(long)]
     pub cycles: Option<u32>,
+    /// Seconds of a fan-out run's phases before and after the outage [default: as --seconds]
+    #[arg(long)]
+    pub calm: Option<f64>,
     /// One short round at a low rate: shows that everything works, measures nothing
     #[arg(long)]
     pub smoke: bool,

@@ -28,6 +28,7 @@ use sluice_pipeline::processor::Batching;
 use sluice_pipeline::rng::Rng;
 use sluice_pipeline::spine::DestinationSpec;
 use sluice_pipeline::telemetry::Telemetry;
+use sluice_pipeline::verdict::VerdictBoard;
 use tokio::task::JoinHandle;
 
 use crate::diff::Diff;
@@ -49,6 +50,8 @@ pub struct Surroundings {
     pub memory: MemBudget,
     pub telemetry: Telemetry,
     pub ledger: Ledger,
+    /// What deciding stages know of traces.
+    pub verdicts: VerdictBoard,
     /// The state directory that the command line names.
     pub data_dir: Option<Arc<Path>>,
 }

@@ -203,10 +203,12 @@ pub(crate) fn environment(
         id: id.clone(),
         signals: signals.into(),
         pipeline: pipeline.cloned(),
+        pipelines: Arc::from([]),
         clock: Arc::clone(&around.clock),
         rng: Arc::clone(&around.rng),
         memory: around.memory.clone(),
         telemetry: around.telemetry.clone(),
         extensions: Extensions::default(),
+        verdicts: around.verdicts.clone(),
     }
 }

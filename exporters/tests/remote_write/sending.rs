@@ -54,11 +54,13 @@ impl Rig {
             id: ComponentId::new("prometheus_remote_write", ""),
             signals: Arc::new([Signal::Metrics]),
             pipeline: None,
+            pipelines: Arc::from([]),
             clock: Arc::new(clock.clone()),
             rng: Arc::new(SplitMix::seeded(1)),
             memory: MemBudget::new(1 << 30, Arc::new(clock.clone())),
             telemetry: telemetry.clone(),
             extensions: Extensions::default(),
+            verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
         };
         let config = config(&format!("endpoint: {url}\n{more}"));
         Rig { exporter: RemoteWriteExporter::new(&config, &environment).unwrap(), clock, telemetry }

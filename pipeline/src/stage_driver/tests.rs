@@ -37,13 +37,13 @@ impl Hold {
         while self.held.front().is_some_and(|(_, deadline, _)| *deadline <= until) {
             let Some((_, _, batch)) = self.held.pop_front() else { return };
             self.write("emit", &batch);
-            out.emit(batch);
+            out.emit(Port(0), batch);
         }
     }
 }
 
 impl Stage for Hold {
-    fn absorb(&mut self, input: &Entry, now: WallTime, out: &mut StageOutput) {
+    fn absorb(&mut self, _port: Port, input: &Entry, now: WallTime, out: &mut StageOutput) {
         let batch = input.batch();
         if names(batch.bytes()) == ["sampled"] {
             return out.drop_items(reasons::SAMPLED, batch.items());
@@ -67,6 +67,10 @@ impl Stage for Hold {
 
     fn held(&self) -> Held {
         Held { items: self.held.iter().map(|(.., batch)| batch.items()).sum(), bytes: self.held.len() * 100 }
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any> {
+        self
     }
 
     fn drain(&mut self, _now: WallTime, out: &mut StageOutput) {

@@ -123,11 +123,13 @@ pub fn environment(signal: Signal, name: &str, at: usize) -> Environment {
         id: ComponentId::new(name, &at.to_string()),
         signals: Arc::new([signal]),
         pipeline: Some(PipelineId::new(signal, "")),
+        pipelines: Arc::from([]),
         memory: MemBudget::new(1 << 30, Arc::clone(&clock)),
         clock,
         rng: Arc::new(SplitMix::seeded(1)),
         telemetry: Telemetry::new(),
         extensions: Extensions::default(),
+        verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
     }
 }
 

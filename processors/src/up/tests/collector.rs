@@ -72,11 +72,13 @@ impl Collector {
             id: ComponentId::new("up", ""),
             signals: [Signal::Metrics].as_slice().into(),
             pipeline: Some(pipeline.clone()),
+            pipelines: Arc::from([]),
             clock: Arc::clone(&shared),
             rng: rng.clone(),
             memory: memory.clone(),
             telemetry: telemetry.clone(),
             extensions: Extensions::default(),
+            verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
         };
         let Ok(Processor::Emitting(step, emitter)) = UpFactory::default().build(&config, environment) else {
             panic!("`up` emits");
