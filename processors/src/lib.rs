@@ -8,6 +8,8 @@
 //! | [`memory_limiter`] | the memory budget |
 //! | [`redaction`] | secrets and personal data |
 //! | [`sampling`] | decisions over whole traces, for those that hold them back
+//! | [`correlate`] | logs, spans and exemplars joined by span id; sampling of whole traces |
+//! | [`trace_window`] | the engine of `correlate` and `tail_sampling` |
 //! | [`up`] | synthetic liveness for pushed telemetry |
 
 pub mod attributes;
@@ -16,6 +18,7 @@ pub mod filter;
 pub mod memory_limiter;
 pub mod redaction;
 pub mod sampling;
+pub mod trace_window;
 pub mod up;
 
 // The models that the laws compare with; `tests/chain_laws.rs` shares them.

@@ -1,5 +1,7 @@
 //! The entries of the tables. Their sizes are the memory budget (correlation §5); tests hold them.
 
+use crate::sampling::Leaves;
+
 use super::inputs::EntryNumber;
 use super::payload::Place;
 use super::slab::{Entry, NONE};
@@ -167,13 +169,15 @@ pub(crate) struct TraceExtension {
     /// Earliest start and latest end, unix ns; 0 and 0 while no span had both.
     pub(crate) start: u64,
     pub(crate) end: u64,
-    pub(crate) leaves: super::judge::Leaves,
+    pub(crate) leaves: Leaves,
     /// `R` of the first span that states one, else of the id.
     pub(crate) randomness: u64,
     /// Encoded bytes of the spans.
     pub(crate) bytes: u64,
     /// `T` of a trace that was kept early; `u64::MAX` if unknown.
     pub(crate) threshold: u64,
+    /// `T` that it passed when it came, under pressure.
+    pub(crate) floor: u64,
 }
 
 /// An item that is held.
@@ -246,6 +250,6 @@ mod tests {
         assert_eq!(size_of::<SpanSlot>(), 64);
         assert_eq!(size_of::<TraceEntry>(), 64);
         assert_eq!(size_of::<Held>(), 32);
-        assert_eq!(size_of::<TraceExtension>(), 72);
+        assert_eq!(size_of::<TraceExtension>(), 80);
     }
 }

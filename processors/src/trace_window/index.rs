@@ -43,6 +43,11 @@ impl HandleIndex {
         }
     }
 
+    /// Entries.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Gives back what a burst has left, part by part when called again and again.
     pub(crate) fn trim(&mut self, round: usize, rehash: impl Fn(u32) -> u64) {
         let part = &mut self.parts[round % PARTS];

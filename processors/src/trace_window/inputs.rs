@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use sluice_pipeline::context::Arrival;
 use sluice_pipeline::spine::Seq;
 
 /// The number of an absorbed entry: counts up, and wraps after more entries than a window can hold.
@@ -13,6 +14,7 @@ struct Input {
     seq: Seq,
     /// Engine time, ms.
     arrival: u32,
+    arrived: Arrival,
     /// Items of it that are held.
     live: u32,
 }
@@ -27,9 +29,9 @@ pub(crate) struct Inputs {
 
 impl Inputs {
     /// An entry begins. Those before it that hold nothing any more are forgotten.
-    pub(crate) fn begin(&mut self, seq: Seq, arrival: u32) -> EntryNumber {
+    pub(crate) fn begin(&mut self, seq: Seq, arrival: u32, arrived: Arrival) -> EntryNumber {
         self.forget();
-        self.window.push_back(Input { seq, arrival, live: 0 });
+        self.window.push_back(Input { seq, arrival, arrived, live: 0 });
         EntryNumber(self.first.wrapping_add(self.window.len() as u32 - 1))
     }
 
@@ -56,12 +58,18 @@ impl Inputs {
         self.window.get(entry.0.wrapping_sub(self.first) as usize).map_or(0, |input| input.arrival)
     }
 
+    /// When the entry's request arrived.
+    pub(crate) fn arrived(&self, entry: EntryNumber) -> Arrival {
+        self.window.get(entry.0.wrapping_sub(self.first) as usize).map_or_else(Arrival::default, |input| input.arrived)
+    }
+
     /// How many entries came before it, of those in the window: the order of arrival.
     pub(crate) fn order(&self, entry: EntryNumber) -> u32 {
         entry.0.wrapping_sub(self.first)
     }
 
-    fn forget(&mut self) {
+    /// Forgets the entries at the front that hold nothing.
+    pub(crate) fn forget(&mut self) {
         while self.window.front().is_some_and(|input| input.live == 0) {
             self.window.pop_front();
             self.first = self.first.wrapping_add(1);
