@@ -7,6 +7,7 @@
 //! | [`filter`] | dropping by OTTL conditions |
 //! | [`memory_limiter`] | the memory budget |
 //! | [`redaction`] | secrets and personal data |
+//! | [`sampling`] | decisions over whole traces, for those that hold them back
 //! | [`up`] | synthetic liveness for pushed telemetry |
 
 pub mod attributes;
@@ -14,6 +15,7 @@ pub mod batch;
 pub mod filter;
 pub mod memory_limiter;
 pub mod redaction;
+pub mod sampling;
 pub mod up;
 
 // The models that the laws compare with; `tests/chain_laws.rs` shares them.
