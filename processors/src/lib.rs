@@ -1,4 +1,4 @@
-//! Processors: what stands between receivers and exporters.
+//! Processors: what stands between receivers and exporters; and the connectors that aggregate.
 //!
 //! | module | component |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | [`sampling`] | decisions over whole traces, for those that hold them back
 //! | [`correlate`] | logs, spans and exemplars joined by span id; sampling of whole traces |
 //! | [`trace_window`] | the engine of `correlate` and `tail_sampling` |
+//! | [`spanmetrics`] | connector `span_metrics`: request, error and duration metrics from spans |
 //! | [`up`] | synthetic liveness for pushed telemetry |
 
 pub mod attributes;
@@ -18,6 +19,7 @@ pub mod filter;
 pub mod memory_limiter;
 pub mod redaction;
 pub mod sampling;
+pub mod spanmetrics;
 pub mod trace_window;
 pub mod up;
 
@@ -26,7 +28,7 @@ pub mod up;
 #[path = "../tests/model/mod.rs"]
 mod model;
 
-use sluice_pipeline::factory::{Processors, Registry};
+use sluice_pipeline::factory::{Connectors, Processors, Registry};
 
 /// Adds every processor to a registry.
 pub fn register(registry: &mut Registry<Processors>) {
@@ -37,4 +39,9 @@ pub fn register(registry: &mut Registry<Processors>) {
     registry.register(memory_limiter::MemoryLimiterFactory);
     registry.register(up::factory::UpFactory::default());
     registry.register(redaction::RedactionFactory);
+}
+
+/// Adds every connector to a registry.
+pub fn register_connectors(registry: &mut Registry<Connectors>) {
+    registry.register(spanmetrics::SpanMetricsFactory);
 }
