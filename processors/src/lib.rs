@@ -5,10 +5,12 @@
 //! | [`attributes`] | `attributes` and `resource`: edits of attributes |
 //! | [`batch`] | how exporters merge |
 //! | [`filter`] | dropping by OTTL conditions |
+//! | [`groupbytrace`] | spans of a trace, together |
 //! | [`memory_limiter`] | the memory budget |
 //! | [`redaction`] | secrets and personal data |
 //! | [`sampling`] | decisions over whole traces, for those that hold them back
 //! | [`correlate`] | logs, spans and exemplars joined by span id; sampling of whole traces |
+//! | [`tail_sampling`] | whole traces kept or dropped by policies |
 //! | [`trace_window`] | the engine of `correlate` and `tail_sampling` |
 //! | [`spanmetrics`] | connector `span_metrics`: request, error and duration metrics from spans |
 //! | [`up`] | synthetic liveness for pushed telemetry |
@@ -16,10 +18,12 @@
 pub mod attributes;
 pub mod batch;
 pub mod filter;
+pub mod groupbytrace;
 pub mod memory_limiter;
 pub mod redaction;
 pub mod sampling;
 pub mod spanmetrics;
+pub mod tail_sampling;
 pub mod trace_window;
 pub mod up;
 
@@ -36,6 +40,8 @@ pub fn register(registry: &mut Registry<Processors>) {
     registry.register(attributes::ResourceFactory);
     registry.register(batch::BatchFactory);
     registry.register(filter::FilterFactory);
+    registry.register(groupbytrace::GroupByTraceFactory);
+    registry.register(tail_sampling::TailSamplingFactory);
     registry.register(memory_limiter::MemoryLimiterFactory);
     registry.register(up::factory::UpFactory::default());
     registry.register(redaction::RedactionFactory);

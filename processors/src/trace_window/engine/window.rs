@@ -84,11 +84,8 @@ impl Engine {
             if self.extensions.len() <= handle as usize {
                 self.extensions.resize(handle as usize + 1, TraceExtension::default());
             }
-            self.extensions[handle as usize] = TraceExtension {
-                randomness: UNKNOWN_WEIGHT,
-                threshold: UNKNOWN_WEIGHT,
-                ..TraceExtension::default()
-            };
+            self.extensions[handle as usize] =
+                TraceExtension { randomness: UNKNOWN_WEIGHT, threshold: UNKNOWN_WEIGHT, ..TraceExtension::default() };
             self.wheel.set(deadline, Alarm::Trace(handle));
         }
         handle
