@@ -14,6 +14,7 @@ mod plan;
 mod queue;
 mod reload;
 mod run;
+mod sampling;
 mod spine;
 mod state;
 
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Some(Command::Check(args)) => check(&args),
         Some(Command::Validate(args)) => validate(&args),
         Some(Command::Queue(command)) => queue::run(command),
+        Some(Command::Sampling(command)) => sampling::run(&command),
         Some(Command::Components) => components(),
         Some(Command::Config(ConfigCommand::Defaults)) => {
             print!("{DEFAULT}");
