@@ -76,7 +76,13 @@ struct DoorFactory(Arc<Toys>);
 
 struct Door(ComponentId, Arc<Toys>);
 
-impl Component for Door {}
+impl Component for Door {
+    fn stop(&self, _grace: std::time::Duration) -> BoxFuture<'_, ()> {
+        // What lies behind is let go of.
+        self.1.doors.lock().unwrap().remove(&self.0);
+        Box::pin(std::future::ready(()))
+    }
+}
 
 impl Receiver for Door {
     fn connect(&self, ingress: Ingress) -> Result<(), Error> {
