@@ -157,16 +157,16 @@ impl Journal {
     /// Keeps all records, or none of them. `answer` is called from the commit thread once they are durable, or at once if
     /// they cannot be taken. Records without routes are not kept.
     pub fn append(&self, records: Vec<Record>, answer: Answer) {
-        self.push(Chain::Main, records, None, answer);
+        self.push(Chain::Main, records, Vec::new(), answer);
     }
 
-    /// Keeps what a stage emitted and moves its cursor past `done`, in one commit group. Once answered with success, the
+    /// Keeps what a stage emitted and moves its cursors past `done`, in one commit group. Once answered with success, the
     /// caller completes `done`. Without records, nothing is written and the answer is immediate.
-    pub fn commit(&self, stage: Dest, done: Vec<u64>, derived: Vec<Record>, answer: Answer) {
-        self.push(Chain::Derived, derived, Some((stage, done)), answer);
+    pub fn commit(&self, done: Vec<(Dest, Vec<u64>)>, derived: Vec<Record>, answer: Answer) {
+        self.push(Chain::Derived, derived, done, answer);
     }
 
-    fn push(&self, chain: Chain, mut records: Vec<Record>, done: Option<(Dest, Vec<u64>)>, answer: Answer) {
+    fn push(&self, chain: Chain, mut records: Vec<Record>, done: Vec<(Dest, Vec<u64>)>, answer: Answer) {
         records.retain(|record| !record.routes.is_empty());
         let most = self.0.config.max_record();
         let request = Request::new(chain, records, done, answer);

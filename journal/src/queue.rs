@@ -22,14 +22,14 @@ pub type Answer = Box<dyn FnOnce(Result<Option<SeqRange>, Error>) + Send>;
 pub(crate) struct Request {
     pub chain: Chain,
     pub records: Vec<Record>,
-    /// The stage that emitted them, and what its cursor passes.
-    pub done: Option<(Dest, Vec<u64>)>,
+    /// The cursors of the stage that emitted them, and what each passes.
+    pub done: Vec<(Dest, Vec<u64>)>,
     pub bytes: u64,
     pub answer: Answer,
 }
 
 impl Request {
-    pub(crate) fn new(chain: Chain, records: Vec<Record>, done: Option<(Dest, Vec<u64>)>, answer: Answer) -> Self {
+    pub(crate) fn new(chain: Chain, records: Vec<Record>, done: Vec<(Dest, Vec<u64>)>, answer: Answer) -> Self {
         let size = |record: &Record| record_size((record.context.len() + record.payload.len()) as u64);
         let bytes = records.iter().map(size).sum();
         Request { chain, records, done, bytes, answer }

@@ -108,13 +108,18 @@ pub(crate) struct State {
     pub closed: bool,
 }
 
+/// A destination with a backlog of more than this part of the tail's limit does not keep records in it.
+const FAR_BEHIND: u64 = 8;
+
 impl State {
-    /// Drops what every destination that needs it has read out of the tail.
+    /// Drops what every destination that needs it has read out of the tail. One that is far behind reads from disk.
     pub(crate) fn trim_tail(&mut self) {
         let dests = &self.dests;
+        let far = self.tail.limit() / FAR_BEHIND;
+        let keeps_up = |dest: &&Destination| dest.detached.is_none() && dest.backlog.bytes <= far;
+        let near: Vec<&Destination> = dests.values().filter(keeps_up).collect();
         self.tail.trim(|recent| {
-            let unread = |dest: &Destination| dest.detached.is_none() && dest.read_from <= recent.entry.seq;
-            dests.values().any(|dest| recent.routes.contains(dest.index) && unread(dest))
+            near.iter().any(|dest| dest.read_from <= recent.entry.seq && recent.routes.contains(dest.index))
         });
     }
 

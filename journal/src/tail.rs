@@ -61,6 +61,17 @@ impl Tail {
         }
     }
 
+    /// What it holds at present, in bytes.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Most bytes that it holds.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Whether reading from here needs no disk.
     pub(crate) fn covers(&self, seq: u64) -> bool {
         seq >= self.from

@@ -1,4 +1,4 @@
-//! Processors: what stands between receivers and exporters.
+//! Processors: what stands between receivers and exporters; and the connectors that aggregate.
 //!
 //! | module | component |
 //! |---|---|
@@ -7,6 +7,8 @@
 //! | [`filter`] | dropping by OTTL conditions |
 //! | [`memory_limiter`] | the memory budget |
 //! | [`redaction`] | secrets and personal data |
+//! | [`sampling`] | decisions over whole traces, for those that hold them back
+//! | [`spanmetrics`] | connector `span_metrics`: request, error and duration metrics from spans |
 //! | [`up`] | synthetic liveness for pushed telemetry |
 
 pub mod attributes;
@@ -14,6 +16,8 @@ pub mod batch;
 pub mod filter;
 pub mod memory_limiter;
 pub mod redaction;
+pub mod sampling;
+pub mod spanmetrics;
 pub mod up;
 
 // The models that the laws compare with; `tests/chain_laws.rs` shares them.
@@ -21,7 +25,7 @@ pub mod up;
 #[path = "../tests/model/mod.rs"]
 mod model;
 
-use sluice_pipeline::factory::{Processors, Registry};
+use sluice_pipeline::factory::{Connectors, Processors, Registry};
 
 /// Adds every processor to a registry.
 pub fn register(registry: &mut Registry<Processors>) {
@@ -32,4 +36,9 @@ pub fn register(registry: &mut Registry<Processors>) {
     registry.register(memory_limiter::MemoryLimiterFactory);
     registry.register(up::factory::UpFactory::default());
     registry.register(redaction::RedactionFactory);
+}
+
+/// Adds every connector to a registry.
+pub fn register_connectors(registry: &mut Registry<Connectors>) {
+    registry.register(spanmetrics::SpanMetricsFactory);
 }

@@ -148,3 +148,19 @@ fn a_nearly_full_journal_keeps_only_what_a_lagging_destination_needs() {
     }
     assert_eq!(again, needed);
 }
+
+#[test]
+fn a_destination_that_is_far_behind_keeps_little_in_memory_and_gets_everything_from_disk() {
+    let rig = Rig::with(Config { tail_bytes: 64 << 10, ..config() }, specs(&["a", "b"]));
+    let held = || rig.journal.0.lock().tail.bytes();
+    let mut sequences = Vec::new();
+    let mut most = 0;
+    for _ in 0..50 {
+        sequences.push(rig.append(&["a", "b"], 1000).unwrap());
+        assert_eq!(rig.read("a"), sequences[sequences.len() - 1..]);
+        rig.complete("a", &sequences[sequences.len() - 1..]);
+        most = most.max(held());
+    }
+    assert!(most <= (64 << 10) / 8 + 3 * 1500, "{most} bytes are held");
+    assert_eq!(rig.read("b"), sequences);
+}
