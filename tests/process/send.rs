@@ -97,24 +97,23 @@ fn a_rate_and_a_duration_are_kept() {
 }
 
 #[test]
-fn planted_secrets_do_not_come_out_behind_redaction() {
-    // E-mail addresses and card numbers are found by default; what tokens look like has to be said.
-    let tokens = "processors.redaction.blocked_values=[\"ghp_[A-Za-z0-9]{36}\"]";
-    let sluice = Sluice::start(&["--set", tokens]);
+fn planted_secrets_do_not_come_out_of_the_default_configuration() {
+    let sluice = Sluice::start(&[]);
     let (endpoint, path) = (format!("127.0.0.1:{}", sluice.grpc), file("planted"));
+    let mut planted = Vec::new();
     for signal in ["traces", "logs"] {
         let list = path.to_str().unwrap();
         let (code, _) = send(&[signal, "-n", "600", "--secrets=0.3", "--planted", list, "--endpoint", &endpoint]);
         assert_eq!(code, Some(0));
+        planted.extend(read(&path)["planted"].as_array().unwrap().clone());
     }
-    let planted = read(&path);
     sluice.signal("TERM");
     let (_, _, shown) = sluice.end();
-    let planted: Vec<_> =
-        planted["planted"].as_array().unwrap().iter().map(|one| one["value"].as_str().unwrap()).collect();
+    // What tokens look like has to be configured; the other kinds are found by default.
+    planted.retain(|one| one["kind"] != "token");
     assert!(planted.len() > 100 && shown.contains("handling"), "{} planted", planted.len());
-    let leaked: Vec<_> = planted.iter().filter(|value| shown.contains(**value)).collect();
-    assert!(leaked.is_empty(), "{leaked:?}");
+    planted.retain(|one| shown.contains(one["value"].as_str().unwrap()));
+    assert!(planted.is_empty(), "{planted:?}");
 }
 
 #[test]

@@ -74,7 +74,8 @@ mod tests {
 
     #[test]
     fn a_line_tells_how_far_it_is_and_what_went_wrong() {
-        let counts = Counts { accepted: [300, 0, 0], rejected: [2, 0, 0], retries: 1, ..Counts::default() };
+        let mut counts = Counts::default();
+        (counts.accepted, counts.rejected, counts.retries) = ([300, 0, 0], [2, 0, 0], 1);
         let shown = line(Some(0.5), &counts, Duration::from_secs(3), true);
         assert_eq!(
             shown,
