@@ -1,8 +1,8 @@
 //! From spans to totals.
 
 use sluice_pdata::Error;
-use sluice_pdata::view::{AnyValueView, EventView, Messages, ResourceSpansView, ScopeSpansView, TracesView};
 use sluice_pdata::tags::scope_spans;
+use sluice_pdata::view::{AnyValueView, EventView, Messages, ResourceSpansView, ScopeSpansView, TracesView};
 use sluice_pipeline::context::Tenant;
 
 use super::dimension::{
@@ -115,7 +115,8 @@ impl Aggregate {
         });
         let Some(service) = service.transpose()? else {
             for scope in spans.scope_spans() {
-                self.counts.without_service += Messages::new(scope?.0, scope_spans::SPANS).filter(Result::is_ok).count();
+                self.counts.without_service +=
+                    Messages::new(scope?.0, scope_spans::SPANS).filter(Result::is_ok).count();
             }
             return Ok(());
         };
@@ -127,7 +128,8 @@ impl Aggregate {
                 &written
             }
         };
-        let room = self.open && (0..self.plan.families.len()).all(|family| self.table.has_room(family as u8, &self.plan.limits));
+        let room = self.open
+            && (0..self.plan.families.len()).all(|family| self.table.has_room(family as u8, &self.plan.limits));
         let known = self.resources.find(tenant, resource, &self.plan.key_attributes, room)?;
         let overflow_room = self.resources.len() < 2 * self.plan.limits.all;
         let Some(number) = known.or_else(|| self.resources.overflow(tenant, overflow_room)) else {
@@ -141,8 +143,7 @@ impl Aggregate {
         }
         let (mut found, mut seen) = (self.plan.slots.empty(), Seen::new());
         self.plan.slots.read(resource.attributes(), &mut found, &mut seen)?;
-        let mut place =
-            Place { service, resource: number, scope: None, found: &found, seen: &seen, now };
+        let mut place = Place { service, resource: number, scope: None, found: &found, seen: &seen, now };
         for scope in spans.scope_spans() {
             self.scope_spans(scope?, &mut place, known.is_some(), weights)?;
         }

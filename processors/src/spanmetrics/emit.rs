@@ -1,12 +1,12 @@
 //! What is written at a flush, as an OTLP metrics request.
 
 use sluice_pdata::tags::{
-    buckets, exemplar, exponential_histogram, exponential_histogram_data_point as exponential_point,
-    histogram, histogram_data_point as histogram_point, metric, metrics_request, number_data_point as number_point,
+    buckets, exemplar, exponential_histogram, exponential_histogram_data_point as exponential_point, histogram,
+    histogram_data_point as histogram_point, metric, metrics_request, number_data_point as number_point,
     resource_metrics, scope, scope_metrics, sum,
 };
 use sluice_pdata::wire::{
-    Reader, put_fixed64, put_len, put_message, put_tag, put_varint, put_varint_field, to_zigzag, WireType,
+    Reader, WireType, put_fixed64, put_len, put_message, put_tag, put_varint, put_varint_field, to_zigzag,
 };
 
 use super::exemplar::{Candidate, best, best_by_bucket};
@@ -50,7 +50,8 @@ struct Point<'r> {
 
 impl<'p> Writer<'p> {
     pub fn new(plan: &'p Plan, namespace: &str, time: u64) -> Self {
-        let name = |metric: &str| if namespace.is_empty() { metric.to_owned() } else { format!("{namespace}.{metric}") };
+        let name =
+            |metric: &str| if namespace.is_empty() { metric.to_owned() } else { format!("{namespace}.{metric}") };
         let bounds = match &plan.buckets {
             Buckets::Explicit(bounds) => bounds.iter().flat_map(|bound| bound.to_le_bytes()).collect(),
             Buckets::Exponential(_) => Vec::new(),
@@ -142,7 +143,8 @@ impl<'p> Writer<'p> {
             Durations::Explicit(totals) => {
                 self.counts.clear();
                 let counts = &mut self.counts;
-                let (count, sum) = totals.write(self.plan.delta, |value| counts.extend_from_slice(&value.to_le_bytes()));
+                let (count, sum) =
+                    totals.write(self.plan.delta, |value| counts.extend_from_slice(&value.to_le_bytes()));
                 put_fixed64(out, histogram_point::START_TIME_UNIX_NANO, point.start);
                 put_fixed64(out, histogram_point::TIME_UNIX_NANO, point.time);
                 put_fixed64(out, histogram_point::COUNT, count);
@@ -180,7 +182,9 @@ fn put_exponential(out: &mut Vec<u8>, point: &ExponentialPoint) {
     put_message(out, exponential_point::POSITIVE, |out| {
         if !point.buckets.is_empty() {
             put_varint_field(out, buckets::OFFSET, sint32(point.offset));
-            put_message(out, buckets::BUCKET_COUNTS, |out| point.buckets.iter().for_each(|&count| put_varint(out, count)));
+            put_message(out, buckets::BUCKET_COUNTS, |out| {
+                point.buckets.iter().for_each(|&count| put_varint(out, count))
+            });
         }
     });
     if let Some((min, max)) = point.range {

@@ -92,11 +92,14 @@ impl Aggregate {
         if retention.series.is_zero() && retention.resource.is_zero() {
             return;
         }
-        let is_over = |limit: Duration, last: u64| !limit.is_zero() && u128::from(now.saturating_sub(last)) >= limit.as_nanos();
+        let is_over =
+            |limit: Duration, last: u64| !limit.is_zero() && u128::from(now.saturating_sub(last)) >= limit.as_nanos();
         let resources = &self.resources;
         let expired = |series: &Series| {
             is_over(retention.series, series.last_seen)
-                || resources.get(series.resource).is_some_and(|resource| is_over(retention.resource, resource.last_seen))
+                || resources
+                    .get(series.resource)
+                    .is_some_and(|resource| is_over(retention.resource, resource.last_seen))
         };
         let expired: Vec<u32> =
             self.table.slab.iter().filter(|(_, series)| expired(series)).map(|(number, _)| number).collect();

@@ -1,9 +1,9 @@
 //! What is read of a span, in one walk over its bytes.
 
+use sluice_pdata::Error;
 use sluice_pdata::tags::{span, status};
 use sluice_pdata::view::KeyValueView;
 use sluice_pdata::wire::{Value, fields};
-use sluice_pdata::Error;
 use smallvec::SmallVec;
 
 use super::dimension::{Found, Seen, Slots};

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sluice_pdata::Signal;
 use sluice_pdata::pass::Reason;
+use sluice_pipeline::ComponentId;
 use sluice_pipeline::batch::Batch;
 use sluice_pipeline::clock::{Clock, WallTime};
 use sluice_pipeline::component::Environment;
@@ -18,7 +19,6 @@ use sluice_pipeline::ledger::reasons;
 use sluice_pipeline::spine::{Entry, Seq};
 use sluice_pipeline::stage::{Held, Port, Stage, StageOutput};
 use sluice_pipeline::verdict::VerdictBoard;
-use sluice_pipeline::ComponentId;
 
 use super::aggregate::{Aggregate, Counts};
 use super::config::Config;
