@@ -1,12 +1,14 @@
-//! Processors: what stands between receivers and exporters; and the connectors that aggregate.
+//! Processors: what stands between receivers and exporters; and connectors between pipelines.
 //!
 //! | module | component |
 //! |---|---|
 //! | [`attributes`] | `attributes` and `resource`: edits of attributes |
 //! | [`batch`] | how exporters merge |
 //! | [`filter`] | dropping by OTTL conditions |
+//! | [`forward`] | connector `forward`: fan-in and fan-out of pipelines |
 //! | [`memory_limiter`] | the memory budget |
 //! | [`redaction`] | secrets and personal data |
+//! | [`routing`] | connector `routing`: pipelines by OTTL conditions |
 //! | [`sampling`] | decisions over whole traces, for those that hold them back
 //! | [`spanmetrics`] | connector `span_metrics`: request, error and duration metrics from spans |
 //! | [`up`] | synthetic liveness for pushed telemetry |
@@ -14,8 +16,10 @@
 pub mod attributes;
 pub mod batch;
 pub mod filter;
+pub mod forward;
 pub mod memory_limiter;
 pub mod redaction;
+pub mod routing;
 pub mod sampling;
 pub mod spanmetrics;
 pub mod up;
@@ -40,5 +44,7 @@ pub fn register(registry: &mut Registry<Processors>) {
 
 /// Adds every connector to a registry.
 pub fn register_connectors(registry: &mut Registry<Connectors>) {
+    registry.register(forward::ForwardFactory);
+    registry.register(routing::RoutingFactory);
     registry.register(spanmetrics::SpanMetricsFactory);
 }
