@@ -62,8 +62,13 @@ impl Collector {
         let telemetry = Telemetry::new();
         let memory = MemBudget::new(1 << 30, Arc::clone(&shared));
         let ledger = Ledger::new(&telemetry, []);
-        let to =
-            [DestinationSpec { name: "a".into(), role: Role::Exporter, max_bytes: Some(quota), queue_size: None, on_quota: OnQuota::Reject }];
+        let to = [DestinationSpec {
+            name: "a".into(),
+            role: Role::Exporter,
+            max_bytes: Some(quota),
+            queue_size: None,
+            on_quota: OnQuota::Reject,
+        }];
         let spine =
             MemorySpine::new(1 << 24, false, CursorRule::Absorbed, memory.clone(), &ledger, &to).expect("spine");
         let pipeline = PipelineId::new(Signal::Metrics, "");
