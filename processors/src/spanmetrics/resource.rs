@@ -146,8 +146,8 @@ impl Resources {
         self.slab.iter()
     }
 
-    pub fn len(&self) -> usize {
-        self.slab.len()
+    pub fn count(&self) -> usize {
+        self.slab.count()
     }
 
     /// What they take, in bytes.
