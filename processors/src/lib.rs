@@ -14,6 +14,7 @@
 
 pub mod attributes;
 pub mod batch;
+pub mod correlate;
 pub mod filter;
 pub mod memory_limiter;
 pub mod redaction;
@@ -33,6 +34,7 @@ pub fn register(registry: &mut Registry<Processors>) {
     registry.register(attributes::AttributesFactory);
     registry.register(attributes::ResourceFactory);
     registry.register(batch::BatchFactory);
+    registry.register(correlate::CorrelateFactory);
     registry.register(filter::FilterFactory);
     registry.register(memory_limiter::MemoryLimiterFactory);
     registry.register(up::factory::UpFactory::default());
