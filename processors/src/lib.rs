@@ -19,6 +19,7 @@
 
 pub mod attributes;
 pub mod batch;
+pub mod correlate;
 pub mod filter;
 pub mod forward;
 pub mod groupbytrace;
@@ -43,6 +44,7 @@ pub fn register(registry: &mut Registry<Processors>) {
     registry.register(attributes::AttributesFactory);
     registry.register(attributes::ResourceFactory);
     registry.register(batch::BatchFactory);
+    registry.register(correlate::CorrelateFactory);
     registry.register(filter::FilterFactory);
     registry.register(groupbytrace::GroupByTraceFactory);
     registry.register(tail_sampling::TailSamplingFactory);
