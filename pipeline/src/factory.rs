@@ -104,6 +104,10 @@ pub struct Meta {
     pub pairs: &'static [(Signal, Signal)],
 }
 
+/// [`Meta::pairs`] of a connector that changes no signal.
+pub const SAME_SIGNAL: &[(Signal, Signal)] =
+    &[(Signal::Traces, Signal::Traces), (Signal::Metrics, Signal::Metrics), (Signal::Logs, Signal::Logs)];
+
 /// Whom an instance of a stage serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instances {

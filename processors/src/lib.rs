@@ -1,13 +1,15 @@
-//! Processors: what stands between receivers and exporters; and the connectors that aggregate.
+//! Processors: what stands between receivers and exporters; and connectors between pipelines.
 //!
 //! | module | component |
 //! |---|---|
 //! | [`attributes`] | `attributes` and `resource`: edits of attributes |
 //! | [`batch`] | how exporters merge |
 //! | [`filter`] | dropping by OTTL conditions |
+//! | [`forward`] | connector `forward`: fan-in and fan-out of pipelines |
 //! | [`groupbytrace`] | spans of a trace, together |
 //! | [`memory_limiter`] | the memory budget |
 //! | [`redaction`] | secrets and personal data |
+//! | [`routing`] | connector `routing`: pipelines by OTTL conditions |
 //! | [`sampling`] | decisions over whole traces, for those that hold them back
 //! | [`correlate`] | logs, spans and exemplars joined by span id; sampling of whole traces |
 //! | [`tail_sampling`] | whole traces kept or dropped by policies |
@@ -17,10 +19,13 @@
 
 pub mod attributes;
 pub mod batch;
+pub mod correlate;
 pub mod filter;
+pub mod forward;
 pub mod groupbytrace;
 pub mod memory_limiter;
 pub mod redaction;
+pub mod routing;
 pub mod sampling;
 pub mod spanmetrics;
 pub mod tail_sampling;
@@ -39,6 +44,7 @@ pub fn register(registry: &mut Registry<Processors>) {
     registry.register(attributes::AttributesFactory);
     registry.register(attributes::ResourceFactory);
     registry.register(batch::BatchFactory);
+    registry.register(correlate::CorrelateFactory);
     registry.register(filter::FilterFactory);
     registry.register(groupbytrace::GroupByTraceFactory);
     registry.register(tail_sampling::TailSamplingFactory);
@@ -49,5 +55,7 @@ pub fn register(registry: &mut Registry<Processors>) {
 
 /// Adds every connector to a registry.
 pub fn register_connectors(registry: &mut Registry<Connectors>) {
+    registry.register(forward::ForwardFactory);
+    registry.register(routing::RoutingFactory);
     registry.register(spanmetrics::SpanMetricsFactory);
 }

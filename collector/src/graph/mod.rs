@@ -176,3 +176,6 @@ impl Graph {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

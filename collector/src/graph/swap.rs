@@ -106,6 +106,8 @@ impl Graph {
         for (_, exporter) in exporters.into_iter().filter(|(id, _)| ends(&diff.exporters, id)) {
             exporter.component().stop(GRACE).await;
         }
+        // Who is gone decides no more.
+        around.verdicts.retain(|id| self.parts.has_processor(id));
         diff
     }
 

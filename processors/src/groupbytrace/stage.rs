@@ -37,14 +37,14 @@ impl Judge for KeepAll {
     fn take_evaluation_errors(&mut self) -> Vec<(RuleIndex, u64)> {
         Vec::new()
     }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
 }
 
 /// The stage.
-pub struct GroupByTrace {
-    config: Config,
-    environment: Environment,
-    engine: SharedEngine,
-}
+pub struct GroupByTrace(SharedEngine);
 
 impl GroupByTrace {
     /// A stage with nothing in it.
@@ -52,7 +52,7 @@ impl GroupByTrace {
         let settings = config.settings(memory(environment));
         let engine = SharedEngine::new(Engine::new(settings, Some(Box::new(KeepAll))));
         telemetry::show(&environment.telemetry, &environment.id, config, &engine);
-        GroupByTrace { config: config.clone(), environment: environment.clone(), engine }
+        GroupByTrace(engine)
     }
 }
 
@@ -63,40 +63,36 @@ fn memory(environment: &Environment) -> usize {
 
 impl Stage for GroupByTrace {
     fn absorb(&mut self, port: Port, input: &Entry, now: WallTime, out: &mut StageOutput) {
-        self.engine.lock().absorb(port, input, now, out);
+        self.0.lock().absorb(port, input, now, out);
     }
 
     fn tick(&mut self, now: WallTime, out: &mut StageOutput) {
-        self.engine.lock().tick(now, out);
+        self.0.lock().tick(now, out);
     }
 
     fn next_deadline(&self) -> Option<WallTime> {
-        self.engine.lock().next_deadline()
+        self.0.lock().next_deadline()
     }
 
     fn low_watermark(&self) -> Option<Seq> {
-        self.engine.lock().low_watermark()
+        self.0.lock().low_watermark()
     }
 
     fn held(&self) -> Held {
-        self.engine.lock().held()
+        self.0.lock().held()
     }
 
     fn drain(&mut self, now: WallTime, out: &mut StageOutput) {
-        self.engine.lock().drain(now, out);
+        self.0.lock().drain(now, out);
     }
 
     fn recall(&mut self, note: &[u8], now: WallTime) {
-        self.engine.lock().recall(note, now);
+        self.0.lock().recall(note, now);
     }
 
     fn succeed(&mut self, predecessor: Box<dyn Stage>) -> Option<Box<dyn Stage>> {
-        let Ok(old) = predecessor.into_any().downcast::<GroupByTrace>() else { return None };
-        self.engine = old.engine;
-        let settings = self.config.settings(memory(&self.environment));
-        self.engine.lock().reconfigure(settings, Some(Box::new(KeepAll)));
-        telemetry::show(&self.environment.telemetry, &self.environment.id, &self.config, &self.engine);
-        None
+        let Ok(before) = predecessor.into_any().downcast::<GroupByTrace>() else { return None };
+        if self.0.succeed(&before.0) { None } else { Some(before) }
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
@@ -104,6 +100,6 @@ impl Stage for GroupByTrace {
     }
 
     fn relieve(&mut self, percent: u8, _now: WallTime, out: &mut StageOutput) {
-        self.engine.lock().relieve(percent, out);
+        self.0.lock().relieve(percent, out);
     }
 }

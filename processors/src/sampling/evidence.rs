@@ -17,7 +17,6 @@ impl Observer {
     /// Adds, by leaf, the values that a span has.
     pub(super) fn evidence_of_span(&self, item: &SpanItem<'_>, values: &mut [BTreeSet<String>]) {
         for (source, values) in self.sources().iter().zip(values) {
-            let Some(source) = source else { continue };
             if let Some(key) = source.key() {
                 let found = [ResourceView(item.resource).attributes(), item.view.attributes()];
                 let found = found.into_iter().filter_map(|attributes| attributes.get(key.as_bytes()).ok().flatten());

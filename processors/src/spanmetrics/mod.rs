@@ -41,7 +41,7 @@ mod tests;
 
 use sluice_pipeline::component::{Environment, Stability};
 use sluice_pipeline::connector::{Between, Connector};
-use sluice_pipeline::factory::{Connectors, Factory, Meta};
+use sluice_pipeline::factory::{Connectors, Factory, Instances, Meta};
 use sluice_pipeline::{Error, Signal};
 
 pub use config::Config;
@@ -59,6 +59,8 @@ impl Factory<Connectors> for SpanMetricsFactory {
             stability: [Some(Stability::Alpha), Some(Stability::Alpha), None],
             reasons: &[stage::AGGREGATED, stage::NO_SERVICE_NAME],
             holds_back: true,
+            stage: Some(Instances::PerPipeline),
+            pairs: &[(Signal::Traces, Signal::Metrics)],
             ..Meta::new("span_metrics", Stability::Alpha)
         }
     }

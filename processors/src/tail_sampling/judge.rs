@@ -1,11 +1,12 @@
 //! The sampler as the judge of the window, with upstream's metrics of its decisions.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use sluice_pipeline::clock::Clock;
 
 use super::telemetry::DecisionMetrics;
-use crate::sampling::{Decision, Leaves, LogItem, RuleIndex, Sampler, SpanItem, TraceFacts};
+use crate::sampling::{Decision, LeafTranslation, Leaves, LogItem, RuleIndex, Sampler, SpanItem, TraceFacts};
 use crate::trace_window::Judge;
 
 /// Decides, and counts.
@@ -62,5 +63,16 @@ impl Judge for CountingJudge {
 
     fn take_evaluation_errors(&mut self) -> Vec<(RuleIndex, u64)> {
         self.sampler.take_evaluation_errors().collect()
+    }
+
+    fn succeed(&mut self, before: Box<dyn Judge>) -> LeafTranslation {
+        match before.into_any().downcast::<CountingJudge>() {
+            Ok(before) => self.sampler.succeed(&before.sampler),
+            Err(_) => LeafTranslation::default(),
+        }
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
     }
 }

@@ -15,17 +15,11 @@ use sluice_pipeline::stage::{Held, Port, Stage, StageOutput};
 use super::config::Config;
 use super::judge::CountingJudge;
 use super::telemetry::{DecisionMetrics, show_window};
-use crate::sampling::{LeafNumbers, Sampler};
+use crate::sampling::Sampler;
 use crate::trace_window::{Engine, SharedEngine};
 
 /// The stage.
-pub struct TailSampling {
-    config: Config,
-    environment: Environment,
-    engine: SharedEngine,
-    /// How the sampler numbers its conditions: what traces in the window have gathered goes by it.
-    numbers: LeafNumbers,
-}
+pub struct TailSampling(SharedEngine);
 
 impl TailSampling {
     /// A stage with nothing in it, whose verdicts are known from now on.
@@ -33,23 +27,14 @@ impl TailSampling {
     /// # Errors
     /// Policies that do not compile.
     pub fn new(config: &Config, environment: &Environment) -> Result<Self, Error> {
+        let Environment { id, telemetry, verdicts, clock, .. } = environment;
         let sampler = sampler(config)?;
-        let numbers = sampler.leaf_numbers();
-        let engine = Engine::new(config.settings(memory(environment)), Some(Box::new(judge(sampler, environment))));
-        let stage = TailSampling {
-            config: config.clone(),
-            environment: environment.clone(),
-            engine: SharedEngine::new(engine),
-            numbers,
-        };
-        stage.make_known();
-        Ok(stage)
-    }
-
-    fn make_known(&self) {
-        let Environment { id, telemetry, verdicts, .. } = &self.environment;
-        verdicts.register(id.clone(), Arc::new(self.engine.clone()));
-        show_window(telemetry, id, &self.engine);
+        let metrics = DecisionMetrics::new(telemetry, id, &sampler);
+        let judge = CountingJudge::new(sampler, metrics, Arc::clone(clock));
+        let engine = SharedEngine::new(Engine::new(config.settings(memory(environment)), Some(Box::new(judge))));
+        verdicts.register(id.clone(), Arc::new(engine.clone()));
+        show_window(telemetry, id, &engine);
+        Ok(TailSampling(engine))
     }
 }
 
@@ -63,11 +48,6 @@ fn sampler(config: &Config) -> Result<Sampler, Error> {
     Ok(sampler)
 }
 
-fn judge(sampler: Sampler, environment: &Environment) -> CountingJudge {
-    let metrics = DecisionMetrics::new(&environment.telemetry, &environment.id, &sampler);
-    CountingJudge::new(sampler, metrics, Arc::clone(&environment.clock))
-}
-
 /// What the window may account: what stages may hold together, at most.
 fn memory(environment: &Environment) -> usize {
     usize::try_from(environment.memory.class_limit(Class::State)).unwrap_or(usize::MAX)
@@ -75,48 +55,38 @@ fn memory(environment: &Environment) -> usize {
 
 impl Stage for TailSampling {
     fn absorb(&mut self, port: Port, input: &Entry, now: WallTime, out: &mut StageOutput) {
-        self.engine.lock().absorb(port, input, now, out);
+        self.0.lock().absorb(port, input, now, out);
     }
 
     fn tick(&mut self, now: WallTime, out: &mut StageOutput) {
-        self.engine.lock().tick(now, out);
+        self.0.lock().tick(now, out);
     }
 
     fn next_deadline(&self) -> Option<WallTime> {
-        self.engine.lock().next_deadline()
+        self.0.lock().next_deadline()
     }
 
     fn low_watermark(&self) -> Option<Seq> {
-        self.engine.lock().low_watermark()
+        self.0.lock().low_watermark()
     }
 
     fn held(&self) -> Held {
-        self.engine.lock().held()
+        self.0.lock().held()
     }
 
     fn drain(&mut self, now: WallTime, out: &mut StageOutput) {
-        self.engine.lock().drain(now, out);
+        self.0.lock().drain(now, out);
     }
 
     fn recall(&mut self, note: &[u8], now: WallTime) {
-        self.engine.lock().recall(note, now);
+        self.0.lock().recall(note, now);
     }
 
     /// Goes on with the window of the old one, under the new policies.
     fn succeed(&mut self, predecessor: Box<dyn Stage>) -> Option<Box<dyn Stage>> {
-        let old = match predecessor.into_any().downcast::<TailSampling>() {
-            Ok(old) => old,
-            Err(_) => return None,
-        };
-        let adopted = sampler(&self.config).ok().and_then(|mut sampler| sampler.adopt(&old.numbers).then_some(sampler));
-        // Too many different conditions, over several reloads: what is held is decided by the old ones.
-        let Some(sampler) = adopted else { return Some(old) };
-        self.numbers = sampler.leaf_numbers();
-        self.engine = old.engine.clone();
-        let settings = self.config.settings(memory(&self.environment));
-        self.engine.lock().reconfigure(settings, Some(Box::new(judge(sampler, &self.environment))));
-        self.make_known();
-        None
+        // The driver only gives what this very component left behind.
+        let Ok(before) = predecessor.into_any().downcast::<TailSampling>() else { return None };
+        if self.0.succeed(&before.0) { None } else { Some(before) }
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
@@ -124,6 +94,6 @@ impl Stage for TailSampling {
     }
 
     fn relieve(&mut self, percent: u8, _now: WallTime, out: &mut StageOutput) {
-        self.engine.lock().relieve(percent, out);
+        self.0.lock().relieve(percent, out);
     }
 }

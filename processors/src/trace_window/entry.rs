@@ -112,7 +112,6 @@ pub(crate) struct TraceEntry {
     pub(crate) root_service: Symbol,
     pub(crate) root_name: Symbol,
     pub(crate) tenant: u16,
-    pub(crate) spare: u16,
 }
 
 /// How far a trace is.
@@ -152,7 +151,6 @@ impl Default for TraceEntry {
             root_service: Symbol::NONE,
             root_name: Symbol::NONE,
             tenant: 0,
-            spare: 0,
         }
     }
 }

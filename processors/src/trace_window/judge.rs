@@ -1,5 +1,9 @@
 //! Who decides over traces. The window gathers facts and asks; policies and probability are the judge's.
 
+use std::any::Any;
+
+use crate::sampling::count::PolicyCounts;
+use crate::sampling::sampler::LeafTranslation;
 use crate::sampling::{Decision, Leaves, LogItem, RuleIndex, Sampler, SpanItem, TraceFacts};
 
 /// What the window asks. [`Sampler`] answers; tests have judges of their own.
@@ -16,6 +20,24 @@ pub trait Judge: Send {
     fn rule_name(&self, rule: RuleIndex) -> &str;
     /// How often conditions failed since the last call.
     fn take_evaluation_errors(&mut self) -> Vec<(RuleIndex, u64)>;
+
+    /// What policies or rules have said of traces since the last call. Default: nothing.
+    fn take_counts(&mut self) -> Vec<(RuleIndex, PolicyCounts)> {
+        Vec::new()
+    }
+
+    /// Traces larger than the burst of a limiter, since the last call. Default: none.
+    fn take_too_large(&mut self) -> u64 {
+        0
+    }
+
+    /// Takes over from a judge of another configuration, and says what its leaves are called now. Default: none is known.
+    fn succeed(&mut self, _before: Box<dyn Judge>) -> LeafTranslation {
+        LeafTranslation::default()
+    }
+
+    /// Itself, for a successor that knows its type.
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
 impl Judge for Sampler {
@@ -41,5 +63,21 @@ impl Judge for Sampler {
 
     fn take_evaluation_errors(&mut self) -> Vec<(RuleIndex, u64)> {
         Sampler::take_evaluation_errors(self).collect()
+    }
+
+    fn take_counts(&mut self) -> Vec<(RuleIndex, PolicyCounts)> {
+        Sampler::take_counts(self).collect()
+    }
+
+    fn take_too_large(&mut self) -> u64 {
+        Sampler::take_too_large(self)
+    }
+
+    fn succeed(&mut self, before: Box<dyn Judge>) -> LeafTranslation {
+        before.into_any().downcast().map_or_else(|_| LeafTranslation::default(), |old| Sampler::succeed(self, &old))
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
     }
 }

@@ -166,11 +166,6 @@ impl Origins {
         self.contexts.get(origin.context as usize)?.as_ref().map(|shared| &shared.context)
     }
 
-    pub(crate) fn tenant_of(&self, origin: u32) -> u16 {
-        let context = self.origins.get(origin).context as usize;
-        self.contexts.get(context).and_then(|it| it.as_ref()).map_or(0, |shared| shared.tenant)
-    }
-
     /// The origin with these envelopes. It stays for as long as items refer to it, at least to the end of the call.
     pub(crate) fn intern(
         &mut self,

@@ -129,6 +129,7 @@ impl Payload {
     }
 
     /// Bytes of items.
+    #[cfg(test)]
     pub(crate) fn live(&self) -> usize {
         self.live
     }

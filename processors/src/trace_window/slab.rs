@@ -26,11 +26,6 @@ impl<T: Entry> Slab<T> {
         self.len
     }
 
-    /// Bytes allocated.
-    pub(crate) fn bytes(&self) -> usize {
-        self.chunks.len() * CHUNK * size_of::<T>()
-    }
-
     pub(crate) fn insert(&mut self, entry: T) -> u32 {
         self.len += 1;
         if let Some(handle) = self.free {

@@ -85,6 +85,11 @@ impl Parts {
         keys.filter_map(|key| self.processors.get_key_value(&key)).map(|((_, id), part)| (id, part))
     }
 
+    /// Whether some pipeline names this processor.
+    pub fn has_processor(&self, id: &ComponentId) -> bool {
+        self.processors.keys().any(|(_, known)| known == id)
+    }
+
     /// The emitting processors, each once.
     pub fn emitters(&self) -> Vec<(&ComponentId, &Arc<dyn Emitter>)> {
         let mut emitters: Vec<(&ComponentId, &Arc<dyn Emitter>)> = Vec::new();

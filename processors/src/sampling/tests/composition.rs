@@ -293,29 +293,32 @@ fn counts_tell_what_each_policy_said() {
 }
 
 #[test]
-fn a_successor_numbers_its_conditions_as_the_one_before() {
-    let policy =
-        |n: &str| format!("  - {{name: {n}, type: string_attribute, string_attribute: {{key: k, values: [{n}]}}}}\n");
-    let yaml = |names: &[&str]| format!("policies:\n{}", names.iter().map(|name| policy(name)).collect::<String>());
-    let mut old = sampler(&yaml(&["a", "b", "c"]));
+fn a_successor_knows_the_old_leaves_and_goes_on_with_the_tokens() {
+    let mut old = sampler(
+        r#"policies:
+  - {name: a, type: string_attribute, string_attribute: {key: k, values: [a]}}
+  - {name: b, type: string_attribute, string_attribute: {key: k, values: [b]}}
+  - {name: r, type: rate_limiting, rate_limiting: {spans_per_second: 1, burst_capacity: 5}}
+"#,
+    );
+    let mut new = sampler(
+        r#"policies:
+  - {name: b, type: string_attribute, string_attribute: {key: k, values: [b]}}
+  - {name: c, type: string_attribute, string_attribute: {key: k, values: [c]}}
+  - {name: r, type: rate_limiting, rate_limiting: {spans_per_second: 1, burst_capacity: 4}}
+"#,
+    );
     let spans = [with(vec![text("k", "a")]), with(vec![text("k", "b")])];
-    let trace = spans.iter().fold(Trace::new(1), |trace, span| trace.span(&mut old, span));
-    let mut new = sampler(&yaml(&["d", "b", "e"]));
-    assert!(new.adopt(&old.leaf_numbers()));
-    // What was seen of `b` still counts, and of `a` nobody asks.
-    let decision = new.decide(&[trace.facts.clone()], 0)[0];
-    assert_eq!((decision.kept, decision.rule), (true, Some(RuleIndex(1))));
-    let trace = trace.span(&mut new, &with(vec![text("k", "d")]));
-    assert_eq!(new.decide(&[trace.facts], 0)[0].rule, Some(RuleIndex(0)));
-    let fresh = Trace::new(2).span(&mut new, &with(vec![text("k", "e")])).facts;
-    assert_eq!(new.decide(&[fresh], 0)[0].rule, Some(RuleIndex(2)));
-    // A number is not given twice, so they may run out.
-    let many: Vec<String> = (0..200).map(|n| format!("v{n}")).collect();
-    let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let mut first = sampler(&yaml(&many[..150]));
-    let numbers = sampler(&yaml(&["x"])).leaf_numbers();
-    assert!(first.adopt(&numbers));
-    let others: Vec<String> = (0..150).map(|n| format!("w{n}")).collect();
-    let others: Vec<&str> = others.iter().map(String::as_str).collect();
-    assert!(!sampler(&yaml(&others)).adopt(&first.leaf_numbers()));
+    let mut trace = spans.iter().fold(Trace::new(1), |trace, span| trace.span(&mut old, span)).facts;
+    assert_eq!(old.decide(&[trace.clone()], 0).len(), 1); // takes two of five tokens
+    trace.leaves = new.succeed(&old).translate(trace.leaves);
+    let expected = {
+        let mut leaves = Leaves::default();
+        leaves.insert(0);
+        leaves
+    };
+    assert_eq!(trace.leaves, expected);
+    let cold = |spans: u32| TraceFacts { spans, ..TraceFacts::default() };
+    assert!(!new.decide(&[cold(4)], 0)[0].kept);
+    assert!(new.decide(&[cold(3)], 0)[0].kept);
 }

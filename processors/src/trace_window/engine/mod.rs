@@ -145,7 +145,13 @@ impl Engine {
     }
 
     /// Changes settings and judge, and keeps everything else: what is held, and what is known.
-    pub fn reconfigure(&mut self, settings: Settings, judge: Option<Box<dyn Judge>>) {
+    pub fn reconfigure(&mut self, settings: Settings, mut judge: Option<Box<dyn Judge>>) {
+        if let (Some(judge), Some(before)) = (&mut judge, self.judge.take()) {
+            let names = judge.succeed(before);
+            for extension in &mut self.extensions {
+                extension.leaves = names.translate(extension.leaves);
+            }
+        }
         let retention = ticks(settings.verdict_retention.as_millis());
         self.verdicts.set_limits(retention, settings.verdicts_kept, settings.verdicts_dropped);
         (self.settings, self.judge) = (settings, judge);
@@ -191,6 +197,11 @@ impl Engine {
         HeldBack { items: self.held.len(), bytes: self.accounted() }
     }
 
+    /// Texts that found no room among the symbols.
+    pub fn symbol_overflows(&self) -> u64 {
+        self.symbols.overflows()
+    }
+
     /// Totals since the start.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
@@ -199,6 +210,27 @@ impl Engine {
     /// The name of a rule, for labels.
     pub fn rule_name(&self, rule: RuleIndex) -> &str {
         self.judge.as_ref().map_or("", |judge| judge.rule_name(rule))
+    }
+
+    /// Whether it only counts what it would decide.
+    pub fn is_dry_run(&self) -> bool {
+        self.settings.decide.is_some_and(|decide| decide.dry_run)
+    }
+
+    /// The judge, for counts of its own.
+    pub fn judge(&mut self) -> Option<&mut dyn Judge> {
+        match &mut self.judge {
+            Some(judge) => Some(&mut **judge),
+            None => None,
+        }
+    }
+
+    /// For each source that logs found their spans of: its service, logs that met their span, and logs that had to go before.
+    pub fn recall_by_service(&self) -> impl Iterator<Item = (String, u64, u64)> + '_ {
+        self.sources.iter().filter(|source| source.matched + source.missed > 0).map(|source| {
+            let service = String::from_utf8_lossy(self.symbols.text(source.service)).into_owned();
+            (if service.is_empty() { "unknown".to_owned() } else { service }, source.matched, source.missed)
+        })
     }
 
     /// How often conditions failed since the last call, by name of rule or policy.
@@ -309,6 +341,22 @@ impl SharedEngine {
     /// The engine, for the time of one call.
     pub fn lock(&self) -> MutexGuard<'_, Engine> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over everything that the other one holds and knows; settings and judge stay its own. `false`, and nothing is
+    /// done, if only one of the two decides: what waits for a verdict cannot wait for its span instead.
+    pub fn succeed(&self, before: &SharedEngine) -> bool {
+        if Arc::ptr_eq(&self.0, &before.0) {
+            return true;
+        }
+        let (mut own, mut before) = (self.lock(), before.lock());
+        if own.decides() != before.decides() {
+            return false;
+        }
+        std::mem::swap(&mut *own, &mut *before);
+        let (settings, judge) = (std::mem::take(&mut before.settings), before.judge.take());
+        own.reconfigure(settings, judge);
+        true
     }
 
     /// The same engine for a hook that must not keep it alive.

@@ -7,7 +7,6 @@ use super::Engine;
 use super::absorb::Item;
 use crate::trace_window::entry::{HeldKind, SlotState, SpanSlot, TraceEntry, TraceState};
 use crate::trace_window::statistics::Outcome;
-use crate::trace_window::symbols::Symbol;
 use crate::trace_window::verdict_cache::TraceKey;
 
 /// How far ahead of the stage's time an end may lie.
@@ -212,9 +211,5 @@ impl Engine {
 
     pub(super) fn evict_reason(&mut self, reason: &'static str) {
         self.statistics.evict(reason, 1);
-    }
-
-    pub(super) fn symbol(&self, symbol: Symbol) -> &[u8] {
-        self.symbols.text(symbol)
     }
 }

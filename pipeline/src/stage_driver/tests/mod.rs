@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+mod ports;
+
 use super::*;
 use crate::batch::Batch;
 use crate::intake::Outputs;
