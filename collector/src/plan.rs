@@ -164,6 +164,7 @@ impl Decoder<'_> {
             component.canonical.clone()
         };
         let kinds: Vec<Option<String>> = processors.iter().map(kind).collect();
+        self.check_correlate(processors, &kinds);
         let Some(up) = kinds.iter().position(|kind| kind.as_deref() == Some("up")) else { return };
         for (index, (reference, kind)) in processors.iter().zip(&kinds).enumerate() {
             let kind = kind.as_deref().unwrap_or_default();
@@ -176,6 +177,42 @@ impl Decoder<'_> {
             let moved = if index < up { "behind" } else { "before" };
             let finding = Diagnostic::new("W0508", text).at(&reference.origin);
             self.findings.push(finding.help(format!("move it {moved} `up`")));
+        }
+    }
+
+    /// What `correlate` copies from one item to another must have been redacted before (correlation §1).
+    fn check_correlate(&mut self, processors: &[sluice_config::service::Reference], kinds: &[Option<String>]) {
+        let at = |wanted: &str| kinds.iter().position(|kind| kind.as_deref() == Some(wanted));
+        let Some(correlate) = at("correlate") else { return };
+        let last = kinds.iter().rposition(|kind| kind.as_deref() == Some("redaction"));
+        if let (Some(redaction), None) = (last.filter(|last| *last > correlate), at("redaction").filter(|it| *it < correlate)) {
+            let reference = &processors[redaction];
+            let text = format!("processor \"{}\" stands behind `correlate`, which copies between items", reference.id);
+            let finding = Diagnostic::new("E0105", text).at(&reference.origin);
+            self.findings.push(finding.help("move it before `correlate`"));
+        }
+    }
+
+    /// Joins need spans and logs: a `correlate` that sees only one of the two does nothing but hold it back.
+    fn check_joins(&mut self) {
+        let mut seen: std::collections::BTreeMap<String, (Vec<Signal>, sluice_config::Origin)> = Default::default();
+        for pipeline in &self.service.pipelines {
+            let Some(signal) = signal(pipeline.id.signal()) else { continue };
+            for reference in &pipeline.processors {
+                let component = self.service.component(Kind::Processor, &reference.id);
+                if component.and_then(|it| it.canonical.as_deref()) == Some("correlate") {
+                    let id = component_id(&reference.id).to_string();
+                    seen.entry(id).or_insert_with(|| (Vec::new(), reference.origin.clone())).0.push(signal);
+                }
+            }
+        }
+        for (id, (signals, origin)) in seen {
+            if signals.contains(&Signal::Traces) && signals.contains(&Signal::Logs) {
+                continue;
+            }
+            let text = format!("processor \"{id}\" joins logs and spans, and only one of the two comes to it");
+            let finding = Diagnostic::new("W0508", text).at(&origin);
+            self.findings.push(finding.help("name it in a traces and in a logs pipeline"));
         }
     }
 
@@ -230,6 +267,7 @@ impl Decoder<'_> {
                 holds_back,
             });
         }
+        self.check_joins();
         planned
     }
 }

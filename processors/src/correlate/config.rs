@@ -339,11 +339,9 @@ fn size(bytes: u64) -> usize {
 impl Validate for Config {
     fn validate(&self, at: &str, problems: &mut Problems<'_>) {
         let path = |name: &str| field(at, name);
-        let positive =
-            [("memory_limit_mib", self.memory_limit_mib), ("max_live_spans", self.max_live_spans)].into_iter().chain([
-                ("trace::max_bytes", self.trace.max_bytes),
-                ("trace::max_spans", self.trace.max_spans),
-            ]);
+        let positive = [("memory_limit_mib", self.memory_limit_mib), ("max_live_spans", self.max_live_spans)]
+            .into_iter()
+            .chain([("trace::max_bytes", self.trace.max_bytes), ("trace::max_spans", self.trace.max_spans)]);
         for (name, value) in positive {
             if value == 0 {
                 problems.error(&path(name), format!("`{name}` must be positive"));
@@ -356,7 +354,8 @@ impl Validate for Config {
             problems.error(&path(place), text);
         }
         if !self.exemplars.kept_topic.is_empty() {
-            problems.error(&path("exemplars::kept_topic"), "`kept_topic` is not supported yet: it needs Kafka receivers");
+            problems
+                .error(&path("exemplars::kept_topic"), "`kept_topic` is not supported yet: it needs Kafka receivers");
         }
         if self.taint.enabled {
             problems.error(&path("taint::enabled"), "`taint` is not supported yet");

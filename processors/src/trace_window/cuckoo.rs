@@ -44,7 +44,8 @@ impl Cuckoo {
     /// Whether the hash was inserted.
     pub(crate) fn contains(&self, hash: u64) -> bool {
         let (bucket, fingerprint) = self.place(hash);
-        self.buckets[bucket].contains(&fingerprint) || self.buckets[self.other(bucket, fingerprint)].contains(&fingerprint)
+        self.buckets[bucket].contains(&fingerprint)
+            || self.buckets[self.other(bucket, fingerprint)].contains(&fingerprint)
     }
 
     /// Inserts a hash. `false`: full, and one that was inserted before is lost.

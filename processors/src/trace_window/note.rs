@@ -71,9 +71,9 @@ mod tests {
         assert_eq!(found.iter().map(|(tenant, trace, it)| (&**tenant, *trace, *it)).collect::<Vec<_>>(), all);
         for cut in 0..note.len() {
             let mut count = 0;
-            read(&note[..cut], |..| count += 1);
+            read(&note[..cut], |_, _, _| count += 1);
             assert!(count < 3);
         }
-        read(&[9, 9, 9], |..| panic!("an unknown version"));
+        read(&[9, 9, 9], |_, _, _| panic!("an unknown version"));
     }
 }

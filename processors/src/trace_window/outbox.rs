@@ -127,7 +127,9 @@ impl Outbox {
                     bytes += request.len() + resource.len() + scope.len() + 16;
                 }
                 bytes += source.len(item) + 6;
-                ranks.get(&item.origin).map(|rank| rank.0) == batch && *at < MAX_ITEMS && (bytes <= MAX_BYTES || *at == 0)
+                ranks.get(&item.origin).map(|rank| rank.0) == batch
+                    && *at < MAX_ITEMS
+                    && (bytes <= MAX_BYTES || *at == 0)
             });
             let (now, later) = rest.split_at(fits.count().max(1));
             if let Some((port, batch)) = write(now, &ranks, origins, inputs, &source) {

@@ -159,7 +159,8 @@ mod tests {
     #[test]
     fn what_is_left_in_sparse_segments_is_carried_forward() {
         let mut payload = Payload::default();
-        let places: Vec<_> = (0..10_000).map(|n: u32| payload.push(Chain::Spans, &n.to_le_bytes().repeat(250)).unwrap()).collect();
+        let places: Vec<_> =
+            (0..10_000).map(|n: u32| payload.push(Chain::Spans, &n.to_le_bytes().repeat(250)).unwrap()).collect();
         let (kept, gone): (Vec<_>, Vec<_>) = places.iter().enumerate().partition(|(n, _)| n % 50 == 0);
         gone.into_iter().for_each(|(_, &place)| payload.free(place));
         assert!(payload.wants_compaction());

@@ -95,11 +95,7 @@ impl Default for Settings {
                 span: SpanField::DEFAULT.to_vec(),
                 span_max_bytes: 768,
             },
-            exemplars: ExemplarSettings {
-                keep_unknown: true,
-                max_defer: Duration::from_secs(120),
-                synthesize: false,
-            },
+            exemplars: ExemplarSettings { keep_unknown: true, max_defer: Duration::from_secs(120), synthesize: false },
             drop_pending_on_drain: false,
         }
     }

@@ -43,7 +43,12 @@ pub(crate) struct Sources {
 
 impl Sources {
     pub(crate) fn new() -> Self {
-        Sources { hasher: RandomState::new(), all: vec![Source::new(0, Symbol::NONE, 0)], index: HandleIndex::default(), hand: 1 }
+        Sources {
+            hasher: RandomState::new(),
+            all: vec![Source::new(0, Symbol::NONE, 0)],
+            index: HandleIndex::default(),
+            hand: 1,
+        }
     }
 
     /// The source of this tenant's resource. Resources are told apart by 64 bits of a seeded hash: figures only.

@@ -91,7 +91,8 @@ impl VerdictCache {
     pub(crate) fn get(&self, key: TraceKey) -> Option<Known> {
         let hash = self.hash(key);
         let kept = self.generations.iter().find_map(|generation| {
-            let is = |at: u32| generation.kept.get(at as usize).is_some_and(|it| (it.tenant, it.id) == (key.tenant, key.id));
+            let is =
+                |at: u32| generation.kept.get(at as usize).is_some_and(|it| (it.tenant, it.id) == (key.tenant, key.id));
             let at = generation.index.find(hash, is)?;
             generation.kept.get(at as usize)
         });

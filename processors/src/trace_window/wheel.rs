@@ -115,7 +115,8 @@ impl Wheel {
             return None;
         }
         let from = self.now + 1;
-        let fine = (0..FINE).step_by(64).find_map(|ahead| self.next_busy(from + ahead)).filter(|&at| at - self.now < FINE);
+        let fine =
+            (0..FINE).step_by(64).find_map(|ahead| self.next_busy(from + ahead)).filter(|&at| at - self.now < FINE);
         let coarse = (self.coarse_len > 0).then(|| (self.now / FINE + 1) * FINE);
         match (fine, coarse) {
             (Some(fine), Some(coarse)) => Some(fine.min(coarse)),

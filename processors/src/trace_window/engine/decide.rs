@@ -95,13 +95,7 @@ impl Engine {
         self.look_early(trace);
     }
 
-    pub(super) fn take_log_to_decide(
-        &mut self,
-        item: &Item<'_>,
-        view: &LogRecordView<'_>,
-        key: TraceKey,
-        id: [u8; 8],
-    ) {
+    pub(super) fn take_log_to_decide(&mut self, item: &Item<'_>, view: &LogRecordView<'_>, key: TraceKey, id: [u8; 8]) {
         let trace = match self.meet_trace(key, randomness(None, &key.id)) {
             Met::Window(trace) => trace,
             Met::Verdict(known) => return self.late_log(item, key, known),
@@ -248,8 +242,10 @@ impl Engine {
         // Some at once, so that the next new trace does not search again.
         open.truncate(open.len().div_ceil(64).max(1));
         self.statistics.evict("window_full", open.len() as u64);
-        let (kept, undecided): (Vec<u32>, Vec<u32>) =
-            open.into_iter().map(|(_, trace)| trace).partition(|&trace| self.traces.get(trace).state == TraceState::Kept);
+        let (kept, undecided): (Vec<u32>, Vec<u32>) = open
+            .into_iter()
+            .map(|(_, trace)| trace)
+            .partition(|&trace| self.traces.get(trace).state == TraceState::Kept);
         kept.into_iter().for_each(|trace| self.close(trace, true));
         self.decide_traces(&undecided, Trigger::WindowFull);
     }
@@ -263,10 +259,8 @@ impl Engine {
         if traces.is_empty() {
             return;
         }
-        let facts: Vec<TraceFacts> = traces
-            .iter()
-            .map(|&trace| TraceFacts { services: self.services(trace), ..self.facts(trace) })
-            .collect();
+        let facts: Vec<TraceFacts> =
+            traces.iter().map(|&trace| TraceFacts { services: self.services(trace), ..self.facts(trace) }).collect();
         let now = self.time.wall(self.wheel.now().max(1)).0;
         let decisions = match &mut self.judge {
             Some(judge) => judge.decide(&facts, now),

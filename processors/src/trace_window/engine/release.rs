@@ -256,7 +256,13 @@ impl Engine {
 
     /// Writes a kept span anew, if its trace state changes; what is in the arena from `suffix` on stays behind it. Returns where
     /// its bytes are and where what is appended begins.
-    pub(super) fn stamped_span(&mut self, base: Base, span: Bytes<'_>, slot: Option<u32>, by: Option<KeptBy>) -> (Base, usize) {
+    pub(super) fn stamped_span(
+        &mut self,
+        base: Base,
+        span: Bytes<'_>,
+        slot: Option<u32>,
+        by: Option<KeptBy>,
+    ) -> (Base, usize) {
         let Engine { payload, outbox, statistics, .. } = self;
         let bytes = match span {
             Bytes::Input(bytes) => bytes,
