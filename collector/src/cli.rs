@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::admin::Address;
+use crate::send::SendArgs;
 
 /// An OpenTelemetry-native telemetry pipeline collector.
 #[derive(Debug, Parser)]
@@ -46,6 +47,11 @@ pub enum Command {
     /// Show what waits for each destination, and its dead letters; send those again or drop them.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Send telemetry to try things out: a load of one signal, or a scenario of signals that belong together.
+    #[command(
+        after_help = "Examples:\n  sluice send traces --rate 1000 --duration 10s\n  sluice send --scenario shop --seconds 60 --secrets"
+    )]
+    Send(Box<SendArgs>),
     /// List the components of this build.
     Components,
     /// Show configuration.

@@ -48,6 +48,10 @@ struct Waiting {
     requests: VecDeque<Request>,
     bytes: u64,
     closed: bool,
+    /// Requests taken so far.
+    taken: u64,
+    /// The commit thread has nothing to do.
+    idle: bool,
 }
 
 impl Queue {
@@ -65,8 +69,11 @@ impl Queue {
         } else {
             waiting.bytes += request.bytes;
             waiting.requests.push_back(request);
+            let idle = std::mem::take(&mut waiting.idle);
             drop(waiting);
-            self.arrived.notify_one();
+            if idle {
+                self.arrived.notify_one();
+            }
             return;
         };
         drop(waiting);
@@ -87,14 +94,23 @@ impl Queue {
             group.extend(waiting.requests.pop_front());
         }
         waiting.bytes -= bytes;
+        waiting.taken += group.len() as u64;
         group
+    }
+
+    /// Requests taken so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.lock().taken
     }
 
     /// Waits until there is something to take, at most this long. `false` once the queue is closed and empty.
     pub(crate) fn wait(&self, most: Duration) -> bool {
-        let waiting = self.lock();
-        let idle = |waiting: &mut Waiting| waiting.requests.is_empty() && !waiting.closed;
-        let (waiting, _) = self.arrived.wait_timeout_while(waiting, most, idle).unwrap_or_else(PoisonError::into_inner);
+        let idle = |waiting: &mut Waiting| {
+            waiting.idle = waiting.requests.is_empty() && !waiting.closed;
+            waiting.idle
+        };
+        let (waiting, _) =
+            self.arrived.wait_timeout_while(self.lock(), most, idle).unwrap_or_else(PoisonError::into_inner);
         !(waiting.closed && waiting.requests.is_empty())
     }
 

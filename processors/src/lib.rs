@@ -6,10 +6,14 @@
 //! | [`batch`] | how exporters merge |
 //! | [`filter`] | dropping by OTTL conditions |
 //! | [`forward`] | connector `forward`: fan-in and fan-out of pipelines |
+//! | [`groupbytrace`] | spans of a trace, together |
 //! | [`memory_limiter`] | the memory budget |
 //! | [`redaction`] | secrets and personal data |
 //! | [`routing`] | connector `routing`: pipelines by OTTL conditions |
 //! | [`sampling`] | decisions over whole traces, for those that hold them back
+//! | [`correlate`] | logs, spans and exemplars joined by span id; sampling of whole traces |
+//! | [`tail_sampling`] | whole traces kept or dropped by policies |
+//! | [`trace_window`] | the engine of `correlate` and `tail_sampling` |
 //! | [`spanmetrics`] | connector `span_metrics`: request, error and duration metrics from spans |
 //! | [`up`] | synthetic liveness for pushed telemetry |
 
@@ -17,11 +21,14 @@ pub mod attributes;
 pub mod batch;
 pub mod filter;
 pub mod forward;
+pub mod groupbytrace;
 pub mod memory_limiter;
 pub mod redaction;
 pub mod routing;
 pub mod sampling;
 pub mod spanmetrics;
+pub mod tail_sampling;
+pub mod trace_window;
 pub mod up;
 
 // The models that the laws compare with; `tests/chain_laws.rs` shares them.
@@ -37,6 +44,8 @@ pub fn register(registry: &mut Registry<Processors>) {
     registry.register(attributes::ResourceFactory);
     registry.register(batch::BatchFactory);
     registry.register(filter::FilterFactory);
+    registry.register(groupbytrace::GroupByTraceFactory);
+    registry.register(tail_sampling::TailSamplingFactory);
     registry.register(memory_limiter::MemoryLimiterFactory);
     registry.register(up::factory::UpFactory::default());
     registry.register(redaction::RedactionFactory);

@@ -40,7 +40,7 @@ impl Output {
                 }
                 Ok(())
             }),
-            Signal::Logs => logs(bytes, |log| {
+            Signal::Logs => logs(bytes, |_, log| {
                 let number = uid(log.attributes())?;
                 if let Some(number) = number {
                     *self.logs.entry(number).or_default() += 1;

@@ -33,6 +33,8 @@ pub struct SpanSeen {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogSeen {
     pub at: Nanos,
+    /// `service.name` of its resource.
+    pub service: String,
     /// Its number in the truth.
     pub uid: Option<u32>,
     /// Its trace, if the id is valid.
@@ -89,7 +91,7 @@ impl Arrivals {
         self.items[signal as usize] += framing::check(signal, bytes)?.items;
         match signal {
             Signal::Traces => spans(bytes, |span| self.span(at, span)),
-            Signal::Logs => logs(bytes, |log| self.log(at, log)),
+            Signal::Logs => logs(bytes, |service, log| self.log(at, service, log)),
             Signal::Metrics => self.metrics(at, bytes),
         }
     }
@@ -117,10 +119,11 @@ impl Arrivals {
         Ok(())
     }
 
-    fn log(&mut self, at: Nanos, log: &LogRecordView<'_>) -> Result<(), Error> {
+    fn log(&mut self, at: Nanos, service: &str, log: &LogRecordView<'_>) -> Result<(), Error> {
         let body = log.body()?.as_str().unwrap_or_default().to_vec();
         self.logs.push(LogSeen {
             at,
+            service: service.to_owned(),
             uid: uid(log.attributes())?,
             trace: valid(log.trace_id),
             span: key(log.trace_id, log.span_id),
@@ -171,12 +174,18 @@ pub(super) fn spans(bytes: &[u8], mut each: impl FnMut(&SpanView<'_>) -> Result<
     Ok(())
 }
 
-/// All log records of a request.
-pub(super) fn logs(bytes: &[u8], mut each: impl FnMut(&LogRecordView<'_>) -> Result<(), Error>) -> Result<(), Error> {
+/// All log records of a request, each with the name of its service.
+pub(super) fn logs(
+    bytes: &[u8],
+    mut each: impl FnMut(&str, &LogRecordView<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
     for group in LogsView(bytes).resource_logs() {
-        for scope in group?.scope_logs() {
+        let group = group?;
+        let name = group.resource()?.attributes().get(b"service.name")?.and_then(|value| value.as_str());
+        let service = lossy(name.unwrap_or_default());
+        for scope in group.scope_logs() {
             for log in scope?.log_records() {
-                each(&log?)?;
+                each(&service, &log?)?;
             }
         }
     }

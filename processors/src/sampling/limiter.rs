@@ -91,10 +91,4 @@ impl Limiter {
     pub(super) fn burst(&self) -> u64 {
         self.burst
     }
-
-    /// Goes on with the tokens of a limiter that this one replaces.
-    pub(super) fn succeed(&mut self, predecessor: &Limiter) {
-        self.tokens = predecessor.tokens.min(u128::from(self.burst) * NANOS);
-        self.refilled = predecessor.refilled;
-    }
 }

@@ -45,5 +45,5 @@ pub use count::{Counted, Outcome, PolicyCounts};
 pub use decision::{Decision, RuleIndex, Weight};
 pub use facts::{LogItem, SpanItem, TraceFacts};
 pub use leaves::Leaves;
-pub use sampler::{LeafTranslation, PolicyOptions, Sampler};
+pub use sampler::{LeafNumbers, PolicyOptions, Sampler};
 pub use threshold::Threshold;

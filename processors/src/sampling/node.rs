@@ -76,6 +76,18 @@ impl Cond {
         }
     }
 
+    /// Gives leaves other numbers.
+    pub(super) fn renumber(&mut self, numbers: &[u8]) {
+        match self {
+            Cond::Leaf(leaf) | Cond::Inverted(leaf) => {
+                *leaf = numbers.get(usize::from(*leaf)).copied().unwrap_or(*leaf)
+            }
+            Cond::Not(inner) => inner.renumber(numbers),
+            Cond::All(parts) | Cond::Any(parts) => parts.iter_mut().for_each(|part| part.renumber(numbers)),
+            Cond::Always | Cond::Latency(..) | Cond::SpanCount(..) | Cond::Trace(_) => {}
+        }
+    }
+
     /// The leaves it looks at.
     pub(super) fn leaves(&self, into: &mut Vec<u8>) {
         match self {
@@ -188,6 +200,16 @@ impl Node {
             Node::Limit(limiter) => limit(*limiter, tick, found),
             Node::Not(inner) => not(inner, tick, found),
             Node::All(parts) => parts.iter().for_each(|part| part.narrow(tick, found)),
+        }
+    }
+
+    /// Gives leaves other numbers.
+    pub(super) fn renumber(&mut self, numbers: &[u8]) {
+        match self {
+            Node::If(condition) => condition.renumber(numbers),
+            Node::Not(inner) => inner.renumber(numbers),
+            Node::All(parts) => parts.iter_mut().for_each(|part| part.renumber(numbers)),
+            Node::Probability(_) | Node::Hash(_) | Node::Limit(_) => {}
         }
     }
 

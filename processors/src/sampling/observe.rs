@@ -16,7 +16,8 @@ use super::leaves::{Leaves, MAX_LEAVES};
 /// Looks at items for all leaf conditions.
 #[derive(Debug, Default)]
 pub(super) struct Observer {
-    sources: Vec<LeafSource>,
+    /// By number; `None` where only a sampler before had a condition.
+    sources: Vec<Option<LeafSource>>,
     keys: Vec<Key>,
     by_key: HashMap<Box<[u8]>, usize, ahash::RandomState>,
     /// Lengths of the keys, as bits; bit 63 for 63 and more.
@@ -66,7 +67,7 @@ pub(super) enum Matcher {
 impl Observer {
     /// The number of a leaf that is known already.
     pub(super) fn find(&self, source: &LeafSource) -> Option<u8> {
-        self.sources.iter().position(|known| known == source).map(|leaf| leaf as u8)
+        self.sources.iter().position(|known| known.as_ref() == Some(source)).map(|leaf| leaf as u8)
     }
 
     /// Adds a leaf of the policy or rule `owner`; `None` if there are too many.
@@ -91,7 +92,7 @@ impl Observer {
             Matcher::Spans { span, event } => self.spans.push(SpanConditions { leaf, owner, span, event }),
             Matcher::Logs(conditions) => self.logs.push((leaf, owner, conditions)),
         }
-        self.sources.push(source);
+        self.sources.push(Some(source));
         Some(leaf)
     }
 
@@ -109,11 +110,52 @@ impl Observer {
     }
 
     pub(super) fn source(&self, leaf: u8) -> Option<&LeafSource> {
-        self.sources.get(usize::from(leaf))
+        self.sources.get(usize::from(leaf))?.as_ref()
+    }
+
+    pub(super) fn sources(&self) -> &[Option<LeafSource>] {
+        &self.sources
     }
 
     pub(super) fn len(&self) -> usize {
-        self.sources.len()
+        self.sources.iter().flatten().count()
+    }
+
+    /// Takes the numbers that `old` gives to conditions; those that it does not know get higher ones. The new numbers, by the
+    /// present ones; `None` if they do not suffice.
+    pub(super) fn renumber(&mut self, old: &[Option<LeafSource>]) -> Option<Vec<u8>> {
+        let mut sources: Vec<Option<LeafSource>> = vec![None; old.len()];
+        let mut numbers = Vec::with_capacity(self.sources.len());
+        for source in &self.sources {
+            let known = old.iter().position(|known| known.is_some() && known == source);
+            let number = known.unwrap_or(sources.len());
+            if number >= MAX_LEAVES {
+                return None;
+            }
+            if number == sources.len() {
+                sources.push(None);
+            }
+            sources[number].clone_from(source);
+            numbers.push(number as u8);
+        }
+        self.sources = sources;
+        let new = |leaf: &mut u8| *leaf = numbers.get(usize::from(*leaf)).copied().unwrap_or(*leaf);
+        self.keys.iter_mut().flat_map(|key| &mut key.matches).for_each(|(leaf, _)| new(leaf));
+        self.statuses.iter_mut().for_each(|(leaf, _)| new(leaf));
+        self.trace_states.iter_mut().for_each(|(leaf, ..)| new(leaf));
+        self.sampled.iter_mut().for_each(new);
+        self.spans.iter_mut().for_each(|conditions| new(&mut conditions.leaf));
+        self.logs.iter_mut().for_each(|(leaf, ..)| new(leaf));
+        for set in [&mut self.of_attributes, &mut self.of_spans, &mut self.of_logs] {
+            let before = std::mem::take(set);
+            numbers
+                .iter()
+                .enumerate()
+                .filter(|(leaf, _)| before.contains(*leaf as u8))
+                .for_each(|(_, new)| set.insert(*new));
+        }
+        self.resource_known = false;
+        Some(numbers)
     }
 
     /// Adds to `leaves` what holds for a span.

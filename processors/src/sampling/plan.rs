@@ -22,6 +22,17 @@ pub(super) enum Kind {
     Composite(usize),
 }
 
+impl Kind {
+    /// Gives leaves other numbers.
+    pub(super) fn renumber(&mut self, numbers: &[u8]) {
+        match self {
+            Kind::Keep(node) | Kind::Drop(node) => node.renumber(numbers),
+            Kind::Invert(condition) => condition.renumber(numbers),
+            Kind::Composite(_) => {}
+        }
+    }
+}
+
 /// A rule.
 #[derive(Debug)]
 pub(super) struct Rule {

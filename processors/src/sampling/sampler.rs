@@ -8,11 +8,12 @@ use super::config::{PolicyConfig, RuleConfig};
 use super::count::{Outcome, PolicyCounts};
 use super::decision::{Decision, RuleIndex};
 use super::facts::{LogItem, SpanItem, TraceFacts};
+use super::leaf::LeafSource;
 use super::leaves::Leaves;
 use super::limiter::Limiter;
 use super::node::{Cost, Match, Tick};
 use super::observe::Observer;
-use super::plan::{Policy, Rule};
+use super::plan::{Action, Policy, Rule};
 use super::{early, policies, rules};
 
 /// How policies are put together.
@@ -168,33 +169,34 @@ impl Sampler {
         self.limiters.iter_mut().map(Limiter::take_too_large).sum()
     }
 
-    /// Takes over from a sampler of another configuration: limiters at the same places go on with their tokens. Leaves that
-    /// were gathered for the old one are to be translated.
-    pub fn succeed(&mut self, old: &Sampler) -> LeafTranslation {
-        for (own, old) in self.limiters.iter_mut().zip(&old.limiters) {
-            own.succeed(old);
+    /// Whether a policy is one that drops.
+    pub fn drops(&self, rule: RuleIndex) -> bool {
+        match &self.plan {
+            Plan::Policies { policies, .. } => policies.iter().any(|policy| policy.index == rule.0 && policy.drops()),
+            Plan::Rules(rules) => rules.get(usize::from(rule.0)).is_some_and(|rule| rule.action == Action::Drop),
         }
-        let numbers = (0..old.observer.len()).map(|leaf| {
-            let source = old.observer.source(leaf as u8)?;
-            self.observer.find(source)
-        });
-        LeafTranslation(numbers.collect())
+    }
+
+    /// How it numbers its leaves.
+    pub fn leaf_numbers(&self) -> LeafNumbers {
+        LeafNumbers(self.observer.sources().to_vec())
+    }
+
+    /// Numbers its leaves as a sampler before it did, so that what traces have gathered for that one goes on to count.
+    /// Conditions that are new have not been looked for in what came before. To be called before anything is observed. False,
+    /// and nothing is changed, if there are not enough numbers for the conditions of both.
+    pub fn adopt(&mut self, old: &LeafNumbers) -> bool {
+        let Some(numbers) = self.observer.renumber(&old.0) else { return false };
+        match &mut self.plan {
+            Plan::Policies { policies, .. } => policies.iter_mut().for_each(|policy| policy.kind.renumber(&numbers)),
+            Plan::Rules(rules) => rules.iter_mut().for_each(|rule| rule.when.renumber(&numbers)),
+        }
+        let subs = self.composites.iter_mut().flat_map(|composite| &mut composite.subs);
+        subs.for_each(|sub| sub.node.renumber(&numbers));
+        true
     }
 }
 
-/// From the leaf numbers of one sampler to those of its successor. What is new there has not been looked for yet.
-#[derive(Clone, Debug, Default)]
-pub struct LeafTranslation(Vec<Option<u8>>);
-
-impl LeafTranslation {
-    /// The same conditions, as the successor numbers them.
-    pub fn translate(&self, leaves: Leaves) -> Leaves {
-        let mut translated = Leaves::default();
-        for (old, new) in self.0.iter().enumerate() {
-            if let Some(new) = new.filter(|_| leaves.contains(old as u8)) {
-                translated.insert(new);
-            }
-        }
-        translated
-    }
-}
+/// How a sampler numbers its conditions over items.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LeafNumbers(Vec<Option<LeafSource>>);

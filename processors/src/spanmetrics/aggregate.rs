@@ -131,7 +131,7 @@ impl Aggregate {
         let room = self.open
             && (0..self.plan.families.len()).all(|family| self.table.has_room(family as u8, &self.plan.limits));
         let known = self.resources.find(tenant, resource, &self.plan.key_attributes, room)?;
-        let overflow_room = self.resources.len() < 2 * self.plan.limits.all;
+        let overflow_room = self.resources.count() < 2 * self.plan.limits.all;
         let Some(number) = known.or_else(|| self.resources.overflow(tenant, overflow_room)) else {
             for scope in spans.scope_spans() {
                 self.counts.refused += Messages::new(scope?.0, scope_spans::SPANS).filter(Result::is_ok).count();

@@ -88,8 +88,15 @@ pub struct DimensionSet {
 struct Named {
     slot: usize,
     name: Box<[u8]>,
-    /// A whole `KeyValue`, and its text.
-    default: Option<(Box<[u8]>, Box<[u8]>)>,
+    default: Option<StandIn>,
+}
+
+/// What stands in for a missing attribute.
+#[derive(Debug)]
+struct StandIn {
+    /// A whole `KeyValue`.
+    pair: Box<[u8]>,
+    text: Box<[u8]>,
 }
 
 /// Where a dimension is looked up, the most specific owner first: span, event, resource.
@@ -109,10 +116,10 @@ impl DimensionSet {
                 continue;
             }
             let slot = slots.of(&dimension.name);
-            let default = dimension
-                .default
-                .as_ref()
-                .map(|text| (text_pair(&dimension.name, text.as_bytes()), text.as_bytes().into()));
+            let default = dimension.default.as_ref().map(|text| StandIn {
+                pair: text_pair(&dimension.name, text.as_bytes()),
+                text: text.as_bytes().into(),
+            });
             match set.named.iter_mut().find(|named| named.slot == slot) {
                 Some(named) => named.default = default.or(named.default.take()),
                 None => set.named.push(Named { slot, name: dimension.name.as_bytes().into(), default }),
@@ -126,7 +133,7 @@ impl DimensionSet {
         for named in &self.named {
             match (owners.first(named.slot), &named.default) {
                 (Some(pair), _) => put_text(pair, key)?,
-                (None, Some((_, text))) => put_part(text, key),
+                (None, Some(StandIn { text, .. })) => put_part(text, key),
                 (None, None) => put_absent(key),
             }
         }
@@ -144,7 +151,7 @@ impl DimensionSet {
         for named in &self.named {
             match (owners.first(named.slot), &named.default) {
                 (Some(pair), _) => emit(pair.bytes()),
-                (None, Some((pair, _))) => emit(pair),
+                (None, Some(StandIn { pair, .. })) => emit(pair),
                 (None, None) => {}
             }
         }

@@ -130,7 +130,7 @@ impl Candidates {
         for candidate in &mut ready {
             candidate.time = candidate.time.max((self.last + 1).saturating_mul(MILLISECOND));
         }
-        ready.sort_by(|a, b| order(a, b));
+        ready.sort_by(order);
         if let Some(last) = ready.last() {
             self.last = last.time / MILLISECOND;
         }

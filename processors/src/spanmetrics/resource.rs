@@ -83,7 +83,8 @@ impl Resources {
         key_attributes: &[Box<[u8]>],
         room: bool,
     ) -> Result<Option<u32>, Error> {
-        let mut pairs: Vec<KeyValueView<'_>> = resource.attributes().iter().collect::<Result<_, _>>()?;
+        let written: Vec<KeyValueView<'_>> = resource.attributes().iter().collect::<Result<_, _>>()?;
+        let mut pairs = written.clone();
         // Stable: of a name that is given twice, the first counts.
         pairs.sort_by(|a, b| a.key().cmp(b.key()));
         pairs.dedup_by(|later, first| later.key() == first.key());
@@ -102,7 +103,7 @@ impl Resources {
             return Ok(None);
         }
         let mut message = Vec::new();
-        pairs.iter().for_each(|pair| put_len(&mut message, tags::resource::ATTRIBUTES, pair.bytes()));
+        written.iter().for_each(|pair| put_len(&mut message, tags::resource::ATTRIBUTES, pair.bytes()));
         Ok(Some(self.insert(tenant, message)))
     }
 
@@ -145,8 +146,8 @@ impl Resources {
         self.slab.iter()
     }
 
-    pub fn len(&self) -> usize {
-        self.slab.len()
+    pub fn count(&self) -> usize {
+        self.slab.count()
     }
 
     /// What they take, in bytes.

@@ -55,7 +55,7 @@ impl<T> Slab<T> {
         self.places.iter_mut().enumerate().filter_map(|(number, place)| Some((number as u32, place.as_mut()?)))
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.places.len() - self.free.len()
     }
 }

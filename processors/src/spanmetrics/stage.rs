@@ -32,8 +32,8 @@ pub const AGGREGATED: Reason = "aggregated";
 /// Spans of resources without `service.name`.
 pub const NO_SERVICE_NAME: Reason = "no_service_name";
 
-/// How long the time of a flush is noted for: a backend forgets sooner what may not be older.
-const NOTE: Duration = Duration::from_secs(24 * 3600);
+/// How long the time of a flush is noted for: what is read again after a crash came later than that flush, or little earlier.
+const NOTE: Duration = Duration::from_secs(600);
 
 /// Percent of the memory class at which candidates go, new series are refused, idle ones go, all go.
 const STRIP: u8 = 80;
@@ -140,7 +140,7 @@ impl SpanMetrics {
             }
         }
         self.metrics.add(&counts, &std::mem::take(&mut self.outcomes));
-        self.metrics.show(self.aggregate.table.slab.len(), self.aggregate.bytes());
+        self.metrics.show(self.aggregate.table.slab.count(), self.aggregate.bytes());
         (self.oldest, self.spans) = (None, 0);
     }
 
@@ -171,7 +171,7 @@ impl Stage for SpanMetrics {
         self.flush(due, out);
         let missed = (now.0 - due.0) / self.interval();
         let next = due.0.saturating_add(self.interval().saturating_mul(missed + 1));
-        self.next = (self.aggregate.table.slab.len() > 0).then_some(WallTime(next));
+        self.next = (self.aggregate.table.slab.count() > 0).then_some(WallTime(next));
     }
 
     fn next_deadline(&self) -> Option<WallTime> {
