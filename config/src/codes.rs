@@ -35,6 +35,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("W0509", "component configured but unused"),
     ("W0515", "a null map in a later source erased an earlier one"),
     ("W0516", "an old spelling was accepted"),
+    ("W0517", "a sampling rule is missing, or never reached"),
     ("N0601", "deprecated alias"),
     ("N0602", "field without effect"),
     ("N0603", "environment variable is empty"),
