@@ -185,7 +185,9 @@ impl Decoder<'_> {
         let at = |wanted: &str| kinds.iter().position(|kind| kind.as_deref() == Some(wanted));
         let Some(correlate) = at("correlate") else { return };
         let last = kinds.iter().rposition(|kind| kind.as_deref() == Some("redaction"));
-        if let (Some(redaction), None) = (last.filter(|last| *last > correlate), at("redaction").filter(|it| *it < correlate)) {
+        if let (Some(redaction), None) =
+            (last.filter(|last| *last > correlate), at("redaction").filter(|it| *it < correlate))
+        {
             let reference = &processors[redaction];
             let text = format!("processor \"{}\" stands behind `correlate`, which copies between items", reference.id);
             let finding = Diagnostic::new("E0105", text).at(&reference.origin);
