@@ -14,6 +14,8 @@ mod plan;
 mod queue;
 mod reload;
 mod run;
+mod sampling;
+mod send;
 mod spine;
 mod state;
 
@@ -55,6 +57,8 @@ fn main() -> ExitCode {
         Some(Command::Check(args)) => check(&args),
         Some(Command::Validate(args)) => validate(&args),
         Some(Command::Queue(command)) => queue::run(command),
+        Some(Command::Sampling(command)) => sampling::run(&command),
+        Some(Command::Send(args)) => send::run(&args),
         Some(Command::Components) => components(),
         Some(Command::Config(ConfigCommand::Defaults)) => {
             print!("{DEFAULT}");
@@ -128,7 +132,8 @@ fn welcome() {
     eprintln!(
         "sluice {} · no config: OTLP in, console out  (`sluice config defaults` prints it)\n\n  \
          OTLP gRPC   127.0.0.1:4317      OTLP HTTP   127.0.0.1:4318\n\n  \
-         Try:   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-app\n\n  \
+         Try:   sluice send traces           in another terminal\n         \
+         OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-app\n\n  \
          waiting for data…                                   ctrl-c to stop\n",
         env!("CARGO_PKG_VERSION")
     );

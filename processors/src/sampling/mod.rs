@@ -14,6 +14,7 @@
 //! | `observe` | which leaves hold for an item |
 //! | `policies`, `rules`, `early` | how outcomes come together |
 //! | `limiter`, `composite`, `hash` | rates, shares, upstream's hash |
+//! | [`explain`], `evidence` | why a trace is kept or not |
 //! | `aggregate` | conditions over a whole trace |
 
 mod aggregate;
@@ -23,6 +24,8 @@ pub mod config;
 pub mod count;
 pub mod decision;
 mod early;
+mod evidence;
+pub mod explain;
 pub mod facts;
 mod hash;
 mod leaf;

@@ -157,6 +157,14 @@ pub(super) enum Cost {
 }
 
 impl Cost {
+    /// What it is called.
+    pub(super) fn unit(self) -> &'static str {
+        match self {
+            Cost::Spans => "spans",
+            Cost::Bytes => "bytes",
+        }
+    }
+
     /// A trace of logs alone costs as much as one span.
     pub(super) fn of(self, facts: &TraceFacts) -> u64 {
         match self {

@@ -112,6 +112,11 @@ impl Observer {
         self.sources.get(usize::from(leaf))
     }
 
+    /// All of them, by number.
+    pub(super) fn sources(&self) -> &[LeafSource] {
+        &self.sources
+    }
+
     pub(super) fn len(&self) -> usize {
         self.sources.len()
     }

@@ -12,7 +12,7 @@ use super::leaves::Leaves;
 use super::limiter::Limiter;
 use super::node::{Cost, Match, Tick};
 use super::observe::Observer;
-use super::plan::{Policy, Rule};
+use super::plan::{Action, Policy, Rule};
 use super::{early, policies, rules};
 
 /// How policies are put together.
@@ -166,6 +166,14 @@ impl Sampler {
     /// Traces that were larger than the burst of a limiter, since the last call.
     pub fn take_too_large(&mut self) -> u64 {
         self.limiters.iter_mut().map(Limiter::take_too_large).sum()
+    }
+
+    /// Whether a policy is one that drops.
+    pub fn drops(&self, rule: RuleIndex) -> bool {
+        match &self.plan {
+            Plan::Policies { policies, .. } => policies.iter().any(|policy| policy.index == rule.0 && policy.drops()),
+            Plan::Rules(rules) => rules.get(usize::from(rule.0)).is_some_and(|rule| rule.action == Action::Drop),
+        }
     }
 
     /// Takes over from a sampler of another configuration: limiters at the same places go on with their tokens. Leaves that
