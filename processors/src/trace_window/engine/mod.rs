@@ -154,8 +154,12 @@ impl Engine {
         }
         let retention = ticks(settings.verdict_retention.as_millis());
         self.verdicts.set_limits(retention, settings.verdicts_kept, settings.verdicts_dropped);
+        let before = self.settings.window_ms();
         (self.settings, self.judge) = (settings, judge);
         self.symbols.set_lifetime(self.lifetime());
+        if self.settings.window_ms() > before {
+            self.renew_alarms();
+        }
     }
 
     /// Whether it decides, or only annotates.

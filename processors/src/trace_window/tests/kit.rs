@@ -22,7 +22,7 @@ use sluice_pipeline::spine::{Entry, Seq};
 use sluice_pipeline::stage::{Port, StageOutput};
 
 use crate::sampling::{Decision, Leaves, LogItem, RuleIndex, SpanItem, TraceFacts, Weight};
-use crate::trace_window::{Deciding, Engine, Judge, Settings};
+use crate::trace_window::{Deciding, Engine, ExemplarSettings, Judge, Settings};
 
 /// Where the virtual clock starts: seconds since 1970.
 const EPOCH_S: u64 = 1_700_000_000;
@@ -320,6 +320,7 @@ pub(super) fn deciding() -> Settings {
             wait_after_root: Duration::from_millis(5500),
             dry_run: false,
         }),
+        exemplars: ExemplarSettings { keep_unknown: false, ..Settings::default().exemplars },
         ..Settings::default()
     }
 }

@@ -2,6 +2,7 @@
 
 mod annotate;
 mod deciding;
+mod exemplars;
 mod kit;
 mod laws;
 mod memory;

@@ -20,7 +20,7 @@ fn decisions_survive_a_restart_at_any_time() {
         let feed = |world: &mut World, n: u64| {
             world.pass(137);
             world.logs("shop", vec![log(n / 2, n, "x")]);
-            world.spans("shop", vec![span(n / 2, n, if n % 2 == 0 { 0 } else { n - 1 })]);
+            world.spans("shop", vec![span(n / 2, n, if n.is_multiple_of(2) { 0 } else { n - 1 })]);
         };
         (2..120).for_each(|n| feed(&mut whole, n));
         whole.pass(60_000);
