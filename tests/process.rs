@@ -7,6 +7,8 @@ mod admin;
 mod answers;
 #[path = "process/command.rs"]
 mod command;
+#[path = "process/connectors.rs"]
+mod connectors;
 #[path = "process/dead_letters.rs"]
 mod dead_letters;
 #[path = "process/durable.rs"]

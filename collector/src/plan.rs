@@ -91,6 +91,7 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     decoder.check_limits();
     decoder.check_delivery();
     let mut pipelines = decoder.pipelines(registries);
+    order::joins(&service, &mut findings);
     let links = links::find(&service, &pipelines, &registries.connectors, &mut findings);
     links::see_through(&mut pipelines, &links);
     let journal = crate::journal::choose(&service, &mut findings);

@@ -3,6 +3,7 @@
 use super::Engine;
 use super::absorb::Item;
 use crate::trace_window::entry::{Held, HeldKind, SlotState, SpanSlot, TraceEntry, TraceExtension, TraceState};
+use crate::trace_window::index::ENTRY as INDEX_ENTRY;
 use crate::trace_window::payload::{Chain, Place};
 use crate::trace_window::slab::NONE;
 use crate::trace_window::verdict_cache::{NO_RULE, TraceKey, UNKNOWN_WEIGHT};
@@ -20,9 +21,6 @@ pub struct Window {
     /// Age of the oldest item that is held, ms.
     pub oldest_ms: u32,
 }
-
-/// Bytes an entry of an index takes at most, in a table that has just grown.
-const INDEX_ENTRY: usize = 10;
 
 impl Engine {
     /// What is in the window.
