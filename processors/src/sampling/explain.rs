@@ -445,6 +445,7 @@ impl Part<'_> {
             let held = trace.facts.leaves.contains(leaf);
             into.push(match seen {
                 Some(seen) => format!("{} = {}", source.name(), seen.iter().cloned().collect::<Vec<_>>().join(", ")),
+                None if source.has_values() => format!("{}: not there", source.name()),
                 None => format!("{}: {}", source.name(), if held { "yes" } else { "no" }),
             });
         }
@@ -456,6 +457,11 @@ impl Part<'_> {
 }
 
 impl LeafSource {
+    /// Whether it looks at a value that can be shown.
+    fn has_values(&self) -> bool {
+        !matches!(self, LeafSource::Spans { .. } | LeafSource::Logs(_))
+    }
+
     /// What it looks at.
     fn name(&self) -> String {
         match self {
