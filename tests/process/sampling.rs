@@ -95,7 +95,7 @@ fn without_a_recording_the_policies_are_shown() {
     let policies = found["policies"].as_array().unwrap();
     assert_eq!(policies[1]["needs"], json!(["attribute service.name", "randomness"]));
     assert_eq!((&policies[1]["threshold"], &policies[1]["keeps"]), (&json!("8"), &json!(0.5)));
-    assert_eq!(policies[2]["limit"], json!("spans 1/s, burst 1"));
+    assert_eq!(policies[2]["limit"], json!("1 spans/s, burst 1"));
     let shown = text(&run(&["sampling", "explain", "-c", CONFIG]).stdout);
     assert!(shown.starts_with("tail_sampling: 3 policies\n"), "{shown}");
 }
