@@ -197,6 +197,7 @@ impl Decoder<'_> {
                 exporters,
             });
         }
+        order::joins(service, self.findings);
         planned
     }
 

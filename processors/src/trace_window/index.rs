@@ -7,6 +7,9 @@ use hashbrown::HashTable;
 /// Parts, by the highest bits that the tables do not use for their control bytes.
 const PARTS: usize = 256;
 
+/// Bytes an entry takes: handle and control byte, in a table that is half full.
+pub(crate) const ENTRY: usize = 10;
+
 /// Handles by hash. Keys stay in the entries: the caller compares and rehashes.
 pub(crate) struct HandleIndex {
     parts: Box<[HashTable<u32>]>,
@@ -56,8 +59,14 @@ impl HandleIndex {
         }
     }
 
-    /// Bytes allocated.
+    /// Bytes in use, with the room that a table has that has just grown.
     pub(crate) fn bytes(&self) -> usize {
+        self.len * ENTRY
+    }
+
+    /// Bytes allocated.
+    #[cfg(test)]
+    pub(crate) fn allocated(&self) -> usize {
         self.parts.iter().map(HashTable::allocation_size).sum()
     }
 }

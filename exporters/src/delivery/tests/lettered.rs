@@ -8,8 +8,8 @@ use sluice_pdata::pass::Reason;
 use sluice_pipeline::blocks::DeadLetter;
 use sluice_pipeline::spine::memory::MemorySpine;
 use sluice_pipeline::spine::{
-    Advance, Backlog, Completion, Confirmations, CursorRule, Destination, Entry, Letter, ReadLimit, Record, RouteSet, Seq,
-    SeqRange, Spine, Unparked, Waiting,
+    Advance, Backlog, Completion, Confirmations, CursorRule, Destination, Entry, Letter, ReadLimit, Record, RouteSet,
+    Seq, SeqRange, Spine, Unparked, Waiting,
 };
 use sluice_pipeline::{BoxFuture, Refusal};
 

@@ -147,8 +147,13 @@ impl World {
         let telemetry = Telemetry::new();
         let ledger = Ledger::new(&telemetry, []);
         let memory = MemBudget::new(64 << 20, Arc::clone(&shared));
-        let spec =
-            DestinationSpec { name: "told".into(), role: Role::Exporter, max_bytes: None, queue_size: None, on_quota: OnQuota::Reject };
+        let spec = DestinationSpec {
+            name: "told".into(),
+            role: Role::Exporter,
+            max_bytes: None,
+            queue_size: None,
+            on_quota: OnQuota::Reject,
+        };
         let log = MemorySpine::new(16 << 20, false, CursorRule::Absorbed, memory, &ledger, &[spec]).unwrap();
         let letters = Arc::new(Letters {
             kept: Mutex::default(),
