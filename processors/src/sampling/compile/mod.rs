@@ -1,21 +1,22 @@
 //! From configuration to what decides; what is wrong goes to [`Problems`], with its place.
 
+mod rules;
+
 use sluice_config::Problems;
 use sluice_config::suggest::did_you_mean;
 use sluice_ottl::pattern::Pattern;
 use sluice_ottl::{Compiler as Ottl, Condition, Conditions, Context, ErrorMode, Registry};
 
-use super::aggregate::TraceCondition;
-use super::composite::{Composite, SubPolicy};
-use super::config::{ActionConfig, CompositeConfig, OttlConditionConfig, PolicyConfig, RuleConfig, WhenConfig};
-use super::hash::SaltedHash;
-use super::leaf::{LeafSource, ValueMatch};
-use super::leaves::MAX_LEAVES;
-use super::limiter::Limiter;
-use super::node::{Cond, Cost, Node};
-use super::observe::{Matcher, Observer};
-use super::plan::{Action, Kind, Policy, Rule};
-use super::threshold::{ONE, Threshold};
+use crate::sampling::composite::{Composite, SubPolicy};
+use crate::sampling::config::{CompositeConfig, OttlConditionConfig, PolicyConfig};
+use crate::sampling::hash::SaltedHash;
+use crate::sampling::leaf::{LeafSource, ValueMatch};
+use crate::sampling::leaves::MAX_LEAVES;
+use crate::sampling::limiter::Limiter;
+use crate::sampling::node::{Cond, Cost, Node};
+use crate::sampling::observe::{Matcher, Observer};
+use crate::sampling::plan::{Kind, Policy};
+use crate::sampling::threshold::{ONE, Threshold};
 
 /// Upstream's policy types.
 const TYPES: [&str; 17] = [
@@ -70,13 +71,13 @@ impl Inside {
 }
 
 /// Compiles policies or rules into one observer and their trees.
-pub(super) struct Compiler<'p, 'n> {
-    pub(super) observer: Observer,
-    pub(super) limiters: Vec<Limiter>,
-    pub(super) costs: Vec<Cost>,
-    pub(super) composites: Vec<Composite>,
+pub(in crate::sampling) struct Compiler<'p, 'n> {
+    pub(in crate::sampling) observer: Observer,
+    pub(in crate::sampling) limiters: Vec<Limiter>,
+    pub(in crate::sampling) costs: Vec<Cost>,
+    pub(in crate::sampling) composites: Vec<Composite>,
     /// Of policies or rules, then of sub-policies of `composite`.
-    pub(super) names: Vec<String>,
+    pub(in crate::sampling) names: Vec<String>,
     problems: &'p mut Problems<'n>,
     registry: Registry,
     owner: u16,
@@ -84,7 +85,7 @@ pub(super) struct Compiler<'p, 'n> {
 }
 
 impl<'p, 'n> Compiler<'p, 'n> {
-    pub(super) fn new(names: Vec<String>, problems: &'p mut Problems<'n>) -> Self {
+    pub(in crate::sampling) fn new(names: Vec<String>, problems: &'p mut Problems<'n>) -> Self {
         Compiler {
             observer: Observer::default(),
             limiters: Vec::new(),
@@ -122,7 +123,12 @@ impl<'p, 'n> Compiler<'p, 'n> {
         leaf.map_or(Cond::Always, Cond::Leaf)
     }
 
-    pub(super) fn policies(&mut self, policies: &[PolicyConfig], plain_inversion: bool, at: &str) -> Vec<Policy> {
+    pub(in crate::sampling) fn policies(
+        &mut self,
+        policies: &[PolicyConfig],
+        plain_inversion: bool,
+        at: &str,
+    ) -> Vec<Policy> {
         if policies.is_empty() {
             self.problems.error(at, "at least one policy is needed");
         }
@@ -430,99 +436,6 @@ impl<'p, 'n> Compiler<'p, 'n> {
         }
         subs.sort_by_key(|(place, _)| *place);
         Composite { max, subs: subs.into_iter().map(|(_, sub)| sub).collect(), second: None }
-    }
-
-    pub(super) fn rules(&mut self, rules: &[RuleConfig], at: &str) -> Vec<Rule> {
-        if rules.is_empty() {
-            self.problems.error(at, "at least one rule is needed");
-        }
-        let mut compiled: Vec<Rule> = Vec::with_capacity(rules.len());
-        let mut catch_all = None;
-        for (index, rule) in rules.iter().enumerate() {
-            let at = format!("{at}::{index}");
-            self.owner = u16::try_from(index).unwrap_or(u16::MAX);
-            if rule.name.is_empty() {
-                self.error(&at, "name", "a rule needs a name");
-            } else if rules[..index].iter().any(|other| other.name == rule.name) {
-                self.error(&at, "name", format!("duplicate rule name {:?}", rule.name));
-            }
-            if let Some(before) = catch_all {
-                let text = format!("this rule is never reached: {before:?} matches every trace");
-                self.problems.add("W0517", &at, &text);
-            }
-            let when = self.when(&rule.when, &format!("{at}::when"));
-            if when == Cond::Always {
-                catch_all = catch_all.or(Some(&rule.name));
-            }
-            let action = self.action(rule, &at);
-            compiled.push(Rule { when, action });
-        }
-        if catch_all.is_none() && !rules.is_empty() {
-            let text = "no rule matches every trace: those that no rule matches are dropped";
-            self.problems.add("W0517", at, text).help = Some("end with a rule without `when`".to_owned());
-        }
-        compiled
-    }
-
-    fn action(&mut self, rule: &RuleConfig, at: &str) -> Action {
-        let Some(node) = &rule.action else {
-            self.error(at, "action", "a rule needs an `action`");
-            return Action::Drop;
-        };
-        match ActionConfig::read(node) {
-            Ok(ActionConfig::Keep) => Action::Keep,
-            Ok(ActionConfig::Drop) => Action::Drop,
-            Ok(ActionConfig::Probability(p)) => {
-                if !(0.0..=1.0).contains(&p) {
-                    self.error(at, "action::probability", "`probability` must be between 0 and 1");
-                }
-                Action::Probability(Threshold::from_probability(p).map_or(ONE, Threshold::get))
-            }
-            Ok(ActionConfig::Rate(rate)) => {
-                let per_second = self.count(at, "action::rate::spans_per_second", rate.spans_per_second);
-                let burst = self.count(at, "action::rate::burst_capacity", rate.burst_capacity);
-                if rate.spans_per_second == 0 {
-                    self.error(at, "action::rate::spans_per_second", "`spans_per_second` must be positive");
-                }
-                self.limiter(per_second, burst, Cost::Spans);
-                Action::Rate(self.limiters.len() - 1)
-            }
-            Err((path, text)) => {
-                let path = if path.is_empty() { "action".to_owned() } else { format!("action::{path}") };
-                self.error(at, &path, text);
-                Action::Drop
-            }
-        }
-    }
-
-    fn when(&mut self, when: &WhenConfig, at: &str) -> Cond {
-        let mut parts = Vec::new();
-        if !when.span.is_empty() {
-            parts.push(self.spans(&when.span, &[], ErrorMode::Ignore, at));
-        }
-        if !when.spanevent.is_empty() {
-            parts.push(self.spans(&[], &when.spanevent, ErrorMode::Ignore, at));
-        }
-        if !when.log.is_empty() {
-            let conditions = self.conditions(Context::Log, &when.log, &format!("{at}::log"));
-            let matcher = Matcher::Logs(Conditions::any(conditions, ErrorMode::Ignore));
-            parts.push(self.leaf(at, LeafSource::Logs(when.log.clone()), matcher));
-        }
-        if !when.trace.is_empty() {
-            let mut any = Vec::with_capacity(when.trace.len());
-            for (index, text) in when.trace.iter().enumerate() {
-                match TraceCondition::parse(text) {
-                    Ok(condition) => any.push(Cond::Trace(condition)),
-                    Err(invalid) => self.within(&format!("{at}::trace::{index}"), invalid.at, &invalid.text),
-                }
-            }
-            parts.push(if any.len() == 1 { any.remove(0) } else { Cond::Any(any) });
-        }
-        match parts.len() {
-            0 => Cond::Always,
-            1 => parts.remove(0),
-            _ => Cond::All(parts),
-        }
     }
 }
 
