@@ -43,6 +43,8 @@ mod queue;
 mod refusals;
 #[path = "process/reload.rs"]
 mod reload;
+#[path = "process/sampling.rs"]
+mod sampling;
 #[path = "process/send.rs"]
 mod send;
 #[path = "process/sink.rs"]

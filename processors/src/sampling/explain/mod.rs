@@ -2,19 +2,23 @@
 //!
 //! For people and their recordings, not for the hot path: everything is kept, and all traces are decided together.
 
+mod part;
+mod summary;
+
+pub use summary::PolicySummary;
+
 use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 use sluice_pdata::view::{AnyValueView, LogsView, ResourceView, TracesView};
 use sluice_pdata::{Error, Signal};
 
-use super::decision::{Decision, RuleIndex, Weight};
-use super::facts::{LogItem, SpanItem, TraceFacts};
-use super::leaf::LeafSource;
-use super::node::{Cond, Match, Node};
-use super::plan::{Action, Kind};
-use super::sampler::{Plan, Sampler};
-use super::threshold::{self, ONE, Randomness, Threshold};
+use crate::sampling::decision::{Decision, RuleIndex, Weight};
+use crate::sampling::facts::{LogItem, SpanItem, TraceFacts};
+use crate::sampling::node::Match;
+use crate::sampling::sampler::{Plan, Sampler};
+use crate::sampling::threshold::{self, ONE, Randomness, Threshold};
+use part::{kind, parts};
 
 /// Values of one condition that are shown.
 const MAX_VALUES: usize = 4;
@@ -77,24 +81,6 @@ pub struct PolicyExplanation {
     pub threshold: Option<String>,
     /// What it looked at.
     pub values: Vec<String>,
-}
-
-/// A line of the table of policies.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PolicySummary {
-    pub name: String,
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// What it looks at.
-    pub needs: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub threshold: Option<String>,
-    /// The share of the traces that match it which it keeps; absent where it depends on the load.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub keeps: Option<f64>,
-    /// Spans or bytes per second.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<String>,
 }
 
 impl Explainer {
@@ -291,182 +277,4 @@ fn limit(values: &mut BTreeSet<String>) {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-impl Sampler {
-    /// The table of its policies or rules, in the order of the configuration.
-    pub fn summaries(&self) -> Vec<PolicySummary> {
-        (0..self.rule_count()).map(|rule| self.summary(RuleIndex(rule as u16))).collect()
-    }
-
-    fn summary(&self, rule: RuleIndex) -> PolicySummary {
-        let parts = parts(self, rule);
-        let (mut needs, mut limits) = (Vec::new(), Vec::new());
-        let mut t = Some(0_u64);
-        for part in &parts {
-            part.needs(self, &mut needs);
-            match part {
-                Part::Probability(own) => t = t.map(|t| t.max(*own)),
-                Part::Limit(limiter) => {
-                    if let (Some(limiter), Some(cost)) = (self.limiters.get(*limiter), self.costs.get(*limiter)) {
-                        limits.push(format!("{} {}/s, burst {}", limiter.rate(), cost.unit(), limiter.burst()));
-                    }
-                    t = None;
-                }
-                Part::Inverse | Part::Hash | Part::Shares(_) => t = None,
-                Part::Condition(_) => {}
-            }
-        }
-        for part in &parts {
-            if let Part::Shares(composite) = part
-                && let Some(composite) = self.composites.get(*composite)
-            {
-                for sub in &composite.subs {
-                    limits.push(format!("{}: {} spans/s", self.rule_name(RuleIndex(sub.index)), sub.allocated));
-                }
-            }
-        }
-        let drops = self.drops(rule);
-        let keeps = t.map(|t| {
-            let share = (ONE - t.min(ONE)) as f64 / ONE as f64;
-            if drops { 1.0 - share } else { share }
-        });
-        PolicySummary {
-            name: self.rule_name(rule).to_owned(),
-            kind: kind(self, rule),
-            needs,
-            threshold: t.filter(|_| !drops).and_then(Threshold::new).map(|t| t.encode().as_str().to_owned()),
-            keeps,
-            limit: (!limits.is_empty()).then(|| limits.join(", ")),
-        }
-    }
-}
-
-/// A piece of a policy, in the order in which it counts.
-enum Part<'a> {
-    Condition(&'a Cond),
-    Probability(u64),
-    Hash,
-    Limit(usize),
-    /// The opposite of what follows.
-    Inverse,
-    Shares(usize),
-}
-
-fn kind(sampler: &Sampler, rule: RuleIndex) -> String {
-    match &sampler.plan {
-        Plan::Policies { policies, .. } => {
-            policies.iter().find(|policy| policy.index == rule.0).map_or("", |policy| policy.type_name).to_owned()
-        }
-        Plan::Rules(rules) => match rules.get(usize::from(rule.0)).map(|rule| rule.action) {
-            Some(Action::Keep) => "keep".to_owned(),
-            Some(Action::Drop) => "drop".to_owned(),
-            Some(Action::Probability(_)) => "probability".to_owned(),
-            Some(Action::Rate(_)) => "rate".to_owned(),
-            None => String::new(),
-        },
-    }
-}
-
-fn parts(sampler: &Sampler, rule: RuleIndex) -> Vec<Part<'_>> {
-    let mut all = Vec::new();
-    match &sampler.plan {
-        Plan::Policies { policies, .. } => {
-            match policies.iter().find(|policy| policy.index == rule.0).map(|it| &it.kind) {
-                Some(Kind::Keep(node) | Kind::Drop(node)) => of_node(node, &mut all),
-                Some(Kind::Invert(condition)) => all.push(Part::Condition(condition)),
-                Some(Kind::Composite(composite)) => {
-                    let subs = sampler.composites.get(*composite).map(|composite| &composite.subs);
-                    subs.into_iter().flatten().for_each(|sub| of_node(&sub.node, &mut all));
-                    all.push(Part::Shares(*composite));
-                }
-                None => {}
-            }
-        }
-        Plan::Rules(rules) => {
-            if let Some(rule) = rules.get(usize::from(rule.0)) {
-                all.push(Part::Condition(&rule.when));
-                match rule.action {
-                    Action::Probability(t) => all.push(Part::Probability(t)),
-                    Action::Rate(limiter) => all.push(Part::Limit(limiter)),
-                    Action::Keep | Action::Drop => {}
-                }
-            }
-        }
-    }
-    all
-}
-
-fn of_node<'a>(node: &'a Node, all: &mut Vec<Part<'a>>) {
-    match node {
-        Node::If(condition) => all.push(Part::Condition(condition)),
-        Node::Probability(t) => all.push(Part::Probability(*t)),
-        Node::Hash(_) => all.push(Part::Hash),
-        Node::Limit(limiter) => all.push(Part::Limit(*limiter)),
-        Node::Not(inner) => {
-            all.push(Part::Inverse);
-            of_node(inner, all);
-        }
-        Node::All(parts) => parts.iter().for_each(|part| of_node(part, all)),
-    }
-}
-
-impl Part<'_> {
-    /// What it looks at, as one would name it.
-    fn needs(&self, sampler: &Sampler, into: &mut Vec<String>) {
-        let mut add = |text: String| {
-            if !into.contains(&text) {
-                into.push(text);
-            }
-        };
-        match self {
-            Part::Condition(condition) => {
-                let (mut leaves, mut aggregates) = (Vec::new(), Vec::new());
-                condition.leaves(&mut leaves);
-                condition.aggregates(&mut aggregates);
-                leaves.iter().filter_map(|leaf| sampler.observer.source(*leaf)).for_each(|leaf| add(leaf.name()));
-                aggregates.iter().for_each(|aggregate| add(aggregate.name().to_owned()));
-            }
-            Part::Probability(_) => add("randomness".to_owned()),
-            Part::Hash => add("trace id".to_owned()),
-            Part::Limit(_) | Part::Inverse | Part::Shares(_) => {}
-        }
-    }
-
-    /// What it has seen of a trace.
-    fn values(&self, sampler: &Sampler, trace: &Recorded, into: &mut Vec<String>) {
-        let Part::Condition(condition) = self else { return };
-        let (mut leaves, mut aggregates) = (Vec::new(), Vec::new());
-        condition.leaves(&mut leaves);
-        condition.aggregates(&mut aggregates);
-        for leaf in leaves {
-            let Some(source) = sampler.observer.source(leaf) else { continue };
-            let seen = trace.values.get(usize::from(leaf)).filter(|seen| !seen.is_empty());
-            let held = trace.facts.leaves.contains(leaf);
-            into.push(match seen {
-                Some(seen) => format!("{} = {}", source.name(), seen.iter().cloned().collect::<Vec<_>>().join(", ")),
-                None => format!("{}: {}", source.name(), if held { "yes" } else { "no" }),
-            });
-        }
-        for aggregate in aggregates {
-            let value = aggregate.value(&trace.facts).map_or("unknown".to_owned(), |value| value.to_string());
-            into.push(format!("{} = {value}", aggregate.name()));
-        }
-    }
-}
-
-impl LeafSource {
-    /// What it looks at.
-    fn name(&self) -> String {
-        match self {
-            LeafSource::Text { key, .. } | LeafSource::Number { key, .. } | LeafSource::Flag { key, .. } => {
-                format!("attribute {key}")
-            }
-            LeafSource::Status(_) => "status code".to_owned(),
-            LeafSource::TraceState { key, .. } => format!("trace state {key}"),
-            LeafSource::Sampled => "sampled flag".to_owned(),
-            LeafSource::Spans { span, event, .. } => span.iter().chain(event).cloned().collect::<Vec<_>>().join(" or "),
-            LeafSource::Logs(conditions) => conditions.join(" or "),
-        }
-    }
 }
