@@ -163,7 +163,8 @@ impl Ids {
             Ids::Keys { run, client } => Some(Key { run, client, sequence: first + u64::from(item) }.to_trace_id()),
             Ids::Traces { request, items, trace_items } => {
                 let traces = (items * SPREAD / u64::from(trace_items.max(1))).max(1);
-                let number = request / SPREAD * traces + u64::from(item) % traces;
+                let place = request % SPREAD * items + u64::from(item);
+                let number = request / SPREAD * traces + place % traces;
                 // Ids look random, of which sampling takes the low bits.
                 let mixed = |salt: u64| {
                     let x = (number ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
