@@ -7,8 +7,12 @@ mod admin;
 mod answers;
 #[path = "process/command.rs"]
 mod command;
+#[path = "process/configuration.rs"]
+mod configuration;
 #[path = "process/dead_letters.rs"]
 mod dead_letters;
+#[path = "process/diagnostics.rs"]
+mod diagnostics;
 #[path = "process/durable.rs"]
 mod durable;
 #[path = "process/durable_damage.rs"]
@@ -45,5 +49,7 @@ mod reload;
 mod sink;
 #[path = "process/sluice.rs"]
 mod sluice;
+#[path = "process/upstream_examples.rs"]
+mod upstream_examples;
 #[path = "process/wire.rs"]
 mod wire;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sluice_config::redact::hide_from_excerpts;
 use sluice_config::service::{Ack, Gates, Limits, Service};
 use sluice_config::{Args, Diagnostic, Kind, Node, Sources, resolve, sort};
 use sluice_pipeline::factory::{
@@ -62,6 +63,11 @@ pub struct Loaded {
     /// Errors and warnings, in the order of the sources.
     pub findings: Vec<Diagnostic>,
     pub files: usize,
+    /// What runs, but probably not as meant: for `check` only.
+    pub lints: Vec<Diagnostic>,
+    /// How many components and pipelines were looked at.
+    pub components: usize,
+    pub pipelines: usize,
 }
 
 /// Resolves, decodes and checks a configuration. Reports everything it finds in one pass.
@@ -69,7 +75,10 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     let files = args.configs.len();
     let document = match resolve(args, sources) {
         Ok(document) => document,
-        Err(findings) => return Loaded { plan: None, findings, files },
+        Err(mut findings) => {
+            sluice_config::codes::advise(&mut findings);
+            return Loaded { plan: None, findings, files, lints: Vec::new(), components: 0, pipelines: 0 };
+        }
     };
     let names = Names::of(registries);
     let (service, mut findings) = Service::load(&document, &names.catalog(), Gates::default());
@@ -84,9 +93,12 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     let pipelines = decoder.pipelines(registries);
     let journal = crate::journal::choose(&service, &mut findings);
     sort(&mut findings);
+    sluice_config::codes::advise(&mut findings);
+    let lints = crate::lints::find(&service);
+    let (components, seen) = (service.components.len(), service.pipelines.len());
     let failed = findings.iter().any(Diagnostic::is_error);
     let plan = (!failed).then(|| Plan { receivers, exporters, processors, extensions, pipelines, journal, service });
-    Loaded { plan, findings, files }
+    Loaded { plan, findings, files, lints, components, pipelines: seen }
 }
 
 struct Decoder<'a> {
@@ -100,6 +112,9 @@ impl Decoder<'_> {
         let mut decoded = Vec::new();
         for component in self.service.of_kind(kind) {
             let Some(name) = component.canonical.as_deref() else { continue };
+            if let Some(shape) = registry.shape(name) {
+                hide_from_excerpts(&component.node, &shape);
+            }
             match registry.decode(name, &component.node) {
                 Some(Ok(mut configured)) => {
                     self.findings.append(&mut configured.warnings);
@@ -174,7 +189,7 @@ impl Decoder<'_> {
             };
             let text = format!("processor \"{}\" {text}", reference.id);
             let moved = if index < up { "behind" } else { "before" };
-            let finding = Diagnostic::new("W0508", text).at(&reference.origin);
+            let finding = Diagnostic::new("W0517", text).at(&reference.origin);
             self.findings.push(finding.help(format!("move it {moved} `up`")));
         }
     }

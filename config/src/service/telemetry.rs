@@ -115,7 +115,7 @@ macro_rules! words {
                     fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
                         match text.to_ascii_lowercase().as_str() {
                             $($word => Ok($name::$variant),)*
-                            _ => Err(E::custom(format_args!(concat!($error, " {}"), crate::quote(text)))),
+                            _ => Err(E::custom(format_args!(concat!($error, " {}; write one of", $(" ", $word,)*), crate::quote(text)))),
                         }
                     }
                 }
