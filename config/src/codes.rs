@@ -71,6 +71,7 @@ fn advice(code: &str) -> Option<&'static str> {
         "E0302" => "patterns are RE2: close brackets, no look-around; in single quotes, `$` written `$$`",
         "E0402" => "write ${env:NAME} with letters, digits and _; a `$` that is meant as it is, is `$$`",
         "E0403" => "give one of the variables a value without a reference",
+        "W0518" => "add the other setting, or remove this one",
         "W0405" => "put the reference before the escaped one",
         _ => return None,
     })

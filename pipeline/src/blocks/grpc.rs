@@ -136,7 +136,7 @@ impl GrpcClient {
 
 impl Validate for GrpcClient {
     fn validate(&self, at: &str, problems: &mut Problems<'_>) {
-        if !matches!(self.balancer_name.as_str(), "round_robin" | "pick_first") {
+        if !matches!(self.balancer_name.as_str(), "" | "round_robin" | "pick_first") {
             let text = format!("invalid balancer_name: {}", self.balancer_name);
             problems.add("E0106", &field(at, "balancer_name"), &text).help =
                 Some("write round_robin or pick_first".to_owned());
