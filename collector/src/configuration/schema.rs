@@ -15,7 +15,7 @@ pub fn of(registries: &Registries) -> Value {
     for kind in Kind::ALL {
         let mut patterns = Map::new();
         for name in names.catalog().types(kind) {
-            let shape = registries.shape(kind, name).unwrap_or_else(|| Shape::of::<sluice_config::Node>());
+            let shape = registries.shape(kind, name).unwrap_or_else(Shape::of::<sluice_config::Node>);
             let mut component = schema::of(&shape);
             if let Value::Object(fields) = &mut component {
                 fields.insert("title".to_owned(), format!("{} {name}", kind.name()).into());

@@ -21,10 +21,8 @@ pub fn run(subject: &str) -> ExitCode {
         Err(names) => {
             let names = pages::PAGES.iter().map(|(code, _)| (*code).to_owned()).chain(names).collect::<Vec<_>>();
             let hint = did_you_mean(subject, names.iter().map(String::as_str));
-            let hint = hint.map_or_else(
-                || "a code (E0102), a component (otlp_grpc) or a field (otlp_grpc.endpoint)".to_owned(),
-                |hint| hint,
-            );
+            let forms = "a code (E0102), a component (otlp_grpc) or a field (otlp_grpc.endpoint)";
+            let hint = hint.unwrap_or_else(|| forms.to_owned());
             eprintln!("Error: nothing is known of {subject:?}: {hint}");
             ExitCode::from(USAGE)
         }

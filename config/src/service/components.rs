@@ -130,5 +130,5 @@ fn unknown_type(kind: Kind, id: &ComponentId, entry: &Entry, catalog: &Catalog<'
         let article = if other == Kind::Exporter || other == Kind::Extension { "an" } else { "a" };
         diagnostic = diagnostic.note(format!("`{written}` is {article} {}", other.name()));
     }
-    diagnostic.note(format!("this build has {} {section}: sluice components", types.len()))
+    diagnostic.note(format!("`sluice components` lists the {section} of this build"))
 }

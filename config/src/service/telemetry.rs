@@ -158,7 +158,7 @@ words! {
 
 words! {
     /// How much the collector tells of itself.
-    MetricsLevel, "unknown metrics level", {
+    MetricsLevel, "unknown metrics level", empty = Normal, {
         /// No metrics.
         None = "none",
         /// The essential ones.
