@@ -45,6 +45,8 @@ mod queue;
 mod refusals;
 #[path = "process/reload.rs"]
 mod reload;
+#[path = "process/send.rs"]
+mod send;
 #[path = "process/sink.rs"]
 mod sink;
 #[path = "process/sluice.rs"]

@@ -8,6 +8,7 @@ pub fn registries() -> Registries {
     let mut all = Registries::default();
     all.receivers.register(sluice_receivers::otlp::OtlpFactory);
     sluice_processors::register(&mut all.processors);
+    sluice_processors::register_connectors(&mut all.connectors);
     sluice_exporters::register(&mut all.exporters);
     sluice_extensions::register(&mut all.extensions);
     all

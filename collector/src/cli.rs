@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::admin::Address;
+use crate::send::SendArgs;
 
 /// An OpenTelemetry-native telemetry pipeline collector.
 #[derive(Debug, Parser)]
@@ -53,6 +54,14 @@ pub enum Command {
     /// Show what waits for each destination, and its dead letters; send those again or drop them.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Show what sampling policies keep, and why.
+    #[command(subcommand)]
+    Sampling(SamplingCommand),
+    /// Send telemetry to try things out: a load of one signal, or a scenario of signals that belong together.
+    #[command(
+        after_help = "Examples:\n  sluice send traces --rate 1000 --duration 10s\n  sluice send --scenario shop --seconds 60 --secrets"
+    )]
+    Send(Box<SendArgs>),
     /// List the components of this build.
     Components,
     /// Show configuration.
@@ -137,6 +146,61 @@ pub enum PrintConfigMode {
 pub enum TreeFormat {
     Yaml,
     Json,
+}
+
+/// `sluice sampling`.
+#[derive(Debug, Subcommand)]
+pub enum SamplingCommand {
+    /// Why each trace of a recording is kept or not; without a recording, what each policy needs and keeps.
+    #[command(
+        after_help = "Examples:\n  sluice sampling explain -c gateway.yaml\n  sluice sampling explain -c gateway.yaml traces.jsonl\n  sluice sampling explain -c gateway.yaml traces.jsonl --trace-id 5b8efff798038103d269b633813fc60c --json"
+    )]
+    Explain(SamplingExplain),
+}
+
+/// `sluice sampling explain`.
+#[derive(Debug, Args)]
+pub struct SamplingExplain {
+    /// OTLP/JSON, one document or one a line, or an OTLP protobuf request.
+    pub recording: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    /// Whose policies: a component's id. Default: the only one that decides over traces.
+    #[arg(long, value_name = "ID")]
+    pub component: Option<String>,
+
+    /// Only this trace.
+    #[arg(long, value_name = "HEX")]
+    pub trace_id: Option<String>,
+
+    /// What a protobuf recording holds (default: traces), or what to read of a recording in JSON (default: all).
+    #[arg(long, value_name = "SIGNAL")]
+    pub signal: Option<RecordedSignal>,
+
+    #[arg(long, short = 'o', value_name = "FORMAT", default_value = "human")]
+    pub output: Output,
+
+    /// The same as `-o json`.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a recording holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum RecordedSignal {
+    Traces,
+    Logs,
+}
+
+impl From<RecordedSignal> for sluice_pipeline::Signal {
+    fn from(signal: RecordedSignal) -> Self {
+        match signal {
+            RecordedSignal::Traces => sluice_pipeline::Signal::Traces,
+            RecordedSignal::Logs => sluice_pipeline::Signal::Logs,
+        }
+    }
 }
 
 /// `sluice queue`.
@@ -241,6 +305,18 @@ pub struct InstanceArgs {
     /// Its state directory, or the directory of its journal. Where no instance runs, the journal is opened itself.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+/// Where a configuration comes from that is only read.
+#[derive(Debug, Default, Args)]
+pub struct SourceArgs {
+    /// Configuration source: a path, or `file:`, `env:` or `yaml:`. Several are merged from left to right.
+    #[arg(long, short = 'c', value_name = "SRC", required = true)]
+    pub config: Vec<String>,
+
+    /// Set one value, as `key.path=value`.
+    #[arg(long, value_name = "K=V")]
+    pub set: Vec<String>,
 }
 
 /// Where the configuration comes from.

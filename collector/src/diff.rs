@@ -39,6 +39,7 @@ pub struct Diff {
     pub receivers: Changes,
     pub processors: Changes,
     pub exporters: Changes,
+    pub connectors: Changes,
 }
 
 impl Diff {
@@ -47,16 +48,19 @@ impl Diff {
         let receivers = |pipeline: &PlannedPipeline| pipeline.receivers.clone();
         let processors = |pipeline: &PlannedPipeline| pipeline.processors.clone();
         let exporters = |pipeline: &PlannedPipeline| pipeline.exporters.clone();
+        // One that is used on one side only is an error.
+        let connectors = |pipeline: &PlannedPipeline| pipeline.feeds.clone();
         Diff {
             receivers: changes(old, new, |plan| used(&plan.receivers, &plan.pipelines, receivers)),
             processors: changes(old, new, |plan| used(&plan.processors, &plan.pipelines, processors)),
             exporters: changes(old, new, |plan| used(&plan.exporters, &plan.pipelines, exporters)),
+            connectors: changes(old, new, |plan| used(&plan.connectors, &plan.pipelines, connectors)),
         }
     }
 
     /// How many components of all kinds change so.
     pub fn count(&self, change: Change) -> u64 {
-        let all = [&self.receivers, &self.processors, &self.exporters];
+        let all = [&self.receivers, &self.processors, &self.exporters, &self.connectors];
         all.iter().flat_map(|changes| changes.values()).filter(|is| **is == change).count() as u64
     }
 
@@ -65,6 +69,7 @@ impl Diff {
         adopt(&self.receivers, &old.receivers, &mut new.receivers);
         adopt(&self.processors, &old.processors, &mut new.processors);
         adopt(&self.exporters, &old.exporters, &mut new.exporters);
+        adopt(&self.connectors, &old.connectors, &mut new.connectors);
     }
 }
 

@@ -18,7 +18,7 @@ pub async fn start(plan: &Plan, around: &Surroundings) -> anyhow::Result<Extensi
         let id = &planned.id;
         let extension = planned
             .configured
-            .build(environment(id, &[], None, around))
+            .build(environment(id, &[], None, &[], around))
             .with_context(|| format!("failed to create {:?} extension", id.as_str()))?;
         extension.start().await.map_err(|error| anyhow!("failed to start {:?} extension: {error}", id.as_str()))?;
         built.insert(id.clone(), extension);

@@ -19,6 +19,8 @@ mod plan;
 mod queue;
 mod reload;
 mod run;
+mod sampling;
+mod send;
 mod spine;
 mod state;
 
@@ -61,6 +63,8 @@ fn main() -> ExitCode {
         Some(Command::Validate(args)) => check::validate(&args),
         Some(Command::Explain { subject }) => explain::run(&subject),
         Some(Command::Queue(command)) => queue::run(command),
+        Some(Command::Sampling(command)) => sampling::run(&command),
+        Some(Command::Send(args)) => send::run(&args),
         Some(Command::Components) => components(),
         Some(Command::Config(command)) => configuration::run(command),
         Some(Command::PrintConfig(args)) => configuration::print_config(&args),
@@ -136,7 +140,8 @@ fn welcome() {
     eprintln!(
         "sluice {} · no config: OTLP in, console out  (`sluice config defaults` prints it)\n\n  \
          OTLP gRPC   127.0.0.1:4317      OTLP HTTP   127.0.0.1:4318\n\n  \
-         Try:   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-app\n\n  \
+         Try:   sluice send traces           in another terminal\n         \
+         OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-app\n\n  \
          waiting for data…                                   ctrl-c to stop\n",
         env!("CARGO_PKG_VERSION")
     );

@@ -1,16 +1,20 @@
 //! From configuration sources to a plan: every component decoded and checked, nothing built or started.
 
+mod links;
+mod order;
+
 use std::sync::Arc;
 
 use sluice_config::redact::hide_from_excerpts;
-use sluice_config::service::{Ack, Gates, Limits, Service};
+use sluice_config::service::{Ack, Gates, Limits, Pipeline, Reference, Service};
 use sluice_config::{Args, Diagnostic, Kind, Node, Sources, resolve, sort};
 use sluice_pipeline::factory::{
-    ComponentKind, Configured, Exporters, Extensions, Processors, Receivers, Registries, Registry,
+    ComponentKind, Configured, Connectors, Exporters, Extensions, Meta, Processors, Receivers, Registries, Registry,
 };
 use sluice_pipeline::{ComponentId, PipelineId, Signal};
 
 use crate::catalog::Names;
+pub use links::Link;
 
 /// A configuration that can be run.
 pub struct Plan {
@@ -18,8 +22,11 @@ pub struct Plan {
     pub receivers: Vec<Planned<Receivers>>,
     pub processors: Vec<Planned<Processors>>,
     pub exporters: Vec<Planned<Exporters>>,
+    pub connectors: Vec<Planned<Connectors>>,
     pub extensions: Vec<Planned<Extensions>>,
     pub pipelines: Vec<PlannedPipeline>,
+    /// The connectors between them.
+    pub links: Vec<Link>,
     /// The extension that keeps the journal, if one is configured.
     pub journal: Option<ComponentId>,
 }
@@ -29,6 +36,8 @@ pub struct Planned<K: ComponentKind> {
     pub id: ComponentId,
     /// Its canonical type.
     pub kind: String,
+    /// Facts about that.
+    pub meta: Meta,
     /// As configured: merged, expanded, without regard to where it was written.
     pub node: Node,
     /// Shared with the plan of the configuration before if nothing of it has changed: what its factory keeps for its
@@ -42,18 +51,17 @@ pub struct PlannedPipeline {
     pub receivers: Vec<ComponentId>,
     pub processors: Vec<ComponentId>,
     pub exporters: Vec<ComponentId>,
+    /// Connectors that it names as receivers.
+    pub fed_by: Vec<ComponentId>,
+    /// Connectors that it names as exporters.
+    pub feeds: Vec<ComponentId>,
     pub ack: Ack,
-    /// Whether one of its processors redacts.
-    pub redacts: bool,
-    /// Whether one of its processors holds data back.
+    /// The place of the first of its processors that redacts.
+    pub redacts_at: Option<usize>,
+    /// Whether one of its processors holds data back, or of those that a connector passes data on to.
     pub holds_back: bool,
-}
-
-impl PlannedPipeline {
     /// Whether it has nothing to keep for anybody.
-    pub fn only_observes(&self) -> bool {
-        self.exporters.iter().all(|id| matches!(id.kind(), "debug" | "nop"))
-    }
+    pub only_observes: bool,
 }
 
 /// What loading a configuration came to.
@@ -87,17 +95,30 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     let receivers = decoder.decode(Kind::Receiver, &registries.receivers);
     let processors = decoder.decode(Kind::Processor, &registries.processors);
     let exporters = decoder.decode(Kind::Exporter, &registries.exporters);
+    let connectors = decoder.decode(Kind::Connector, &registries.connectors);
     let extensions = decoder.decode(Kind::Extension, &registries.extensions);
     decoder.check_limits();
     decoder.check_delivery();
-    let pipelines = decoder.pipelines(registries);
+    let mut pipelines = decoder.pipelines(registries);
+    let links = links::find(&service, &pipelines, &registries.connectors, &mut findings);
+    links::see_through(&mut pipelines, &links);
     let journal = crate::journal::choose(&service, &mut findings);
     sort(&mut findings);
     sluice_config::codes::advise(&mut findings);
     let lints = crate::lints::find(&service);
     let (components, seen) = (service.components.len(), service.pipelines.len());
     let failed = findings.iter().any(Diagnostic::is_error);
-    let plan = (!failed).then(|| Plan { receivers, exporters, processors, extensions, pipelines, journal, service });
+    let plan = (!failed).then(|| Plan {
+        service,
+        receivers,
+        processors,
+        exporters,
+        connectors,
+        extensions,
+        pipelines,
+        links,
+        journal,
+    });
     Loaded { plan, findings, files, lints, components, pipelines: seen }
 }
 
@@ -112,6 +133,7 @@ impl Decoder<'_> {
         let mut decoded = Vec::new();
         for component in self.service.of_kind(kind) {
             let Some(name) = component.canonical.as_deref() else { continue };
+            let Some(meta) = registry.meta(name) else { continue };
             if let Some(shape) = registry.shape(name) {
                 hide_from_excerpts(&component.node, &shape);
             }
@@ -121,6 +143,7 @@ impl Decoder<'_> {
                     decoded.push(Planned {
                         id: component_id(&component.id),
                         kind: name.to_owned(),
+                        meta: *meta,
                         node: component.node.clone(),
                         configured: Arc::new(configured),
                     });
@@ -162,90 +185,73 @@ impl Decoder<'_> {
         }
     }
 
-    /// `up` takes for silent whom a processor before it swallowed, and cannot match by what one behind it adds (`up.md`
-    /// section 1). `batch` is not among them: it merges behind the journal only.
-    fn check_order(&mut self, processors: &[sluice_config::service::Reference]) {
-        const SWALLOWS: [&str; 7] = [
-            "filter",
-            "probabilistic_sampler",
-            "tail_sampling",
-            "groupbytrace",
-            "interval",
-            "log_dedup",
-            "metricstransform",
-        ];
-        let kind = |reference: &sluice_config::service::Reference| {
-            let component = self.service.component(Kind::Processor, &reference.id)?;
-            component.canonical.clone()
-        };
-        let kinds: Vec<Option<String>> = processors.iter().map(kind).collect();
-        let Some(up) = kinds.iter().position(|kind| kind.as_deref() == Some("up")) else { return };
-        for (index, (reference, kind)) in processors.iter().zip(&kinds).enumerate() {
-            let kind = kind.as_deref().unwrap_or_default();
-            let text = match index < up {
-                true if SWALLOWS.contains(&kind) => "stands before `up`: a target whose data it drops looks silent",
-                false if kind == "k8sattributes" => "stands behind `up`, which could match by the attributes it adds",
-                _ => continue,
-            };
-            let text = format!("processor \"{}\" {text}", reference.id);
-            let moved = if index < up { "behind" } else { "before" };
-            let finding = Diagnostic::new("W0517", text).at(&reference.origin);
-            self.findings.push(finding.help(format!("move it {moved} `up`")));
-        }
-    }
-
     fn pipelines(&mut self, registries: &Registries) -> Vec<PlannedPipeline> {
-        let ids = |references: &[sluice_config::service::Reference]| {
-            references.iter().map(|reference| component_id(&reference.id)).collect()
+        let service = self.service;
+        let is_connector = |reference: &&Reference| service.component(Kind::Connector, &reference.id).is_some();
+        let ids = |references: &[Reference], connectors: bool| {
+            let wanted = references.iter().filter(|reference| is_connector(reference) == connectors);
+            wanted.map(|reference| component_id(&reference.id)).collect::<Vec<_>>()
         };
         let mut planned = Vec::new();
-        for pipeline in &self.service.pipelines {
+        for pipeline in &service.pipelines {
             let Some(signal) = signal(pipeline.id.signal()) else { continue };
-            let kinds = [
-                (Kind::Receiver, &pipeline.receivers),
-                (Kind::Processor, &pipeline.processors),
-                (Kind::Exporter, &pipeline.exporters),
-            ];
-            let (mut redacts, mut holds_back) = (false, false);
-            for (kind, references) in kinds {
-                for reference in references {
-                    let component = self.service.component(kind, &reference.id);
-                    let Some(name) = component.and_then(|component| component.canonical.as_deref()) else { continue };
-                    let meta = match kind {
-                        Kind::Receiver => registries.receivers.meta(name),
-                        Kind::Processor => registries.processors.meta(name),
-                        _ => registries.exporters.meta(name),
-                    };
-                    let Some(meta) = meta else { continue };
-                    redacts |= meta.redacts;
-                    holds_back |= meta.holds_back;
-                    if meta.stability[signal as usize].is_none() {
-                        let text = format!(
-                            "failed to create \"{}\" {}{} for data type \"{signal}\": telemetry type is not supported",
-                            reference.id,
-                            kind.name(),
-                            if kind == Kind::Processor {
-                                format!(", in pipeline \"{}\"", pipeline.id)
-                            } else {
-                                String::new()
-                            },
-                        );
-                        self.findings.push(Diagnostic::new("E0203", text).at(&reference.origin));
-                    }
-                }
-            }
-            self.check_order(&pipeline.processors);
+            let metas = self.metas(pipeline, signal, registries);
+            order::check(service, pipeline, &metas, self.findings);
+            let exporters = ids(&pipeline.exporters, false);
+            let rests = metas.iter().any(|meta| meta.is_some_and(|meta| meta.stage.is_some()));
             planned.push(PlannedPipeline {
                 id: PipelineId::new(signal, pipeline.id.name()),
-                receivers: ids(&pipeline.receivers),
-                processors: ids(&pipeline.processors),
-                exporters: ids(&pipeline.exporters),
-                ack: pipeline.ack.unwrap_or(self.service.delivery.ack),
-                redacts,
-                holds_back,
+                receivers: ids(&pipeline.receivers, false),
+                processors: ids(&pipeline.processors, false),
+                fed_by: ids(&pipeline.receivers, true),
+                feeds: ids(&pipeline.exporters, true),
+                ack: pipeline.ack.unwrap_or(service.delivery.ack),
+                redacts_at: metas.iter().position(|meta| meta.is_some_and(|meta| meta.redacts)),
+                holds_back: metas.iter().flatten().any(|meta| meta.holds_back),
+                only_observes: !rests && exporters.iter().all(|id| matches!(id.kind(), "debug" | "nop")),
+                exporters,
             });
         }
         planned
+    }
+
+    /// Facts about the processors of a pipeline, in order; `None` for an unknown type. Reports components that do not know its
+    /// signal.
+    fn metas<'r>(&mut self, pipeline: &Pipeline, signal: Signal, registries: &'r Registries) -> Vec<Option<&'r Meta>> {
+        let kinds = [
+            (Kind::Receiver, &pipeline.receivers),
+            (Kind::Processor, &pipeline.processors),
+            (Kind::Exporter, &pipeline.exporters),
+        ];
+        let mut processors = Vec::new();
+        for (kind, references) in kinds {
+            for reference in references {
+                let component = self.service.component(kind, &reference.id);
+                let name = component.and_then(|component| component.canonical.as_deref());
+                let meta = name.and_then(|name| match kind {
+                    Kind::Receiver => registries.receivers.meta(name),
+                    Kind::Processor => registries.processors.meta(name),
+                    _ => registries.exporters.meta(name),
+                });
+                if kind == Kind::Processor {
+                    processors.push(meta);
+                }
+                if meta.is_none_or(|meta| meta.stability[signal as usize].is_some()) {
+                    continue;
+                }
+                let place = match kind {
+                    Kind::Processor => format!(", in pipeline \"{}\"", pipeline.id),
+                    _ => String::new(),
+                };
+                let text = format!(
+                    "failed to create \"{}\" {}{place} for data type \"{signal}\": telemetry type is not supported",
+                    reference.id,
+                    kind.name(),
+                );
+                self.findings.push(Diagnostic::new("E0203", text).at(&reference.origin));
+            }
+        }
+        processors
     }
 }
 

@@ -46,7 +46,12 @@ impl Reloaded {
                 return json!({"result": "refused", "error": error, "changes": [], "diagnostics": findings});
             }
         };
-        let kinds = [("receiver", &diff.receivers), ("processor", &diff.processors), ("exporter", &diff.exporters)];
+        let kinds = [
+            ("receiver", &diff.receivers),
+            ("processor", &diff.processors),
+            ("exporter", &diff.exporters),
+            ("connector", &diff.connectors),
+        ];
         let changes = kinds.iter().flat_map(|(kind, changes)| {
             changes
                 .iter()

@@ -1,8 +1,17 @@
 //! What exporters that are clients have in common.
 
+use std::sync::Arc;
+
+use sluice_config::Headers;
+use sluice_net::http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_net::tls::ClientTls;
-use sluice_pipeline::Error;
-use sluice_pipeline::blocks::TlsClient;
+use sluice_pipeline::blocks::{Auth, TlsClient};
+use sluice_pipeline::component::Environment;
+use sluice_pipeline::extension::ClientAuth;
+use sluice_pipeline::{ComponentId, Error};
+
+/// Bytes of a peer's text that are told.
+const MAX_TEXT: usize = 1024;
 
 /// Loads what a `tls` block names.
 pub(crate) fn tls(block: &TlsClient) -> Result<ClientTls, Error> {
@@ -10,4 +19,75 @@ pub(crate) fn tls(block: &TlsClient) -> Result<ClientTls, Error> {
     let invalid = |error: sluice_net::Error| Error::config(error.to_string());
     settings.validate().map_err(invalid)?;
     ClientTls::new(&settings).map_err(invalid)
+}
+
+/// The configured `headers`. Their values are never shown.
+pub(crate) fn headers(written: &Headers) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in written.iter() {
+        let invalid = || Error::config(format!("invalid header {name:?}"));
+        let name: HeaderName = name.parse().map_err(|_| invalid())?;
+        let mut value: HeaderValue = value.expose().parse().map_err(|_| invalid())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// Who adds credentials to requests, as `auth` names it (collector-compat §2.6).
+pub(crate) fn auth(written: Option<&Auth>, environment: &Environment) -> Result<Option<Arc<dyn ClientAuth>>, Error> {
+    let Some(auth) = written else { return Ok(None) };
+    let name = &auth.authenticator;
+    let Some(extension) = environment.extensions.get(&ComponentId::from(name.as_str())) else {
+        return Err(Error::config(format!("failed to resolve authenticator {name:?}: authenticator not found")));
+    };
+    match extension.client_auth() {
+        Some(auth) => Ok(Some(auth)),
+        None => Err(Error::config(format!("{name:?}: requested authenticator is not a HTTP client authenticator"))),
+    }
+}
+
+/// The headers of an authenticator for the next request.
+pub(crate) async fn credentials(auth: &dyn ClientAuth) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in auth.headers().await? {
+        let name: HeaderName = name.parse().map_err(|_| format!("invalid header name {name:?}"))?;
+        let mut value: HeaderValue = value.expose().parse().map_err(|_| format!("invalid value of header {name}"))?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// What a peer says, fit to be logged and handed on: short, on one line, without control characters (security A13).
+pub(crate) fn sanitised(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len().min(MAX_TEXT));
+    for character in text.trim().chars() {
+        if clean.len() >= MAX_TEXT {
+            clean.push('…');
+            break;
+        }
+        // Besides controls: marks that change the direction or the lines of what is around them.
+        let steers = matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if character.is_control() || steers {
+            clean.extend(character.escape_unicode());
+        } else {
+            clean.push(character);
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sanitised;
+
+    #[test]
+    fn what_a_peer_says_is_short_and_has_no_control_characters() {
+        assert_eq!(sanitised(" quota of tenant 7 exceeded\n"), "quota of tenant 7 exceeded");
+        assert_eq!(sanitised("a\x1b[31mb\r\nc\u{202e}d"), "a\\u{1b}[31mb\\u{d}\\u{a}c\\u{202e}d");
+        let long = sanitised(&"ä".repeat(5000));
+        assert!(long.len() < 1100 && long.ends_with("ä…"), "{}", long.len());
+        assert!(sanitised(&"\x01".repeat(5000)).len() < 1100);
+    }
 }

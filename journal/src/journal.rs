@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -20,6 +21,7 @@ use crate::route::{Dest, RouteSet};
 use crate::slots::SlotFile;
 use crate::state::{State, Stats};
 use crate::tally::Tally;
+use crate::upkeep::Upkeep;
 use crate::vfs::Vfs;
 use crate::writer::Writer;
 
@@ -37,6 +39,7 @@ pub(crate) struct Inner {
     pub config: Config,
     pub uuid: Uuid,
     pub queue: Queue,
+    pub upkeep: Upkeep,
     pub keeper: Mutex<Keeper>,
     pub writer: Mutex<Writer>,
     pub cursors: Mutex<std::collections::BTreeMap<u8, SlotFile>>,
@@ -157,16 +160,16 @@ impl Journal {
     /// Keeps all records, or none of them. `answer` is called from the commit thread once they are durable, or at once if
     /// they cannot be taken. Records without routes are not kept.
     pub fn append(&self, records: Vec<Record>, answer: Answer) {
-        self.push(Chain::Main, records, None, answer);
+        self.push(Chain::Main, records, Vec::new(), answer);
     }
 
-    /// Keeps what a stage emitted and moves its cursor past `done`, in one commit group. Once answered with success, the
+    /// Keeps what a stage emitted and moves its cursors past `done`, in one commit group. Once answered with success, the
     /// caller completes `done`. Without records, nothing is written and the answer is immediate.
-    pub fn commit(&self, stage: Dest, done: Vec<u64>, derived: Vec<Record>, answer: Answer) {
-        self.push(Chain::Derived, derived, Some((stage, done)), answer);
+    pub fn commit(&self, done: Vec<(Dest, Vec<u64>)>, derived: Vec<Record>, answer: Answer) {
+        self.push(Chain::Derived, derived, done, answer);
     }
 
-    fn push(&self, chain: Chain, mut records: Vec<Record>, done: Option<(Dest, Vec<u64>)>, answer: Answer) {
+    fn push(&self, chain: Chain, mut records: Vec<Record>, done: Vec<(Dest, Vec<u64>)>, answer: Answer) {
         records.retain(|record| !record.routes.is_empty());
         let most = self.0.config.max_record();
         let request = Request::new(chain, records, done, answer);
@@ -192,7 +195,12 @@ impl Journal {
         settle(Moved { signal, items: u64::from(items), tenant }, &destination.backlog.items);
         let emptied = !destination.pending.contains_key(&no);
         let goes_on = stalled && !destination.is_stalled();
+        let many = destination.unsaved == crate::keeper::SAVE_AFTER;
+        let goes = emptied && !state.is_active(no);
         drop(state);
+        if many || goes {
+            self.0.upkeep.ask();
+        }
         if goes_on {
             // Nothing need be appended for it to have something to read.
             self.0.observer.readable(dest);
@@ -210,6 +218,7 @@ impl Journal {
             settle(&destination.clear(durable));
         }
         drop(state);
+        self.0.upkeep.ask();
         self.0.observer.released();
     }
 
@@ -333,10 +342,11 @@ impl Journal {
         self.0.commit_group()
     }
 
-    /// Does what is due: saves cursors, frees and rewrites segments, watches the disk. For whoever drives the journal.
-    pub fn step_keeper(&self) {
+    /// Does what is due: saves cursors, frees and rewrites segments, watches the disk. For whoever drives the journal. Gives
+    /// the time until it is due again, unless something happens before.
+    pub fn step_keeper(&self) -> Duration {
         self.0.beats[1].fetch_add(1, Ordering::Relaxed);
-        self.0.keep();
+        self.0.keep()
     }
 
     /// Requests that wait to be written.

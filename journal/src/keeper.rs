@@ -13,7 +13,9 @@ use crate::observer::{DropReason, Event};
 /// Longest a completion stays in memory only (delivery §3.6).
 pub(crate) const SAVE_EVERY: Duration = Duration::from_millis(100);
 /// Completions after which cursors are saved earlier.
-const SAVE_AFTER: u64 = 1000;
+pub(crate) const SAVE_AFTER: u64 = 1000;
+/// Between two turns, unless somebody asks.
+const LEAST_PAUSE: Duration = Duration::from_millis(1);
 const SPACE_EVERY: Duration = Duration::from_millis(500);
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 const SCRUB_EVERY: Duration = Duration::from_secs(60);
@@ -72,11 +74,11 @@ impl Keeper {
 }
 
 impl Inner {
-    /// One turn of upkeep.
-    pub(crate) fn keep(&self) {
+    /// One turn of upkeep. Gives the time until the next one is due.
+    pub(crate) fn keep(&self) -> Duration {
         let mut keeper = self.lock_keeper();
         if self.lock().closed {
-            return;
+            return SAVE_EVERY;
         }
         let now = self.clock.now();
         keeper.observe(now);
@@ -104,6 +106,7 @@ impl Inner {
             keeper.scrubbed = now;
             self.scrub(&mut keeper);
         }
+        SAVE_EVERY.saturating_sub(self.clock.now().since(&keeper.saved)).max(LEAST_PAUSE)
     }
 
     /// Gives up on destinations that have not been configured for the time of grace.

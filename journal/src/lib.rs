@@ -22,7 +22,7 @@
 //! | `keeper` | upkeep: `reclaim`, `compaction`, `space`, `room` (quotas), `audit` (damage), `quarantine` |
 //! | [`dlq`] | dead letters |
 //! | [`vfs`], [`clock`], [`rng`], [`observer`] | what comes in as an argument |
-//! | [`threads`] | the two threads of a running journal |
+//! | [`threads`], `pace`, `upkeep` | the two threads of a running journal, and when they wake |
 //! | `sim/` | the simulated disk, the workload and its oracle |
 
 mod audit;
@@ -42,6 +42,7 @@ mod journal;
 mod keeper;
 mod names;
 pub mod observer;
+mod pace;
 mod quarantine;
 mod queue;
 mod reader;
@@ -64,6 +65,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 pub mod threads;
+mod upkeep;
 pub mod vfs;
 mod walk;
 mod writer;

@@ -22,14 +22,14 @@ pub type Answer = Box<dyn FnOnce(Result<Option<SeqRange>, Error>) + Send>;
 pub(crate) struct Request {
     pub chain: Chain,
     pub records: Vec<Record>,
-    /// The stage that emitted them, and what its cursor passes.
-    pub done: Option<(Dest, Vec<u64>)>,
+    /// The cursors of the stage that emitted them, and what each passes.
+    pub done: Vec<(Dest, Vec<u64>)>,
     pub bytes: u64,
     pub answer: Answer,
 }
 
 impl Request {
-    pub(crate) fn new(chain: Chain, records: Vec<Record>, done: Option<(Dest, Vec<u64>)>, answer: Answer) -> Self {
+    pub(crate) fn new(chain: Chain, records: Vec<Record>, done: Vec<(Dest, Vec<u64>)>, answer: Answer) -> Self {
         let size = |record: &Record| record_size((record.context.len() + record.payload.len()) as u64);
         let bytes = records.iter().map(size).sum();
         Request { chain, records, done, bytes, answer }
@@ -48,6 +48,10 @@ struct Waiting {
     requests: VecDeque<Request>,
     bytes: u64,
     closed: bool,
+    /// Requests taken so far.
+    taken: u64,
+    /// The commit thread has nothing to do.
+    idle: bool,
 }
 
 impl Queue {
@@ -65,8 +69,11 @@ impl Queue {
         } else {
             waiting.bytes += request.bytes;
             waiting.requests.push_back(request);
+            let idle = std::mem::take(&mut waiting.idle);
             drop(waiting);
-            self.arrived.notify_one();
+            if idle {
+                self.arrived.notify_one();
+            }
             return;
         };
         drop(waiting);
@@ -87,14 +94,23 @@ impl Queue {
             group.extend(waiting.requests.pop_front());
         }
         waiting.bytes -= bytes;
+        waiting.taken += group.len() as u64;
         group
+    }
+
+    /// Requests taken so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.lock().taken
     }
 
     /// Waits until there is something to take, at most this long. `false` once the queue is closed and empty.
     pub(crate) fn wait(&self, most: Duration) -> bool {
-        let waiting = self.lock();
-        let idle = |waiting: &mut Waiting| waiting.requests.is_empty() && !waiting.closed;
-        let (waiting, _) = self.arrived.wait_timeout_while(waiting, most, idle).unwrap_or_else(PoisonError::into_inner);
+        let idle = |waiting: &mut Waiting| {
+            waiting.idle = waiting.requests.is_empty() && !waiting.closed;
+            waiting.idle
+        };
+        let (waiting, _) =
+            self.arrived.wait_timeout_while(self.lock(), most, idle).unwrap_or_else(PoisonError::into_inner);
         !(waiting.closed && waiting.requests.is_empty())
     }
 

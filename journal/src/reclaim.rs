@@ -2,12 +2,13 @@
 
 use crate::bugs::Bug;
 use crate::format::segment::COMPACTED;
-use crate::format::{Chain, SegNo};
+use crate::format::{Chain, PAGE, SegNo};
 use crate::journal::Inner;
 use crate::names;
 use crate::observer::Event;
 use crate::state::{Segment, State};
 use crate::tally::Items;
+use crate::vfs::{Open, write_full};
 
 impl State {
     /// Whether a destination still needs a record of the segment.
@@ -31,6 +32,7 @@ impl Inner {
             let unneeded = sealed.filter(|segment| !state.is_needed(segment.no()));
             unneeded.map(|segment| (segment.no(), original_items(segment))).collect()
         };
+        let mut full = Vec::new();
         if !unneeded.is_empty() {
             let early = self.config.bugs.has(Bug::UnlinkBeforeCursorSync);
             if !early && !self.save_cursors(false) {
@@ -47,16 +49,25 @@ impl Inner {
                     let chain = &mut state.chains[no.chain() as usize];
                     let Ok(index) = chain.binary_search_by_key(&no, Segment::no) else { continue };
                     let segment = chain.remove(index);
+                    if segment.size > self.config.segment_size / 2 {
+                        full.push(segment.file.path.clone());
+                    }
                     state.garbage.push((segment.file.path.clone(), segment.size));
                     state.stats.reclaimed += 1;
                 }
             }
         }
-        self.unlink_garbage();
+        self.dispose_of_garbage(&full);
     }
 
     /// Unlinks files that are not part of the journal any more. What fails is tried again.
     pub(crate) fn unlink_garbage(&self) {
+        self.dispose_of_garbage(&[]);
+    }
+
+    /// The same, but one of the files in `full` becomes the spare segment if there is none: its blocks have been written
+    /// before, so that a sync has no extents to convert.
+    fn dispose_of_garbage(&self, full: &[String]) {
         let garbage = self.lock().garbage.clone();
         if garbage.is_empty() {
             return;
@@ -70,6 +81,10 @@ impl Inner {
         }
         let mut gone = Vec::new();
         for (path, _) in garbage {
+            if full.contains(&path) && self.make_spare(&path) {
+                gone.push(path);
+                continue;
+            }
             match self.vfs.unlink(&path) {
                 Ok(()) => gone.push(path),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => gone.push(path),
@@ -82,6 +97,34 @@ impl Inner {
         let _ = self.vfs.sync_dir(names::SEGMENTS);
         self.lock().garbage.retain(|(path, _)| !gone.contains(path));
         self.observer.released();
+    }
+
+    /// Turns a deleted segment into the spare one, if there is none. `false` if its name is still there.
+    ///
+    /// Old records stay in it. Their headers are bound to the old number, which is given out only once.
+    fn make_spare(&self, path: &str) -> bool {
+        let wanted = {
+            let state = self.lock();
+            state.lacks_spare() && !state.drain.is_on() && state.has_room(&self.config, Chain::Main, 0)
+        };
+        if !wanted || self.vfs.rename(path, names::SPARE).is_err() {
+            return false;
+        }
+        // Durable before anything in it changes: under its old name it would be a damaged segment.
+        let blank = self.vfs.sync_dir(names::SEGMENTS).and_then(|()| {
+            let file = self.vfs.open(names::SPARE, Open::Write)?;
+            write_full(&*file, &[0; PAGE as usize], 0)?;
+            // The trailer is in the last page.
+            file.truncate(file.size()?.saturating_sub(PAGE))?;
+            file.allocate(self.config.segment_size)?;
+            file.sync()
+        });
+        match blank {
+            Ok(()) => self.lock().spare = true,
+            // Another is made in its place.
+            Err(_) => _ = self.vfs.unlink(names::SPARE),
+        }
+        true
     }
 
     /// Whether a chain is fuller than this, in percent.

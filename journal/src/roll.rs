@@ -114,11 +114,16 @@ impl Inner {
         };
         // Never again, even if this fails: a file with this number may be there all the same.
         writer.ordinal[chain as usize] = ordinal;
-        if spare {
-            self.lock().spare = false;
-        }
-        let (handle, file) = segment::create(&*self.vfs, header, self.config.segment_size, spare, self.config.bugs)
-            .map_err(|error| Error::io("create a segment")(error))?;
+        // Nobody else makes a spare segment while this one gets its name.
+        let spare = {
+            let mut state = self.lock();
+            state.spare_taken = spare && state.spare;
+            state.spare &= !spare;
+            state.spare_taken
+        };
+        let created = segment::create(&*self.vfs, header, self.config.segment_size, spare, self.config.bugs);
+        self.lock().spare_taken = false;
+        let (handle, file) = created.map_err(|error| Error::io("create a segment")(error))?;
         let file = Arc::new(file);
         let contents = Contents::empty(PAGE);
         let segment = Segment { file: Arc::clone(&file), contents, active: true, size: self.config.segment_size };

@@ -1,12 +1,12 @@
 //! Watching the disk (delivery §3.9): refusing in time, and taking appends again when it is safe.
 
-use crate::format::Chain;
+use crate::format::{Chain, PAGE};
 use crate::journal::Inner;
 use crate::keeper::Keeper;
 use crate::names;
 use crate::observer::Event;
 use crate::segment::preallocate;
-use crate::vfs::{Open, Vfs};
+use crate::vfs::{Open, Vfs, VfsFile, read_full};
 
 /// The share of the file system that stays free, 5 %, is never asked to be more than this.
 const MOST_FREE: u64 = 1 << 30;
@@ -47,7 +47,7 @@ impl Inner {
         if !keeper.ballast && self.config.ballast > 0 && space.free >= threshold + self.config.ballast + segment {
             keeper.ballast = make(&*self.vfs, names::BALLAST, self.config.ballast);
         }
-        let wanted = !self.lock().spare && space.free >= threshold + segment;
+        let wanted = self.lock().lacks_spare() && space.free >= threshold + segment;
         if wanted && self.lock().has_room(&self.config, Chain::Main, 0) && make(&*self.vfs, names::SPARE, segment) {
             self.lock().spare = true;
         }
@@ -57,6 +57,16 @@ impl Inner {
 /// A preallocated file that is there or not: it need not survive.
 fn make(vfs: &dyn Vfs, path: &str, size: u64) -> bool {
     preallocate(vfs, path, size).and_then(|file| file.sync()).is_ok()
+}
+
+/// Whether a spare segment of the right size is left from before, in which nothing reads like a segment.
+pub(crate) fn is_blank(vfs: &dyn Vfs, path: &str, size: u64) -> bool {
+    let is_zero = |file: &dyn VfsFile, offset| {
+        let mut page = vec![0; PAGE as usize];
+        read_full(file, &mut page, offset).is_ok_and(|read| read == page.len()) && page.iter().all(|&byte| byte == 0)
+    };
+    is_ready(vfs, path, size)
+        && vfs.open(path, Open::Read).is_ok_and(|file| is_zero(&*file, 0) && is_zero(&*file, size - PAGE))
 }
 
 /// Whether a preallocated file of the right size is left from before.

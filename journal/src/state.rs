@@ -100,6 +100,8 @@ pub(crate) struct State {
     pub drain: Drain,
     /// A preallocated segment is ready.
     pub spare: bool,
+    /// The writer is giving the spare segment its name: there must be no other of that name meanwhile.
+    pub spare_taken: bool,
     /// The names of segments as they were read are durable.
     pub names_settled: bool,
     /// Bytes of deleted segments that could not be unlinked yet.
@@ -121,6 +123,11 @@ impl State {
         self.tail.trim(|recent| {
             near.iter().any(|dest| dest.read_from <= recent.entry.seq && recent.routes.contains(dest.index))
         });
+    }
+
+    /// Whether a file may take the name of the spare segment.
+    pub(crate) fn lacks_spare(&self) -> bool {
+        !self.spare && !self.spare_taken
     }
 
     pub(crate) fn segment(&self, no: SegNo) -> Option<&Segment> {

@@ -2,19 +2,18 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::journal::Journal;
+use crate::pace::{HOLD, Pace};
 
 /// Longest the commit thread sleeps, so that its heart beats.
 const IDLE: Duration = Duration::from_millis(500);
 /// Waited for more when several were waiting before (delivery §3.4).
 const LINGER: Duration = Duration::from_micros(500);
-/// Between two turns of upkeep.
-const UPKEEP: Duration = Duration::from_millis(20);
 
 /// Ends the process when its thread panics: what was acknowledged is on disk, what was not is sent again (delivery §8).
 struct AbortOnPanic;
@@ -30,7 +29,6 @@ impl Drop for AbortOnPanic {
 /// A journal at work.
 pub struct Running {
     journal: Journal,
-    stop: Arc<(Mutex<bool>, Condvar)>,
     stopped: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -40,33 +38,36 @@ pub struct Running {
 /// # Errors
 /// No thread can be started.
 pub fn run(journal: Journal) -> io::Result<Running> {
-    let stop = Arc::new((Mutex::new(false), Condvar::new()));
     let committing = journal.clone();
     let commit = Builder::new().name("journal-commit".to_owned()).spawn(move || {
         let _guard = AbortOnPanic;
+        let mut pace = Pace::default();
         while committing.0.queue.wait(IDLE) {
-            if committing.0.lock_writer().busy && committing.waiting() == 1 {
+            let begun = committing.0.clock.now().boottime;
+            if !pace.holds() && committing.0.lock_writer().busy && committing.waiting() == 1 {
                 // Those who were just answered are about to come back.
                 std::thread::sleep(LINGER);
             }
+            let requests = committing.0.queue.taken();
             committing.step_writer();
+            let now = committing.0.clock.now().boottime;
+            pace.committed(committing.0.queue.taken() - requests, now);
+            if pace.holds() {
+                std::thread::sleep(HOLD.saturating_sub(now.saturating_sub(begun)));
+            }
         }
     })?;
-    let (keeping, told) = (journal.clone(), Arc::clone(&stop));
+    let keeping = journal.clone();
     let keep = Builder::new().name("journal-upkeep".to_owned()).spawn(move || {
         let _guard = AbortOnPanic;
         loop {
-            keeping.step_keeper();
-            let (stop, wake) = &*told;
-            let stop = stop.lock().unwrap_or_else(PoisonError::into_inner);
-            let (stop, _) =
-                wake.wait_timeout_while(stop, UPKEEP, |stop| !*stop).unwrap_or_else(PoisonError::into_inner);
-            if *stop {
+            let next = keeping.step_keeper();
+            if !keeping.0.upkeep.wait(next) {
                 return;
             }
         }
     })?;
-    Ok(Running { journal, stop, stopped: AtomicBool::new(false), threads: Mutex::new(vec![commit, keep]) })
+    Ok(Running { journal, stopped: AtomicBool::new(false), threads: Mutex::new(vec![commit, keep]) })
 }
 
 impl Running {
@@ -84,8 +85,7 @@ impl Running {
             return Ok(());
         }
         self.journal.0.queue.close();
-        *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.stop.1.notify_all();
+        self.journal.0.upkeep.end();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let own = std::thread::current().id();
         if threads.iter().any(|thread| thread.thread().id() == own) {

@@ -122,10 +122,7 @@ impl Inner {
             return Ok(None);
         }
         let sets: Vec<u32> = self.route_ids(records.iter().map(|record| record.routes))?;
-        let mark_set = match &request.done {
-            Some((stage, _)) => self.route_ids(std::iter::once(RouteSet::EMPTY.with(*stage)))?,
-            None => Vec::new(),
-        };
+        let mark_sets = self.route_ids(request.done.iter().map(|(stage, _)| RouteSet::EMPTY.with(*stage)))?;
         let mut state = self.lock();
         let first = state.next_seq;
         for (record, set) in records.into_iter().zip(sets) {
@@ -133,7 +130,7 @@ impl Inner {
             state.next_seq += 1;
         }
         let last = state.next_seq - 1;
-        if let (Some((stage, done)), Some(&set)) = (&request.done, mark_set.first()) {
+        for ((stage, done), set) in request.done.iter().zip(mark_sets) {
             let (committed, done) = state.dests.get(&stage.0).map_or((0, Vec::new()), |dest| dest.position_with(done));
             let mark = Watermark { stage: stage.0, committed, done };
             outgoing.push(Outgoing::watermark(mark, state.next_seq, set));

@@ -36,7 +36,7 @@ mod suggest;
 pub mod symbols;
 pub mod text;
 pub mod time;
-mod trace_state;
+pub mod trace_state;
 pub mod value;
 pub mod wire;
 

@@ -5,7 +5,7 @@ use crate::value::Value;
 const MAX_MEMBERS: usize = 32;
 
 /// The member's value; an empty string if it is missing, nil if the list is invalid.
-pub(crate) fn member<'a>(list: &'a [u8], wanted: &[u8]) -> Value<'a> {
+pub fn member<'a>(list: &'a [u8], wanted: &[u8]) -> Value<'a> {
     parse(list, wanted).map_or(Value::Nil, Value::str)
 }
 

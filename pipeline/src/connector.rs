@@ -1,5 +1,7 @@
 //! Connectors: exporters of one pipeline that are receivers of another.
 
+use std::sync::Arc;
+
 use crate::batch::Batch;
 use crate::outcome::Refusal;
 use crate::stage::Stage;
@@ -8,7 +10,7 @@ use crate::{PipelineId, Signal};
 /// What a connector's factory builds, per pair of signals.
 pub enum Connector {
     /// Answers at once, on the receiver's task and before the append (`forward`, `routing`).
-    Inline(Box<dyn InlineConnector>),
+    Inline(Arc<dyn InlineConnector>),
     /// Keeps state (`spanmetrics`, `count`): reads from the spine like any stage, and emits into the pipelines behind it.
     Stage(Box<dyn Stage>),
 }

@@ -11,6 +11,7 @@ use sluice_config::shape::Shape;
 use sluice_config::{Diagnostic, Kind, Node, Problems};
 use sluice_pdata::pass::Reason;
 
+use crate::Signal;
 use crate::component::{Environment, Stability};
 use crate::connector::{Between, Connector};
 use crate::error::Error;
@@ -68,7 +69,7 @@ kind!(
     Receivers, Receiver, Arc<dyn Receiver>, Environment
 );
 kind!(
-    /// One instance per id and pipeline.
+    /// One instance per id and pipeline; of a stage, as its [`Meta`] says.
     Processors, Processor, Processor, Environment
 );
 kind!(
@@ -98,12 +99,42 @@ pub struct Meta {
     pub redacts: bool,
     /// A processor that holds back (delivery §1.1, step 3 of `auto`).
     pub holds_back: bool,
+    /// How many instances of a processor there are that is a stage; `None` for one that is none.
+    pub stage: Option<Instances>,
+    /// What a connector makes of what: pairs of signals. Empty for all pairs.
+    pub pairs: &'static [(Signal, Signal)],
+}
+
+/// [`Meta::pairs`] of a connector that changes no signal.
+pub const SAME_SIGNAL: &[(Signal, Signal)] =
+    &[(Signal::Traces, Signal::Traces), (Signal::Metrics, Signal::Metrics), (Signal::Logs, Signal::Logs)];
+
+/// Whom an instance of a stage serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instances {
+    /// Each pipeline that names it has its own.
+    PerPipeline,
+    /// One serves all pipelines that name it: they are its ports (correlation §1).
+    Shared,
 }
 
 impl Meta {
     /// A type that does all three signals equally well, and nothing special.
     pub const fn new(name: &'static str, stability: Stability) -> Self {
-        Meta { name, stability: [Some(stability); 3], reasons: &[], redacts: false, holds_back: false }
+        Meta {
+            name,
+            stability: [Some(stability); 3],
+            reasons: &[],
+            redacts: false,
+            holds_back: false,
+            stage: None,
+            pairs: &[],
+        }
+    }
+
+    /// Whether a connector of this type leads from one signal to the other.
+    pub fn leads(&self, from: Signal, to: Signal) -> bool {
+        self.stability[from as usize].is_some() && (self.pairs.is_empty() || self.pairs.contains(&(from, to)))
     }
 }
 

@@ -56,7 +56,7 @@ pub struct InlineDestination {
 
 /// An inline connector and the branches it feeds, in its own order.
 pub struct ConnectorOutput {
-    pub connector: Box<dyn InlineConnector>,
+    pub connector: Arc<dyn InlineConnector>,
     pub account: Arc<StageAccount>,
     pub targets: Vec<Arc<Branch>>,
 }

@@ -98,7 +98,7 @@ impl SendOutcome {
         match status {
             200..=299 => SendOutcome::delivered(),
             429 | 503 => SendOutcome::Retry { after, cause: RetryCause::Throttled, message },
-            502 | 504 => SendOutcome::Retry { after: None, cause: RetryCause::Unavailable, message },
+            502 | 504 => SendOutcome::Retry { after, cause: RetryCause::Unavailable, message },
             413 => SendOutcome::Split { message },
             300..=399 | 401 | 403 | 404 | 405 | 415 => SendOutcome::ConfigError { message },
             400..=499 => SendOutcome::Permanent { message },
@@ -152,7 +152,7 @@ mod tests {
     fn http_statuses_are_read_as_delivery_7_says() {
         let read = |status| SendOutcome::from_http(status, Some(Duration::from_secs(2)), String::new());
         for status in [429, 502, 503, 504] {
-            assert!(matches!(read(status), SendOutcome::Retry { .. }), "{status}");
+            assert!(matches!(read(status), SendOutcome::Retry { after: Some(_), .. }), "{status}");
         }
         assert!(matches!(read(413), SendOutcome::Split { .. }));
         for status in [400, 402, 408, 409, 410, 422, 499] {

@@ -16,7 +16,7 @@ use crate::intake::{Branch, Outputs};
 use crate::ledger::Ledger;
 use crate::segment::{Redaction, Segment, SegmentStep};
 use crate::spine::memory::MemorySpine;
-use crate::spine::{CursorRule, Destination, DestinationSpec, OnQuota, RouteSet};
+use crate::spine::{CursorRule, Destination, DestinationSpec, OnQuota, Role, RouteSet};
 use crate::telemetry::Telemetry;
 
 /// Field number of `name` in a span.
@@ -102,7 +102,7 @@ impl World {
 }
 
 pub(crate) fn destination(name: &str, max_bytes: Option<u64>, on_quota: OnQuota) -> DestinationSpec {
-    DestinationSpec { name: name.into(), max_bytes, queue_size: None, on_quota }
+    DestinationSpec { name: name.into(), role: Role::Exporter, max_bytes, queue_size: None, on_quota }
 }
 
 pub(crate) fn to(destinations: &[u8]) -> RouteSet {

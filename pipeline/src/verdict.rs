@@ -50,6 +50,11 @@ impl VerdictBoard {
         }
     }
 
+    /// Whether nobody decides.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Forgets the components that are gone.
     pub fn retain(&self, keep: impl Fn(&ComponentId) -> bool) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| keep(id));

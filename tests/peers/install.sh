@@ -4,7 +4,8 @@
 # exits non-zero if anything is.
 #
 #   tests/peers/install.sh            all parts
-#   tests/peers/install.sh otelcol    only the named ones: otelcol telemetrygen prometheus victoriametrics python node
+#   tests/peers/install.sh otelcol    only the named ones: otelcol telemetrygen prometheus victoriametrics python node,
+#                                     and otelcol-sampling, which only comparisons by hand need
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 peers=${SLUICE_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice-peers}
@@ -44,13 +45,18 @@ victoriametrics() {
   wrapper victoriametrics github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics \
     github.com/VictoriaMetrics/VictoriaMetrics/app/vmagent
 }
-otelcol() {
-  have bin/otelcol && return
+# Builds a Go Collector of this name from a manifest.
+collector() {
+  local name=$1 manifest=$2
+  have "bin/$name" && return
   have bin/builder || go install go.opentelemetry.io/collector/cmd/builder@v0.159.0 || return
-  rm -rf "$peers/src/otelcol" && mkdir -p "$peers/src/otelcol" && cp "$here/otelcol/manifest.yaml" "$peers/src/otelcol/" &&
-    (cd "$peers/src/otelcol" && "$peers/bin/builder" --config manifest.yaml) &&
-    cp "$peers/src/otelcol/_build/otelcol" "$peers/bin/otelcol"
+  rm -rf "$peers/src/$name" && mkdir -p "$peers/src/$name" && cp "$here/otelcol/$manifest" "$peers/src/$name/" &&
+    (cd "$peers/src/$name" && "$peers/bin/builder" --config "$manifest") &&
+    cp "$peers/src/$name/_build/$name" "$peers/bin/$name"
 }
+otelcol() { collector otelcol manifest.yaml; }
+# Not among the parts that are installed by default.
+otelcol-sampling() { collector otelcol-sampling sampling.yaml; }
 
 for part in "${parts[@]}"; do
   start=$SECONDS

@@ -57,9 +57,9 @@ service: {{pipelines: {{metrics: {{receivers: [otlp], processors: [{order}], exp
     let output = run(&["check", "-c", &config("filter/noise, up")]);
     let found = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{found}");
-    assert!(found.contains("W0517") && found.contains("filter/noise"), "{found}");
+    assert!(found.contains("W0519") && found.contains("filter/noise"), "{found}");
     let output = run(&["check", "-c", &config("up, filter/noise")]);
-    assert!(!text(&output.stderr).contains("W0517"), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("W0519"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -54,9 +54,12 @@ impl Draft {
         let modes = modes(&plan, no_journal.as_deref())?;
         let parts = Parts::build(&plan, &diff, &running.parts, around)?;
         let limits = Limits::resolve(&parts.memory_limits(), &SystemFiles);
-        let destinations = parts.destinations();
-        // A quarter of the budget unless quotas are written (delivery §3.11).
+        let durable = matches!(place, Choice::Open(_)) || running.spine.is_durable();
+        let destinations = parts.destinations(durable);
+        // A quarter of the budget unless quotas are written (delivery §3.11). Stages have a part of the log, and no written
+        // quota: then there is room beyond what is written.
         let written: u64 = destinations.iter().filter_map(|spec| spec.max_bytes).sum();
+        let written = if parts.stages.is_empty() { written } else { written.saturating_mul(2) };
         let log = Log { capacity: (limits.budget / 4).max(written), destinations };
         Ok(Draft { plan, diff, parts, place, no_journal, modes, limits, log })
     }
@@ -181,7 +184,7 @@ fn modes(plan: &Plan, no_journal: Option<&str>) -> anyhow::Result<Modes> {
         let asked = Asked {
             ack: pipeline.ack,
             strict: plan.service.delivery.strict,
-            only_observers: pipeline.only_observes(),
+            only_observers: pipeline.only_observes,
             holds_back: pipeline.holds_back,
             no_journal,
         };

@@ -22,6 +22,11 @@ impl Generation {
         Member { intake, _lease: self.0.subscribe() }
     }
 
+    /// Keeps the generation alive for as long as it is held.
+    pub fn lease(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
+
     /// Until the last member is gone.
     pub async fn ended(&self) {
         self.0.closed().await;

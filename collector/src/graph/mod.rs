@@ -4,6 +4,7 @@
 //! nothing of it; `swap` then cannot fail any more. Instances whose config is the same are in both.
 
 mod draft;
+mod driving;
 mod exported;
 mod generation;
 mod parts;
@@ -27,6 +28,7 @@ use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::processor::Batching;
 use sluice_pipeline::rng::Rng;
 use sluice_pipeline::spine::DestinationSpec;
+use sluice_pipeline::stage_driver::Driving;
 use sluice_pipeline::telemetry::Telemetry;
 use sluice_pipeline::verdict::VerdictBoard;
 use tokio::task::JoinHandle;
@@ -37,7 +39,7 @@ use crate::plan::Plan;
 use crate::spine::Kept;
 use draft::Draft;
 use generation::Generation;
-use parts::Parts;
+use parts::{Parts, StageId};
 
 pub use generation::Patience;
 pub(crate) use parts::environment;
@@ -69,9 +71,12 @@ pub struct Graph {
     spine: Kept,
     log: Log,
     pumps: BTreeMap<ComponentId, Pumping>,
+    drivers: BTreeMap<StageId, Driving>,
     /// Compares resident memory with the limit.
     backstop: Option<JoinHandle<()>>,
     generation: Generation,
+    /// Of the ways behind stages.
+    behind_stages: Generation,
 }
 
 /// How the spine is set up.
@@ -103,8 +108,10 @@ impl Graph {
             spine,
             log,
             pumps: BTreeMap::new(),
+            drivers: BTreeMap::new(),
             backstop: None,
             generation: Generation::new(),
+            behind_stages: Generation::new(),
         })
     }
 
@@ -135,7 +142,7 @@ impl Graph {
 
     /// Stops taking work, finishes what is in flight, and delivers what would be gone with the memory. What is on disk stays
     /// there.
-    pub async fn stop(self, intake: Duration, drain: Duration) {
+    pub async fn stop(mut self, intake: Duration, drain: Duration) {
         let receivers = self.parts.receivers.values().map(|receiver| receiver.stop(intake));
         let spine = self.spine.shared();
         // Who still waits for a destination is told to come back while there is somebody to tell it.
@@ -151,6 +158,7 @@ impl Graph {
         for (_, emitter) in self.parts.emitters() {
             emitter.stop(intake).await;
         }
+        let drain = self.stop_stages(drain).await;
         // Each destination has the whole time: a dead one takes none from the others.
         if self.spine.is_durable() {
             let pumps = self.pumps.into_values().map(|pumping| pumping.pump.hand_over(tokio::time::sleep(intake)));
@@ -168,3 +176,6 @@ impl Graph {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use sluice_pipeline::ComponentId;
 use sluice_pipeline::admission::Backstop;
 use sluice_pipeline::blocks::SendingQueue;
 use sluice_pipeline::processor::Batching;
+use sluice_pipeline::spine::Role;
 use sluice_pipeline::telemetry::ProcFs;
 
 use super::draft::{Draft, Ready};
@@ -46,13 +47,16 @@ impl Graph {
         if let Some(before) = self.backstop.replace(backstop) {
             before.abort();
         }
+        let stages_before = self.plan.as_ref().map(|plan| self.parts.stages_in_order(plan)).unwrap_or_default();
         self.plan = Some(plan);
-        let Wiring { ingresses, emitters, generation } = wiring;
+        let Wiring { ingresses, emitters, generation, mut stages, behind_stages } = wiring;
         let old = Old {
             parts: std::mem::replace(&mut self.parts, parts),
             generation: std::mem::replace(&mut self.generation, generation),
         };
+        let behind_stages = std::mem::replace(&mut self.behind_stages, behind_stages);
         self.pump_what_is_new(&log, around);
+        self.drive(&mut stages, around);
         for (id, emitter, behind) in &emitters {
             if stays(&diff.processors, id) {
                 emitter.connect(behind.clone());
@@ -89,6 +93,11 @@ impl Graph {
             }
         }
         let exporters = old.end(patience).await;
+        self.end_stages(stages_before, &mut stages, around, patience).await;
+        tokio::select! {
+            () = behind_stages.ended() => {}
+            () = patience.until(GRACE) => tracing::warn!("stages of the configuration before still emit"),
+        }
         self.hand_over(&diff, &log, around, patience).await;
         if let Err(error) = self.spine.configure(&log, &around.ledger).await {
             tracing::error!(%error, "the log could not be set up");
@@ -97,6 +106,8 @@ impl Graph {
         for (_, exporter) in exporters.into_iter().filter(|(id, _)| ends(&diff.exporters, id)) {
             exporter.component().stop(GRACE).await;
         }
+        // Who is gone decides no more.
+        around.verdicts.retain(|id| self.parts.has_processor(id));
         diff
     }
 
@@ -112,7 +123,7 @@ impl Graph {
 
     /// Destinations that nobody has read yet are read from now on.
     fn pump_what_is_new(&mut self, log: &Log, around: &Surroundings) {
-        for spec in &log.destinations {
+        for spec in log.destinations.iter().filter(|spec| spec.role == Role::Exporter) {
             let id = ComponentId::from(&*spec.name);
             if !self.pumps.contains_key(&id) {
                 self.pump(id, around);
@@ -208,8 +219,8 @@ impl Old {
     /// Waits for what is under way. Gives back the exporters, which may still have something to send.
     async fn end(self, patience: &Patience) -> BTreeMap<ComponentId, ExporterPart> {
         let Old { parts, generation } = self;
-        let Parts { receivers, processors, exporters } = parts;
-        drop((receivers, processors));
+        let Parts { receivers, processors, exporters, connectors, stages } = parts;
+        drop((receivers, processors, connectors, stages));
         tokio::select! {
             () = generation.ended() => {}
             () = patience.until(LATE) => tracing::warn!("requests of the configuration before are still under way"),

@@ -1,21 +1,22 @@
-//! How the components of a graph are connected: what lies behind each receiver, and behind each emitting processor.
+//! How the components of a graph are connected: what lies behind each receiver, each stage, and each emitting processor.
 
+mod branch;
+
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use sluice_pipeline::batch::NoRedaction;
-use sluice_pipeline::content::{ContentLimits, LimitStep};
+use sluice_pipeline::content::ContentLimits;
 use sluice_pipeline::context::MetadataKeys;
-use sluice_pipeline::intake::{Branch, InlineDestination, Intake, Outputs};
+use sluice_pipeline::intake::{Branch, Intake};
 use sluice_pipeline::processor::Emitter;
 use sluice_pipeline::receiver::{Consumer, Ingress, Pushback, RequestLimits};
-use sluice_pipeline::segment::{Redaction, Segment, SegmentStep};
 use sluice_pipeline::spine::RouteSet;
+use sluice_pipeline::stage_driver::Behind as Branches;
 use sluice_pipeline::{ComponentId, PipelineId};
 
-use super::exported::is_awaited;
 use super::generation::Generation;
-use super::parts::{ExporterPart, Parts, ProcessorPart, signals};
+use super::parts::{ExporterPart, Parts, ProcessorPart, StageId, StagePart, signals_of, using};
 use super::{Modes, Surroundings};
 use crate::plan::{Plan, PlannedPipeline};
 use crate::spine::Kept;
@@ -28,6 +29,10 @@ pub struct Wiring {
     pub ingresses: BTreeMap<ComponentId, Ingress>,
     pub emitters: Vec<(ComponentId, Arc<dyn Emitter>, Behind)>,
     pub generation: Generation,
+    /// Where what each stage emits goes.
+    pub stages: BTreeMap<StageId, Branches>,
+    /// Of those ways.
+    pub behind_stages: Generation,
 }
 
 struct Wires<'g> {
@@ -37,14 +42,19 @@ struct Wires<'g> {
     spine: &'g Kept,
     around: &'g Surroundings,
     generation: Generation,
+    behind_stages: Generation,
+    /// Pipelines from their first processor on, as connectors feed them.
+    fed: RefCell<HashMap<PipelineId, Arc<Branch>>>,
 }
 
 impl Wiring {
     /// Connects the parts of a plan. The spine knows all destinations.
     pub fn new(plan: &Plan, parts: &Parts, modes: &Modes, spine: &Kept, around: &Surroundings) -> Self {
-        let wires = Wires { plan, parts, modes, spine, around, generation: Generation::new() };
-        let (ingresses, emitters) = (wires.ingresses(), wires.emitters());
-        Wiring { ingresses, emitters, generation: wires.generation }
+        let (generation, behind_stages) = (Generation::new(), Generation::new());
+        let wires = Wires { plan, parts, modes, spine, around, generation, behind_stages, fed: RefCell::default() };
+        let (ingresses, emitters, stages) = (wires.ingresses(), wires.emitters(), wires.stages());
+        let Wires { generation, behind_stages, .. } = wires;
+        Wiring { ingresses, emitters, generation, stages, behind_stages }
     }
 }
 
@@ -64,7 +74,7 @@ impl Wires<'_> {
         let around = self.around;
         let mut ingress = Ingress::new(around.memory.clone(), Arc::clone(&around.clock), Arc::clone(&around.rng), keys);
         ingress.limits = RequestLimits::from(&self.plan.service.limits);
-        for signal in signals(self.plan, |pipeline| &pipeline.receivers, id) {
+        for signal in signals_of(&using(self.plan, |pipeline| &pipeline.receivers, id)) {
             let users = self.plan.pipelines.iter().filter(|pipeline| pipeline.receivers.contains(id));
             let users: Vec<_> = users.filter(|pipeline| pipeline.id.signal() == signal).collect();
             for (_, part) in users.iter().flat_map(|pipeline| self.parts.of_pipeline(pipeline)) {
@@ -83,7 +93,7 @@ impl Wires<'_> {
         let emitters = self.parts.emitters().into_iter();
         let wired = emitters.map(|(id, emitter)| {
             let behind = self.plan.pipelines.iter().filter_map(|pipeline| {
-                let from = self.step_behind(pipeline, emitter)?;
+                let from = self.behind(pipeline, emitter)?;
                 let branch = Arc::new(self.branch(pipeline, from, None));
                 Some((pipeline.id.clone(), self.member(self.intake(vec![branch]))))
             });
@@ -92,12 +102,45 @@ impl Wires<'_> {
         wired.collect()
     }
 
-    /// The number of the step that follows an emitter's own.
-    fn step_behind(&self, pipeline: &PlannedPipeline, emitter: &Arc<dyn Emitter>) -> Option<usize> {
-        let steps = self.parts.of_pipeline(pipeline).filter(|(_, part)| step(part).is_some());
+    /// Where each stage's output goes, by its ports.
+    fn stages(&self) -> BTreeMap<StageId, Branches> {
+        let stages = self.parts.stages.iter();
+        let wired = stages.map(|(id, part)| {
+            let branches = part.outputs.iter().filter_map(|pipeline| self.behind_stage(id, part, pipeline)).collect();
+            let lease = Some(Box::new(self.behind_stages.lease()) as _);
+            (id.clone(), Branches { branches, lease })
+        });
+        wired.collect()
+    }
+
+    /// What lies behind a stage in a pipeline: what follows the processor, or all of it behind a connector.
+    fn behind_stage(&self, id: &StageId, part: &StagePart, pipeline: &PipelineId) -> Option<Arc<Branch>> {
+        let planned = self.plan.pipelines.iter().find(|planned| planned.id == *pipeline)?;
+        let own = |part: &ProcessorPart| matches!(part, ProcessorPart::Stage(known) if known == id);
+        let at = self.parts.of_pipeline(planned).position(|(_, part)| own(part));
+        match at {
+            Some(at) if part.inputs.contains(pipeline) => Some(Arc::new(self.branch(planned, at + 1, None))),
+            _ => self.fed(pipeline),
+        }
+    }
+
+    /// A pipeline as connectors feed it: what comes was checked when it came in.
+    fn fed(&self, id: &PipelineId) -> Option<Arc<Branch>> {
+        if let Some(known) = self.fed.borrow().get(id) {
+            return Some(Arc::clone(known));
+        }
+        let pipeline = self.plan.pipelines.iter().find(|pipeline| pipeline.id == *id)?;
+        // Pipelines that feed each other in a circle are refused when the configuration is loaded.
+        let branch = Arc::new(self.branch(pipeline, 0, None));
+        self.fed.borrow_mut().insert(id.clone(), Arc::clone(&branch));
+        Some(branch)
+    }
+
+    /// The place behind an emitter in a pipeline.
+    fn behind(&self, pipeline: &PlannedPipeline, emitter: &Arc<dyn Emitter>) -> Option<usize> {
         let own =
             |part: &ProcessorPart| matches!(part, ProcessorPart::Emitting(_, known) if Arc::ptr_eq(known, emitter));
-        steps.enumerate().find(|(_, (_, part))| own(part)).map(|(index, _)| index + 1)
+        self.parts.of_pipeline(pipeline).position(|(_, part)| own(part)).map(|index| index + 1)
     }
 
     fn intake(&self, branches: Vec<Arc<Branch>>) -> Intake {
@@ -114,6 +157,7 @@ impl Wires<'_> {
         let keys = plan.receivers.iter().flat_map(|planned| &planned.configured.metadata_keys);
         let keys = keys.chain(plan.processors.iter().flat_map(|planned| &planned.configured.metadata_keys));
         let keys = keys.chain(plan.exporters.iter().flat_map(|planned| &planned.configured.metadata_keys));
+        let keys = keys.chain(plan.connectors.iter().flat_map(|planned| &planned.configured.metadata_keys));
         MetadataKeys::new(keys.map(String::as_str))
     }
 
@@ -126,58 +170,5 @@ impl Wires<'_> {
             ExporterPart::Observer(_) => false,
         });
         blocks.filter_map(|(id, _)| self.spine.destination(id.as_str())).collect()
-    }
-
-    /// A pipeline from its step `from` on.
-    fn branch(&self, pipeline: &PlannedPipeline, from: usize, limits: Option<ContentLimits>) -> Branch {
-        let (id, around) = (&pipeline.id, self.around);
-        let steps = self.parts.of_pipeline(pipeline).filter_map(|(processor, part)| {
-            step(part).map(|step| SegmentStep { processor: processor.clone(), step: Arc::clone(step) })
-        });
-        let limits = limits.map(|limits| SegmentStep {
-            processor: ComponentId::new("limits", ""),
-            step: Arc::new(LimitStep::new(limits, &around.telemetry)),
-        });
-        let steps = limits.into_iter().chain(steps.skip(from));
-        let redaction = if pipeline.redacts { Redaction::Done } else { Redaction::Waived(NoRedaction) };
-        Branch {
-            pipeline: id.clone(),
-            segment: Segment::new(id.signal(), steps.collect(), redaction, &around.telemetry),
-            account: around.ledger.pipeline(id.as_str()),
-            outputs: self.outputs(pipeline),
-        }
-    }
-
-    fn outputs(&self, pipeline: &PlannedPipeline) -> Outputs {
-        let mut outputs = Outputs::default();
-        for id in &pipeline.exporters {
-            match self.parts.exporters.get(id) {
-                None => {}
-                Some(ExporterPart::Observer(observer)) => outputs.observers.push(Arc::clone(observer)),
-                Some(ExporterPart::Destination(exporter, delivery)) if delivery.queue.is_none() => {
-                    outputs.inline.push(Arc::new(InlineDestination {
-                        exporter: Arc::clone(exporter),
-                        account: self.around.ledger.destination(id.as_str()),
-                        timeout: Some(delivery.timeout).filter(|timeout| !timeout.is_zero()),
-                    }));
-                }
-                Some(ExporterPart::Destination(_, delivery)) => {
-                    if let Some(destination) = self.spine.destination(id.as_str()) {
-                        outputs.routes = outputs.routes.with(destination);
-                        if is_awaited(delivery, self.modes, &pipeline.id) {
-                            outputs.awaited = outputs.awaited.with(destination);
-                        }
-                    }
-                }
-            }
-        }
-        outputs
-    }
-}
-
-fn step(part: &ProcessorPart) -> Option<&Arc<sluice_pipeline::Step>> {
-    match part {
-        ProcessorPart::Step(step) | ProcessorPart::Emitting(step, _) => Some(step),
-        ProcessorPart::Batching(_) | ProcessorPart::Memory(_) => None,
     }
 }

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sluice_journal::dlq::{DeadLetter, DeadLetters, Keep};
 use sluice_journal::{Error, Journal};
+use sluice_pipeline::spine::NOTES;
 use sluice_pipeline::spine::durable::{Worked, tenant};
 use sluice_pipeline::{Error as PipelineError, Signal};
 
@@ -21,7 +22,8 @@ const BATCH_BYTES: u64 = 1 << 20;
 /// How long letters are worked on before whoever asked is told how far it got.
 const TURN: Duration = Duration::from_secs(3);
 
-/// Every destination that the journal knows, and those that have nothing but dead letters.
+/// Every destination that the journal knows, and those that have nothing but dead letters; but not what stages note for
+/// themselves, which nobody sent and nobody is owed.
 ///
 /// # Errors
 /// I/O.
@@ -32,7 +34,7 @@ pub fn queues(journal: &Journal) -> Result<Vec<Queue>, Error> {
         dead.insert(name, totals);
     }
     let mut queues = Vec::new();
-    for (dest, name, configured) in journal.destinations() {
+    for (dest, name, configured) in journal.destinations().into_iter().filter(|(_, name, _)| !name.ends_with(NOTES)) {
         let letters = dead.remove(&name).unwrap_or_default();
         let backlog = journal.backlog(dest);
         let [traces, metrics, logs, _] = backlog.items;

@@ -20,9 +20,9 @@ impl Queues {
 /// What waits for a destination.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Queue {
-    /// The exporter's id.
+    /// The exporter's id; of a stage's input, the pipeline and the processor's or connector's id.
     pub id: String,
-    /// Whether an exporter of this id reads it. Else it waits for one until its time of grace is over.
+    /// Whether an exporter or a stage of this id reads it. Else it waits for one until its time of grace is over.
     pub configured: bool,
     pub kept: Kept,
     /// Requests, or parts of large ones.

@@ -11,7 +11,7 @@ use sluice_pipeline::extension::{Extensions, JournalSettings};
 use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::spine::durable::{self, DurableSpine};
 use sluice_pipeline::spine::memory::MemorySpine;
-use sluice_pipeline::spine::{CursorRule, Destination, DestinationSpec, Spine};
+use sluice_pipeline::spine::{CursorRule, Destination, DestinationSpec, Role, Spine};
 
 use crate::graph::{Log, Surroundings};
 use crate::plan::Plan;
@@ -202,12 +202,13 @@ pub fn is_in_use(error: &anyhow::Error) -> bool {
 async fn configure(spine: &DurableSpine, destinations: Vec<DestinationSpec>) -> anyhow::Result<()> {
     let spine = spine.clone();
     // It writes cursors.
-    let configured = tokio::task::spawn_blocking(move || spine.configure(&destinations, |_| false));
+    let configured = tokio::task::spawn_blocking(move || spine.configure(&destinations));
     configured.await.context("the journal's destinations")?.map_err(|error| anyhow::Error::new(Caused(error)))
 }
 
 fn on_disk(disk: Disk, specs: &[DestinationSpec], around: &Surroundings) -> anyhow::Result<DurableSpine> {
-    let Disk { vfs, config, name, settings: _ } = disk;
+    let Disk { vfs, mut config, name, settings: _ } = disk;
+    config.stages = specs.iter().any(|spec| spec.role == Role::Stage);
     let path = vfs.path().display().to_string();
     let parts = durable::Surroundings {
         name: &name,
@@ -217,7 +218,7 @@ fn on_disk(disk: Disk, specs: &[DestinationSpec], around: &Surroundings) -> anyh
         telemetry: &around.telemetry,
     };
     let max_size = config.max_size;
-    let (spine, recovered) = DurableSpine::open(Arc::new(vfs), config, parts, specs, |_| false)
+    let (spine, recovered) = DurableSpine::open(Arc::new(vfs), config, parts, specs)
         .map_err(|error| anyhow::Error::new(Caused(error)).context(format!("{name} in {path}")))?;
     tracing::info!(
         directory = path,

@@ -34,12 +34,12 @@ pub struct Disk {
 
 /// Whether a pipeline has anything to keep.
 pub fn keeps(plan: &Plan) -> bool {
-    plan.pipelines.iter().any(|pipeline| !pipeline.only_observes())
+    plan.pipelines.iter().any(|pipeline| !pipeline.only_observes)
 }
 
 /// Whether a pipeline asks for a journal.
 pub fn asks(plan: &Plan) -> bool {
-    let mut keeps = plan.pipelines.iter().filter(|pipeline| !pipeline.only_observes());
+    let mut keeps = plan.pipelines.iter().filter(|pipeline| !pipeline.only_observes);
     keeps.any(|pipeline| matches!(pipeline.ack, Ack::Auto | Ack::Durable))
 }
 

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
 use sluice_net::compression::compress;
 use sluice_net::grpc::{CallError, Client, ClientSettings, Keepalive, Outgoing};
-use sluice_net::http::{HeaderMap, HeaderName, HeaderValue};
+use sluice_net::http::HeaderMap;
 use sluice_net::{Encoding, Endpoint};
-use sluice_pdata::wire::{Value, fields};
 use sluice_pipeline::answer::Code;
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment};
@@ -17,6 +15,7 @@ use sluice_pipeline::send::{RetryCause, SendOutcome};
 use sluice_pipeline::{BoxFuture, Error};
 
 use super::config::Config;
+use crate::export_response::PartialSuccess;
 
 /// Sends payloads to one OTLP/gRPC endpoint.
 pub struct OtlpExporter {
@@ -40,7 +39,7 @@ impl OtlpExporter {
         let client = &config.client;
         let mut settings = ClientSettings::new(Endpoint::parse(&client.endpoint).map_err(invalid)?);
         settings.tls = if client.is_plain() { None } else { Some(crate::client::tls(&client.tls)?) };
-        settings.headers = headers(config)?;
+        settings.headers = crate::client::headers(&client.headers)?;
         if !client.user_agent.is_empty() {
             settings.user_agent = client.user_agent.clone();
         }
@@ -81,13 +80,13 @@ impl OtlpExporter {
         let outgoing =
             Outgoing { path: payload.signal.grpc_path(), message, encoding, timeout, headers: HeaderMap::new() };
         match self.client.call(outgoing).await {
-            Ok(response) => partial(&response.message),
+            Ok(response) => PartialSuccess::from_protobuf(&response.message).outcome(),
             Err(error) => self.outcome(error, encoding.is_some()),
         }
     }
 
     fn outcome(&self, error: CallError, compressed: bool) -> SendOutcome {
-        let message = error.to_string();
+        let message = crate::client::sanitised(&error.to_string());
         match error {
             CallError::Status(status) => {
                 let reads_no_such_encoding = compressed
@@ -151,40 +150,4 @@ fn pipeline_encoding(encoding: Encoding) -> Option<sluice_pipeline::Encoding> {
         Encoding::Zstd => Some(sluice_pipeline::Encoding::Zstd),
         Encoding::Deflate => None,
     }
-}
-
-/// Reads an `Export*ServiceResponse`; the fields are the same for all signals.
-fn partial(response: &Bytes) -> SendOutcome {
-    const PARTIAL_SUCCESS: u32 = 1;
-    const REJECTED: u32 = 1;
-    const ERROR_MESSAGE: u32 = 2;
-    let (mut rejected, mut message) = (0u64, String::new());
-    let mut found = false;
-    for field in fields(response).flatten() {
-        let (PARTIAL_SUCCESS, Value::Len(partial)) = (field.number, field.value) else { continue };
-        found = true;
-        for field in fields(partial).flatten() {
-            match (field.number, field.value) {
-                (REJECTED, Value::Varint(count)) => rejected = count,
-                (ERROR_MESSAGE, Value::Len(text)) => message = String::from_utf8_lossy(text).into_owned(),
-                _ => {}
-            }
-        }
-    }
-    if !found || (rejected == 0 && message.is_empty()) {
-        return SendOutcome::delivered();
-    }
-    SendOutcome::Partial { rejected: usize::try_from(rejected).unwrap_or(usize::MAX), message }
-}
-
-fn headers(config: &Config) -> Result<HeaderMap, Error> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in config.client.headers.iter() {
-        let invalid = || Error::config(format!("invalid header {name:?}"));
-        let name: HeaderName = name.parse().map_err(|_| invalid())?;
-        let mut value: HeaderValue = value.expose().parse().map_err(|_| invalid())?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-    Ok(headers)
 }

@@ -191,7 +191,7 @@ impl Config {
 
     /// Time for one request; unwritten or 0 means 5 s, so that no wait for a peer is without an end.
     pub fn timeout(&self) -> std::time::Duration {
-        let written = *self.http().timeout;
+        let written = self.http().timeout.map_or(std::time::Duration::ZERO, |written| *written);
         if written.is_zero() { std::time::Duration::from_secs(5) } else { written }
     }
 

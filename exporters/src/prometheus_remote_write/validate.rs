@@ -39,8 +39,8 @@ impl Config {
         if endpoint(&client.endpoint).is_none() {
             problems.error(&field(&at, "endpoint"), "invalid endpoint");
         }
-        if !matches!(client.compression.as_str(), "" | "snappy") {
-            let text = format!("compression {:?} is not supported: remote write is snappy only", client.compression);
+        if let Some(other) = client.compression.as_deref().filter(|name| !matches!(*name, "" | "snappy")) {
+            let text = format!("compression {other:?} is not supported: remote write is snappy only");
             problems.error(&field(&at, "compression"), text);
         } else {
             client.validate(&at, problems);

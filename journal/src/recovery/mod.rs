@@ -25,10 +25,11 @@ use crate::observer::{Event, Observer};
 use crate::queue::Queue;
 use crate::rng::Rng;
 use crate::slots::SlotFile;
-use crate::space::is_ready;
+use crate::space::{is_blank, is_ready};
 use crate::state::{Drain, State, Stats};
 use crate::tail::Tail;
 use crate::tally::{Items, SIGNALS, add_items};
+use crate::upkeep::Upkeep;
 use crate::vfs::{LockError, Open, Vfs};
 use crate::writer::Writer;
 
@@ -170,6 +171,8 @@ impl Journal {
         let restored = cursors::restore(&mut findings, cursor_states, &segments, clean.is_some());
         let chains = segments.map(|chain| chain.into_iter().map(|walked| walked.segment).collect());
         let ballast = is_ready(&*vfs, names::BALLAST, config.ballast);
+        // A segment that is used again is told from what was in it by its number, which `META` knows.
+        let spare = findings.meta_known && is_blank(&*vfs, names::SPARE, config.segment_size);
         let state = State {
             chains,
             dests: restored,
@@ -181,7 +184,8 @@ impl Journal {
             durable: last,
             tail: Tail::new(config.tail_bytes, last + 1),
             drain: Drain::default(),
-            spare: is_ready(&*vfs, names::SPARE, config.segment_size),
+            spare,
+            spare_taken: false,
             names_settled: false,
             garbage: findings.garbage,
             stats: findings.stats,
@@ -197,6 +201,7 @@ impl Journal {
         };
         let inner = Inner {
             queue: Queue::new(config.queue_bytes),
+            upkeep: Upkeep::default(),
             writer: Mutex::new(Writer::new(ordinal, items)),
             keeper: Mutex::new(Keeper::new(now, ballast)),
             cursors: Mutex::new(slots),

@@ -119,7 +119,7 @@ impl World {
                 journal.rewind(stage);
             }
         };
-        self.journal.commit(stage, done, records, Box::new(answer));
+        self.journal.commit(vec![(stage, done)], records, Box::new(answer));
     }
 
     pub(super) fn keep(&mut self) {

@@ -102,7 +102,7 @@ fn stop(random: &mut Random) -> Result<Stopped, String> {
             let _ = tell.send(result.ok().flatten());
         });
         match journal.destination(STAGE).filter(|_| derived) {
-            Some(stage) => journal.commit(stage, Vec::new(), records, answer),
+            Some(stage) => journal.commit(vec![(stage, Vec::new())], records, answer),
             None => journal.append(records, answer),
         }
         journal.step_writer();

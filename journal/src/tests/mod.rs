@@ -4,6 +4,7 @@ mod disk;
 mod letters;
 mod quotas;
 mod restart;
+mod reuse;
 mod trouble;
 
 use std::sync::{Arc, Mutex};

@@ -52,7 +52,7 @@ fn a_stage_can_finish_while_the_disk_is_full() {
         let record = Record { routes, items: 1, payload: Bytes::from_static(b"out"), ..Record::default() };
         let (tell, told) = std::sync::mpsc::channel();
         let answer = Box::new(move |result: Result<_, Error>| tell.send(result.is_ok()).unwrap());
-        rig.journal.commit(rig.dest("s"), vec![seq], vec![record], answer);
+        rig.journal.commit(vec![(rig.dest("s"), vec![seq])], vec![record], answer);
         rig.journal.step_writer();
         rig.complete("s", &[seq]);
         told.try_recv().unwrap()

@@ -167,6 +167,8 @@ pub enum SendError {
 #[derive(Clone)]
 pub struct Client {
     pool: Pool<Connector, Full<Bytes>>,
+    connector: Connector,
+    connect_timeout: Duration,
     headers: HeaderMap,
     proxies: Option<Arc<Matcher>>,
     max_response_bytes: usize,
@@ -210,7 +212,14 @@ impl Client {
         let user_agent = HeaderValue::try_from(settings.user_agent.as_str())
             .map_err(|_| Error::Header(settings.user_agent.clone()))?;
         headers.entry(header::USER_AGENT).or_insert(user_agent);
-        Ok(Client { pool: builder.build(connector), headers, proxies, max_response_bytes: settings.max_response_bytes })
+        Ok(Client {
+            pool: builder.build(connector.clone()),
+            connector,
+            connect_timeout: settings.connect_timeout,
+            headers,
+            proxies,
+            max_response_bytes: settings.max_response_bytes,
+        })
     }
 
     /// Sends a request and receives the whole response.
@@ -222,6 +231,12 @@ impl Client {
             None => self.exchange(outgoing).await,
             Some(limit) => timeout(limit, self.exchange(outgoing)).await.unwrap_or(Err(SendError::Timeout(limit))),
         }
+    }
+
+    /// Whether a connection to the host of `uri` can be made now, TLS and proxy included. It is closed at once.
+    pub async fn is_reachable(&self, uri: &Uri) -> bool {
+        let connected = timeout(self.connect_timeout, self.connector.clone().connect(uri.clone())).await;
+        matches!(connected, Ok(Ok(_)))
     }
 
     async fn exchange(&self, outgoing: Outgoing) -> Result<Answer, SendError> {

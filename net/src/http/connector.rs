@@ -50,7 +50,7 @@ impl Connector {
         if self.http2 { builder.enable_http2().wrap_connector(below) } else { builder.wrap_connector(below) }
     }
 
-    async fn connect(mut self, target: Uri) -> Result<Socket, BoxError> {
+    pub(super) async fn connect(mut self, target: Uri) -> Result<Socket, BoxError> {
         let literal = target.host().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
         if literal.is_some_and(|address| !self.policy.allows(address)) {
             return Err(refused().into());

@@ -104,11 +104,12 @@ pub struct HttpClient {
     pub tls: TlsClient,
     pub read_buffer_size: u64,
     pub write_buffer_size: u64,
-    /// Of one attempt; zero for none.
-    pub timeout: GoDuration,
+    /// Of one attempt; zero for none. Each component has its own default.
+    pub timeout: Option<GoDuration>,
     pub headers: Headers,
     pub auth: Option<Auth>,
-    pub compression: String,
+    /// Each component has its own default; empty is none.
+    pub compression: Option<String>,
     pub compression_params: CompressionParams,
     pub max_idle_conns: u32,
     pub max_idle_conns_per_host: u32,
@@ -129,10 +130,10 @@ impl Default for HttpClient {
             tls: TlsClient::default(),
             read_buffer_size: 0,
             write_buffer_size: 0,
-            timeout: GoDuration::default(),
+            timeout: None,
             headers: Headers::default(),
             auth: None,
-            compression: String::new(),
+            compression: None,
             compression_params: CompressionParams::default(),
             max_idle_conns: 100,
             max_idle_conns_per_host: 0,
@@ -149,7 +150,7 @@ impl Default for HttpClient {
 
 impl Validate for HttpClient {
     fn validate(&self, at: &str, problems: &mut Problems<'_>) {
-        check_compression(at, &self.compression, problems);
+        check_compression(at, self.compression.as_deref().unwrap_or_default(), problems);
         self.tls.validate(&field(at, "tls"), problems);
     }
 }

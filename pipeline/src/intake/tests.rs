@@ -145,7 +145,7 @@ async fn a_connector_feeds_pipelines_within_the_same_request() {
     let world = World::new();
     let spine = spine(&world, Some(600));
     let connector = ConnectorOutput {
-        connector: Box::new(Twice),
+        connector: Arc::new(Twice),
         account: world.ledger.stage("forward"),
         targets: vec![
             world.branch("first", vec![Arc::new(DropNamed("drop", "filter"))], routes(&[0])),

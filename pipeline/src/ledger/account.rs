@@ -120,6 +120,7 @@ impl Drop for InPass {
 /// What a stage or connector takes in and gives out.
 pub struct StageAccount {
     pub(super) id: Arc<str>,
+    component: Arc<str>,
     counts: Mutex<Through>,
     drops: Drops,
 }
@@ -134,8 +135,8 @@ struct Through {
 }
 
 impl StageAccount {
-    pub(super) fn new(id: &str, drops: Drops) -> Self {
-        StageAccount { id: id.into(), counts: Mutex::default(), drops }
+    pub(super) fn new(id: &str, component: &str, drops: Drops) -> Self {
+        StageAccount { id: id.into(), component: component.into(), counts: Mutex::default(), drops }
     }
 
     /// The stage starts over with nothing. What it held before is read `again`, and then was never consumed; or it is lost.
@@ -154,7 +155,7 @@ impl StageAccount {
         }
         *counts.dropped.entry(reasons::PANIC).or_default() += held;
         drop(counts);
-        self.drops.count(&self.id, reasons::PANIC, Signal::Traces, &Tenant::default(), held as usize);
+        self.drops.count(&self.component, reasons::PANIC, Signal::Traces, &Tenant::default(), held as usize);
     }
 
     /// One call of the stage: what it absorbed, made, emitted and dropped, and what it holds now by its own account.
@@ -177,7 +178,7 @@ impl StageAccount {
         }
         drop(counts);
         for &(reason, items) in dropped {
-            self.drops.count(&self.id, reason, signal, &Tenant::default(), items);
+            self.drops.count(&self.component, reason, signal, &Tenant::default(), items);
         }
     }
 
@@ -191,7 +192,7 @@ impl StageAccount {
             entered: [counts.consumed, 0, 0],
             created: [counts.created, 0, 0],
             left: [counts.emitted, 0, 0],
-            dropped: counts.dropped.iter().map(|(reason, n)| (self.id.clone(), *reason, [*n, 0, 0])).collect(),
+            dropped: counts.dropped.iter().map(|(reason, n)| (self.component.clone(), *reason, [*n, 0, 0])).collect(),
             parked: [0; 3],
             held: [counts.held, 0, 0],
             error: super::book::error(|signal| if signal == 0 { sides } else { (0, 0) }),

@@ -116,9 +116,14 @@ impl Ledger {
         Arc::clone(self.accounts().pipelines.entry(id.into()).or_insert_with(make))
     }
 
-    /// The account of a stage or connector in a pipeline.
+    /// The account of a stage or connector.
     pub fn stage(&self, id: &str) -> Arc<StageAccount> {
-        let make = || Arc::new(StageAccount::new(id, self.0.drops.clone()));
+        self.stage_of(id, id)
+    }
+
+    /// The account of one of several instances of a component, whose drops are counted under the component's id.
+    pub fn stage_of(&self, id: &str, component: &str) -> Arc<StageAccount> {
+        let make = || Arc::new(StageAccount::new(id, component, self.0.drops.clone()));
         Arc::clone(self.accounts().stages.entry(id.into()).or_insert_with(make))
     }
 

@@ -22,8 +22,8 @@ use sluice_journal::{Config, Dest, DestSpec, Journal, Parts, Quota, Recovered};
 use sluice_pdata::pass::Reason;
 
 use super::{
-    Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, Letter, OnQuota, ReadLimit,
-    Record, RouteSet, Seq, SeqRange, Spine, Unparked, Waiting,
+    Advance, Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, Letter, OnQuota,
+    ReadLimit, Record, Role, RouteSet, Seq, SeqRange, Spine, Unparked, Waiting,
 };
 use crate::BoxFuture;
 use crate::admission::{Class, MemBudget, Reservation};
@@ -72,7 +72,7 @@ pub struct Surroundings<'a> {
 }
 
 impl DurableSpine {
-    /// Opens the journal in a directory and starts its threads. `is_stage` tells which destinations are stages.
+    /// Opens the journal in a directory and starts its threads.
     ///
     /// # Errors
     /// What [`Journal::open`] refuses: a directory that is in use, or that a newer version wrote. Damage is none.
@@ -81,7 +81,6 @@ impl DurableSpine {
         mut config: Config,
         around: Surroundings<'_>,
         destinations: &[DestinationSpec],
-        is_stage: impl Fn(&str) -> bool,
     ) -> Result<(Self, Recovered), Error> {
         let Surroundings { name, memory, clock, ledger, telemetry } = around;
         let failed =
@@ -101,7 +100,7 @@ impl DurableSpine {
             config,
         };
         let shown = Arc::new(Mutex::new(destinations.to_vec()));
-        let (journal, recovered) = Journal::open(parts, &specs(destinations, &is_stage)).map_err(failed)?;
+        let (journal, recovered) = Journal::open(parts, &specs(destinations)).map_err(failed)?;
         books.attach(&journal);
         books.restore_letters(&journal).map_err(failed)?;
         let running =
@@ -118,10 +117,10 @@ impl DurableSpine {
     ///
     /// # Errors
     /// Too many destinations, or a cursor that cannot be made.
-    pub fn configure(&self, destinations: &[DestinationSpec], is_stage: impl Fn(&str) -> bool) -> Result<(), Error> {
+    pub fn configure(&self, destinations: &[DestinationSpec]) -> Result<(), Error> {
         let failed =
             |error: sluice_journal::Error| Error::Caused { context: "journal".to_owned(), source: error.into() };
-        self.journal().configure(&specs(destinations, &is_stage)).map_err(failed)?;
+        self.journal().configure(&specs(destinations)).map_err(failed)?;
         self.0.books.attach(self.journal());
         *self.0.shown.lock().unwrap_or_else(PoisonError::into_inner) = destinations.to_vec();
         Ok(())
@@ -195,11 +194,10 @@ impl Spine for DurableSpine {
 
     fn commit(
         &self,
-        stage: Destination,
-        done: Vec<(Seq, Completion)>,
+        done: Vec<Advance>,
         derived: Vec<Record>,
     ) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
-        self.write(Some((stage, done)), derived)
+        self.write(Some(done), derived)
     }
 
     fn read(&self, destination: Destination, limit: ReadLimit) -> Vec<Entry> {
@@ -327,7 +325,7 @@ impl Spine for DurableSpine {
     }
 }
 
-fn specs(destinations: &[DestinationSpec], is_stage: &impl Fn(&str) -> bool) -> Vec<DestSpec> {
+fn specs(destinations: &[DestinationSpec]) -> Vec<DestSpec> {
     let spec = |destination: &DestinationSpec| {
         let sized = |sizer| destination.queue_size.filter(|(_, by)| *by == sizer).map(|(size, _)| size);
         let quota = Quota {
@@ -343,7 +341,7 @@ fn specs(destinations: &[DestinationSpec], is_stage: &impl Fn(&str) -> bool) -> 
             // Who writes `queue_size` gets a queue of that size.
             strict: destination.queue_size.is_some(),
         };
-        DestSpec { name: destination.name.to_string(), quota, stage: is_stage(&destination.name) }
+        DestSpec { name: destination.name.to_string(), quota, stage: destination.role != Role::Exporter }
     };
     destinations.iter().map(spec).collect()
 }

@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 
 use super::confirm::Part;
 use super::{
-    Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, ReadLimit, Record, RouteSet,
-    Seq, SeqRange, Spine, Waiting,
+    Advance, Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, ReadLimit, Record,
+    Role, RouteSet, Seq, SeqRange, Spine, Waiting,
 };
 use crate::BoxFuture;
 use crate::admission::{Class, MemBudget, Reservation};
@@ -43,9 +43,14 @@ struct Shared {
     pools: [Arc<Pool>; 2],
     memory: MemBudget,
     rule: CursorRule,
-    /// Whether there is a part that only stages fill.
+    /// Whether there is a part that only stages fill, even without any.
     stages: bool,
     confirmations: Confirmations,
+}
+
+/// Whether one of the destinations is a stage's.
+fn any_stage(destinations: &[DestinationSpec]) -> bool {
+    destinations.iter().any(|destination| destination.role == Role::Stage)
 }
 
 /// Bytes of the two parts of a log.
@@ -84,7 +89,8 @@ impl Drop for Charge {
 }
 
 impl MemorySpine {
-    /// A log of `capacity` bytes with these destinations. With `stages`, a third of it is set aside for what they emit.
+    /// A log of `capacity` bytes with these destinations. With `stages`, and if one of them is a stage's, a third of it is set
+    /// aside for what stages emit.
     ///
     /// # Errors
     /// Written quotas that add up to more than the log, and more than 256 destinations.
@@ -96,7 +102,7 @@ impl MemorySpine {
         ledger: &Ledger,
         destinations: &[DestinationSpec],
     ) -> Result<Self, Error> {
-        let capacities = parts(capacity, stages);
+        let capacities = parts(capacity, stages || any_stage(destinations));
         let released = Arc::new(Notify::new());
         let pool = |capacity| {
             let (capacity, used) = (AtomicU64::new(capacity), AtomicU64::new(0));
@@ -114,7 +120,11 @@ impl MemorySpine {
     /// # Errors
     /// What [`MemorySpine::configure`] would refuse; the log is then unchanged.
     pub fn attach(&self, capacity: u64, ledger: &Ledger, destinations: &[DestinationSpec]) -> Result<(), Error> {
-        self.0.lock().attach(parts(capacity, self.0.stages), destinations, ledger)
+        let capacities = parts(capacity, self.0.stages || any_stage(destinations));
+        self.0.lock().attach(capacities, destinations, ledger)?;
+        // A stage that is new emits before the configuration before it has ended.
+        self.0.pools[Origin::Derived as usize].capacity.fetch_max(capacities[1], Ordering::AcqRel);
+        Ok(())
     }
 
     /// The second half of a reload, when nothing is under way any more that the configuration before has routed: takes over
@@ -124,7 +134,7 @@ impl MemorySpine {
     /// # Errors
     /// As [`MemorySpine::new`]; the log is then unchanged.
     pub fn configure(&self, capacity: u64, ledger: &Ledger, destinations: &[DestinationSpec]) -> Result<(), Error> {
-        let capacities = parts(capacity, self.0.stages);
+        let capacities = parts(capacity, self.0.stages || any_stage(destinations));
         let (detached, gone) = self.0.lock().configure(capacities, destinations, ledger)?;
         detached.iter().for_each(|destination| self.0.confirmations.gone(destination));
         for (pool, capacity) in self.0.pools.iter().zip(capacities) {
@@ -168,12 +178,7 @@ impl Shared {
     }
 
     /// Keeps all records, or none. `done` is completed in the same breath if they are kept.
-    fn keep(
-        &self,
-        origin: Origin,
-        records: Vec<Record>,
-        done: Option<(Destination, Vec<(Seq, Completion)>)>,
-    ) -> Result<Option<SeqRange>, Refusal> {
+    fn keep(&self, origin: Origin, records: Vec<Record>, done: Vec<Advance>) -> Result<Option<SeqRange>, Refusal> {
         let mut records: Vec<Record> = records.into_iter().filter(|record| !record.routes.is_empty()).collect();
         let mut log = self.lock();
         let mut freed = Vec::new();
@@ -182,7 +187,7 @@ impl Shared {
         freed.clear();
         let charges = self.charge(origin, &records)?;
         let range = log.push(origin, records, charges);
-        if let Some((stage, done)) = done {
+        for (stage, done) in done {
             freed.extend(done.into_iter().filter_map(|(seq, completion)| log.complete(stage, seq, &completion)));
         }
         drop(log);
@@ -237,7 +242,7 @@ impl Shared {
 
 impl Spine for MemorySpine {
     fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
-        Box::pin(std::future::ready(self.0.keep(Origin::Received, records, None)))
+        Box::pin(std::future::ready(self.0.keep(Origin::Received, records, Vec::new())))
     }
 
     fn append_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> BoxFuture<'static, Result<Waiting, Refusal>> {
@@ -259,11 +264,10 @@ impl Spine for MemorySpine {
 
     fn commit(
         &self,
-        stage: Destination,
-        done: Vec<(Seq, Completion)>,
+        done: Vec<Advance>,
         derived: Vec<Record>,
     ) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
-        Box::pin(std::future::ready(self.0.keep(Origin::Derived, derived, Some((stage, done)))))
+        Box::pin(std::future::ready(self.0.keep(Origin::Derived, derived, done)))
     }
 
     fn read(&self, destination: Destination, limit: ReadLimit) -> Vec<Entry> {

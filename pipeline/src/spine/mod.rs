@@ -196,17 +196,42 @@ pub struct Backlog {
     pub oldest: Option<(Seq, Arrival)>,
 }
 
+/// Who reads a destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    #[default]
+    Exporter,
+    /// A port of a stage: completed in order, up to a watermark.
+    Stage,
+    /// What a stage noted for itself, which is no telemetry. Its name ends in [`NOTES`].
+    Notes,
+}
+
+/// End of the names of destinations that keep a stage's notes.
+pub const NOTES: &str = "#notes";
+
 /// What a destination wants of the spine.
 #[derive(Clone, Debug)]
 pub struct DestinationSpec {
     /// Id of the exporter, or of pipeline and stage; the identity of its cursor.
     pub name: Arc<str>,
+    pub role: Role,
     /// Most bytes of backlog; `None` for an equal share.
     pub max_bytes: Option<u64>,
     /// A further quota: `queue_size` in units of `sizer`.
     pub queue_size: Option<(u64, Sizer)>,
     pub on_quota: OnQuota,
 }
+
+impl DestinationSpec {
+    /// A destination that a stage reads: an equal share, and nothing is ever lost there.
+    pub fn of_stage(name: Arc<str>, role: Role) -> Self {
+        DestinationSpec { name, role, max_bytes: None, queue_size: None, on_quota: OnQuota::Reject }
+    }
+}
+
+/// Entries that one cursor of a stage passes, each with its completion.
+pub type Advance = (Destination, Vec<(Seq, Completion)>);
 
 /// What happens to new data at the quota of a destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -273,14 +298,10 @@ pub trait Spine: Send + Sync {
     /// The name of a destination; empty for one that there is not.
     fn name(&self, destination: Destination) -> Arc<str>;
 
-    /// Keeps the output of a stage and moves its cursor, in one commit: `done` are the entries that the cursor passes, each
-    /// with its completion. Derived records have room of their own, which receivers never use.
-    fn commit(
-        &self,
-        stage: Destination,
-        done: Vec<(Seq, Completion)>,
-        derived: Vec<Record>,
-    ) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>>;
+    /// Keeps the output of a stage and moves its cursors, in one commit. Derived records have room of their own, which
+    /// receivers never use.
+    fn commit(&self, done: Vec<Advance>, derived: Vec<Record>)
+    -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>>;
 
     /// The next entries for a destination, oldest first, at least one if there is any. An entry is handed out once until
     /// [`Spine::rewind`].

@@ -8,8 +8,8 @@ use sluice_pdata::pass::Reason;
 use sluice_pipeline::blocks::DeadLetter;
 use sluice_pipeline::spine::memory::MemorySpine;
 use sluice_pipeline::spine::{
-    Backlog, Completion, Confirmations, CursorRule, Destination, Entry, Letter, ReadLimit, Record, RouteSet, Seq,
-    SeqRange, Spine, Unparked, Waiting,
+    Advance, Backlog, Completion, Confirmations, CursorRule, Destination, Entry, Letter, ReadLimit, Record, RouteSet,
+    Seq, SeqRange, Spine, Unparked, Waiting,
 };
 use sluice_pipeline::{BoxFuture, Refusal};
 
@@ -60,11 +60,10 @@ impl Spine for Lettered {
     }
     fn commit(
         &self,
-        stage: Destination,
-        done: Vec<(Seq, Completion)>,
+        done: Vec<Advance>,
         derived: Vec<Record>,
     ) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
-        self.log.commit(stage, done, derived)
+        self.log.commit(done, derived)
     }
     fn read(&self, destination: Destination, limit: ReadLimit) -> Vec<Entry> {
         let on_runtime = std::thread::current().id() == self.runtime;

@@ -17,7 +17,7 @@ use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::rng::SplitMix;
 use sluice_pipeline::send::{RetryCause, SendOutcome};
 use sluice_pipeline::spine::memory::MemorySpine;
-use sluice_pipeline::spine::{CursorRule, Destination, DestinationSpec, Keep, OnQuota, Record, RouteSet, Spine};
+use sluice_pipeline::spine::{CursorRule, Destination, DestinationSpec, Keep, OnQuota, Record, Role, RouteSet, Spine};
 use sluice_pipeline::telemetry::{Naming, Telemetry};
 use sluice_pipeline::{Batch, BoxFuture, ComponentId, Context, Signal};
 
@@ -147,8 +147,13 @@ impl World {
         let telemetry = Telemetry::new();
         let ledger = Ledger::new(&telemetry, []);
         let memory = MemBudget::new(64 << 20, Arc::clone(&shared));
-        let spec =
-            DestinationSpec { name: "told".into(), max_bytes: None, queue_size: None, on_quota: OnQuota::Reject };
+        let spec = DestinationSpec {
+            name: "told".into(),
+            role: Role::Exporter,
+            max_bytes: None,
+            queue_size: None,
+            on_quota: OnQuota::Reject,
+        };
         let log = MemorySpine::new(16 << 20, false, CursorRule::Absorbed, memory, &ledger, &[spec]).unwrap();
         let letters = Arc::new(Letters {
             kept: Mutex::default(),

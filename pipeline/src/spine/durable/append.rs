@@ -10,13 +10,13 @@ use crate::BoxFuture;
 use crate::admission::{Class, Reservation};
 use crate::outcome::Refusal;
 use crate::spine::confirm::Part;
-use crate::spine::{Completion, Destination, Record, RouteSet, Seq, SeqRange, Waiting};
+use crate::spine::{Advance, Record, RouteSet, Seq, SeqRange, Waiting};
 
 impl DurableSpine {
     /// Hands records to the commit thread.
     pub(super) fn write(
         &self,
-        stage: Option<(Destination, Vec<(Seq, Completion)>)>,
+        stage: Option<Vec<Advance>>,
         records: Vec<Record>,
     ) -> BoxFuture<'static, Result<Option<SeqRange>, Refusal>> {
         let shared = Arc::clone(&self.0);
@@ -26,29 +26,31 @@ impl DurableSpine {
         };
         let (tell, told) = oneshot::channel();
         let journal = shared.running.journal().clone();
-        let (done_at, done) = match stage {
-            Some((stage, done)) => (Some(stage), done),
-            None => (None, Vec::new()),
-        };
-        let passed = done.iter().map(|(seq, _)| seq.0).collect();
+        let derived = stage.is_some();
+        let done = stage.unwrap_or_default();
+        let seqs = |(stage, done): &Advance| (Dest(stage.0), done.iter().map(|(seq, _)| seq.0).collect());
+        let passed = done.iter().map(seqs).collect();
         // Not the spine itself: the last to hold it waits for the very thread that answers.
         let (settling, books) = (journal.clone(), Arc::clone(&shared.books));
         let answer = Box::new(move |result: Result<Option<sluice_journal::SeqRange>, sluice_journal::Error>| {
             drop(reservation);
-            if let (Ok(_), Some(stage)) = (&result, done_at) {
-                done.into_iter().for_each(|(seq, completion)| complete(&settling, &books, stage, seq, &completion));
+            if result.is_ok() {
+                for (stage, done) in done {
+                    done.into_iter().for_each(|(seq, completion)| complete(&settling, &books, stage, seq, &completion));
+                }
             }
             let range =
                 result.map(|range| range.map(|range| SeqRange { first: Seq(range.first), last: Seq(range.last) }));
             // Whoever asked may be gone: the append goes on.
             let _ = tell.send(range.map_err(refusal));
         });
-        match done_at {
-            Some(stage) => journal.commit(Dest(stage.0), passed, records, answer),
-            None => journal.append(records, answer),
+        match derived {
+            true => journal.commit(passed, records, answer),
+            false => journal.append(records, answer),
         }
         Box::pin(async move { told.await.unwrap_or(Err(Refusal::ShuttingDown)) })
     }
+
     /// Hands records to the commit thread, for a sender who waits for the destinations in `awaited`.
     pub(super) fn write_awaited(
         &self,

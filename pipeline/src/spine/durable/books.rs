@@ -17,7 +17,7 @@ use super::other;
 use crate::Signal;
 use crate::context::Tenant;
 use crate::ledger::{DestinationAccount, Ledger, reasons};
-use crate::spine::{Completion, Confirmations, Destination};
+use crate::spine::{Completion, Confirmations, Destination, NOTES};
 use crate::telemetry::Telemetry;
 
 /// Tenants whose names are remembered for the counts of their drops.
@@ -73,9 +73,9 @@ impl Books {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens an account for every destination that has none under its name.
+    /// Opens an account for every destination that has none under its name. Notes are no telemetry, and have none.
     pub(super) fn attach(&self, journal: &Journal) {
-        for (dest, name, _) in journal.destinations() {
+        for (dest, name, _) in journal.destinations().into_iter().filter(|(_, name, _)| !name.ends_with(NOTES)) {
             self.account(dest.0, &name);
         }
     }
@@ -174,6 +174,9 @@ impl Books {
 
 impl Observer for Books {
     fn restored(&self, dest: Dest, name: &str, backlog: &Items) {
+        if name.ends_with(NOTES) {
+            return;
+        }
         let account = self.account(dest.0, name);
         let all = by_signal(backlog);
         let mut so_far = [0; 3];

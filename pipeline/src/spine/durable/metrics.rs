@@ -9,7 +9,7 @@ use super::{books, context};
 use crate::Signal;
 use crate::clock::{Clock, Monotonic};
 use crate::processor::Sizer;
-use crate::spine::DestinationSpec;
+use crate::spine::{DestinationSpec, NOTES};
 use crate::telemetry::Telemetry;
 
 /// Shows every attached destination at each scrape, under the names that the log in memory has. The queue's size is one number:
@@ -23,7 +23,7 @@ pub(super) fn publish_queues(
     let (journal, known) = (journal.clone(), telemetry.clone());
     telemetry.on_scrape(move || {
         let specs = specs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for (dest, name, attached) in journal.destinations() {
+        for (dest, name, attached) in journal.destinations().into_iter().filter(|(_, name, _)| !name.ends_with(NOTES)) {
             let label = [("exporter", name.as_str())];
             let gauge = |metric: &str, value: u64| known.gauge(metric, &label).set(value as f64);
             if let Some((items, bytes)) = journal.dead_letter_usage(&name) {

@@ -27,11 +27,11 @@ fn open(world: &World, dir: &Path, specs: &[DestinationSpec]) -> DurableSpine {
     let mut config = Config { ballast: 0, stages: true, ..Config::sized(256 * MIB) };
     config.segment_size = 8 * MIB;
     let vfs = Arc::new(DiskVfs::open(&dir.join("journal"), true).unwrap());
-    DurableSpine::open(vfs, config, around, specs, |name| name == "stage").unwrap().0
+    DurableSpine::open(vfs, config, around, specs).unwrap().0
 }
 
 fn two() -> [DestinationSpec; 2] {
-    [destination("a", None, OnQuota::Reject), destination("stage", None, OnQuota::Reject)]
+    [destination("a", None, OnQuota::Reject), DestinationSpec::of_stage("stage".into(), Role::Stage)]
 }
 
 fn record(world: &World, name: &str, routes: &[u8]) -> Record {
@@ -120,7 +120,7 @@ async fn a_stage_moves_its_cursor_with_what_it_emits() {
     spine.append(vec![record(&world, "in", &[stage.0])]).await.unwrap();
     let input = spine.read(stage, ALL);
     let done = vec![(input[0].seq(), Completion::delivered(1))];
-    spine.commit(stage, done, vec![record(&world, "out", &[a.0])]).await.unwrap();
+    spine.commit(vec![(stage, done)], vec![record(&world, "out", &[a.0])]).await.unwrap();
     assert_eq!(spine.backlog(stage), Backlog::default());
     assert_eq!(read(&spine, a.0), ["out"]);
     world.assert_balanced();
@@ -135,11 +135,11 @@ async fn a_destination_that_comes_back_finds_its_backlog() {
     let spine = open(&world, dir.path(), &two());
     let a = spine.destination("a").unwrap();
     spine.append(vec![record(&world, "x", &[a.0])]).await.unwrap();
-    spine.configure(&two()[1..], |name| name == "stage").unwrap();
+    spine.configure(&two()[1..]).unwrap();
     assert_eq!(spine.destination("a"), None);
     // Nobody is there to need it.
     spine.append(vec![record(&world, "y", &[a.0])]).await.unwrap();
-    spine.configure(&two(), |name| name == "stage").unwrap();
+    spine.configure(&two()).unwrap();
     assert_eq!(spine.destination("a"), Some(a));
     assert_eq!(read(&spine, a.0), ["x"]);
     world.assert_balanced();

@@ -22,7 +22,7 @@ fn record(world: &World, name: &str, routes: &[u8]) -> Record {
 }
 
 fn keep(spine: &MemorySpine, records: Vec<Record>) -> Result<Option<SeqRange>, Refusal> {
-    spine.0.keep(Origin::Received, records, None)
+    spine.0.keep(Origin::Received, records, Vec::new())
 }
 
 fn read(spine: &MemorySpine, from: u8) -> Vec<String> {
@@ -271,7 +271,7 @@ fn stages_can_finish_when_receivers_have_filled_their_part() {
     let entry = &spine.read(Destination(0), ALL)[0];
     let done = vec![(entry.seq(), Completion::delivered(1))];
     let derived = vec![record(&world, "z", &[1])];
-    assert!(spine.0.keep(Origin::Derived, derived, Some((Destination(0), done))).is_ok());
+    assert!(spine.0.keep(Origin::Derived, derived, vec![(Destination(0), done)]).is_ok());
     assert_eq!(spine.backlog(Destination(0)).records, 3);
     assert_eq!(read(&spine, 1), ["y", "y", "y", "y", "z"]);
     world.assert_balanced();

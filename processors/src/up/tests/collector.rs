@@ -27,7 +27,7 @@ use sluice_pipeline::rng::SplitMix;
 use sluice_pipeline::segment::{Redaction, Segment, SegmentStep};
 use sluice_pipeline::spine::memory::MemorySpine;
 use sluice_pipeline::spine::{
-    Completion, CursorRule, Destination, DestinationSpec, OnQuota, ReadLimit, RouteSet, Spine,
+    Completion, CursorRule, Destination, DestinationSpec, OnQuota, ReadLimit, Role, RouteSet, Spine,
 };
 use sluice_pipeline::telemetry::{Naming, Telemetry};
 use sluice_pipeline::{Accepted, Batch, ComponentId, Context, PipelineId, Refusal, Signal, Step};
@@ -62,8 +62,13 @@ impl Collector {
         let telemetry = Telemetry::new();
         let memory = MemBudget::new(1 << 30, Arc::clone(&shared));
         let ledger = Ledger::new(&telemetry, []);
-        let to =
-            [DestinationSpec { name: "a".into(), max_bytes: Some(quota), queue_size: None, on_quota: OnQuota::Reject }];
+        let to = [DestinationSpec {
+            name: "a".into(),
+            role: Role::Exporter,
+            max_bytes: Some(quota),
+            queue_size: None,
+            on_quota: OnQuota::Reject,
+        }];
         let spine =
             MemorySpine::new(1 << 24, false, CursorRule::Absorbed, memory.clone(), &ledger, &to).expect("spine");
         let pipeline = PipelineId::new(Signal::Metrics, "");

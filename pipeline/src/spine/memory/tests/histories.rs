@@ -34,6 +34,7 @@ impl History {
             .iter()
             .enumerate()
             .map(|(index, &policy)| DestinationSpec {
+                role: crate::spine::Role::Exporter,
                 queue_size: (rng.below(3) == 0).then(|| (5 + rng.below(20), Sizer::Items)),
                 ..destination(&format!("d{index}"), None, policy)
             })

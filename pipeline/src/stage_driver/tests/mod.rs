@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use tokio::task::JoinHandle;
+mod ports;
 
 use super::*;
 use crate::batch::Batch;
 use crate::intake::Outputs;
+use crate::ledger::reasons;
 use crate::spine::OnQuota::Reject;
-use crate::spine::Record;
 use crate::spine::memory::MemorySpine;
-use crate::stage::Held;
+use crate::spine::{Entry, ReadLimit, Record, Seq};
+use crate::stage::{Held, Port};
 use crate::testing::{DropNamed, World, destination, names, to};
 
 const HOLD: Duration = Duration::from_secs(10);
@@ -24,7 +25,7 @@ type Diary = Arc<Mutex<Vec<String>>>;
 
 #[derive(Default)]
 struct Hold {
-    held: VecDeque<(Seq, WallTime, Batch)>,
+    held: VecDeque<(Seq, WallTime, Port, Batch)>,
     diary: Diary,
 }
 
@@ -34,23 +35,23 @@ impl Hold {
     }
 
     fn release(&mut self, until: WallTime, out: &mut StageOutput) {
-        while self.held.front().is_some_and(|(_, deadline, _)| *deadline <= until) {
-            let Some((_, _, batch)) = self.held.pop_front() else { return };
+        while self.held.front().is_some_and(|(_, deadline, ..)| *deadline <= until) {
+            let Some((_, _, port, batch)) = self.held.pop_front() else { return };
             self.write("emit", &batch);
-            out.emit(Port(0), batch);
+            out.emit(port, batch);
         }
     }
 }
 
 impl Stage for Hold {
-    fn absorb(&mut self, _port: Port, input: &Entry, now: WallTime, out: &mut StageOutput) {
+    fn absorb(&mut self, port: Port, input: &Entry, now: WallTime, out: &mut StageOutput) {
         let batch = input.batch();
         if names(batch.bytes()) == ["sampled"] {
             return out.drop_items(reasons::SAMPLED, batch.items());
         }
         self.write("absorb", batch);
         let deadline = WallTime(now.0 + HOLD.as_nanos() as u64);
-        self.held.push_back((input.seq(), deadline, Batch::clone(batch)));
+        self.held.push_back((input.seq(), deadline, port, Batch::clone(batch)));
     }
 
     fn tick(&mut self, now: WallTime, out: &mut StageOutput) {
@@ -58,7 +59,7 @@ impl Stage for Hold {
     }
 
     fn next_deadline(&self) -> Option<WallTime> {
-        self.held.front().map(|(_, deadline, _)| *deadline)
+        self.held.front().map(|(_, deadline, ..)| *deadline)
     }
 
     fn low_watermark(&self) -> Option<Seq> {
@@ -85,15 +86,14 @@ impl Stage for Hold {
 }
 
 struct Running {
-    ending: watch::Sender<Ending>,
-    task: JoinHandle<()>,
+    driving: Driving,
     diary: Diary,
 }
 
 impl Running {
-    async fn end(self, how: Ending) {
-        self.ending.send(how).unwrap();
-        self.task.await.unwrap();
+    async fn end(mut self, how: Ending) {
+        self.driving.end(how);
+        self.driving.ended().await;
     }
 }
 
@@ -103,15 +103,15 @@ fn start(world: &World, spine: &MemorySpine) -> Running {
     let diary = Diary::default();
     let driver = StageDriver {
         stage: Box::new(Hold { diary: Arc::clone(&diary), ..Hold::default() }),
-        cursor: STAGE,
+        ports: vec![STAGE],
+        notes: None,
         spine: Arc::new(spine.clone()),
         clock: Arc::new(world.clock.clone()),
         account: world.ledger.stage("hold"),
         memory: world.memory.clone(),
-        branches: vec![world.branch("behind", steps, outputs)],
     };
-    let (ending, watch) = watch::channel(Ending::Running);
-    Running { ending, task: tokio::spawn(driver.run(watch)), diary }
+    let branches = vec![world.branch("behind", steps, outputs)];
+    Running { driving: driver.start(Behind { branches, lease: None }), diary }
 }
 
 fn spine(world: &World, rule: CursorRule) -> MemorySpine {
@@ -194,8 +194,8 @@ async fn after_a_crash_a_replay_from_the_watermark_sees_the_same_windows() {
     }
     // At 16 s: "a" left at 10 s and "b" at 14 s.
     assert_eq!(out(&spine), ["a", "b"]);
-    first.task.abort();
-    assert!(first.task.await.unwrap_err().is_cancelled());
+    first.driving.task.abort();
+    assert!(first.driving.task.await.unwrap_err().is_cancelled());
 
     world.clock.advance(Duration::from_secs(3600));
     let second = start(&world, &spine);
@@ -276,7 +276,10 @@ async fn without_room_behind_it_a_stage_waits_and_reads_nothing() {
     assert_eq!(spine.backlog(STAGE).records, 0);
     world.assert_balanced();
     // "d" is held and finds no room at the end: lost with the memory, and counted.
-    running.end(Ending::Shutdown).await;
+    running.driving.end(Ending::Shutdown);
+    settle().await;
+    assert!(!running.driving.is_finished(), "it waits for room");
+    running.end(Ending::Now).await;
     let snapshot = world.ledger.check();
     assert_eq!(snapshot.get("stage/hold").unwrap().dropped, [("hold".into(), "shutdown_memory_mode", [1, 0, 0])]);
     world.assert_balanced();

@@ -1,0 +1,410 @@
+//! Fields of the processor (correlation §2).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use sluice_config::tree::Node;
+use sluice_config::{GoDuration, Problems};
+use sluice_pipeline::factory::{Validate, field};
+
+use crate::sampling::{PolicyConfig, PolicyOptions, RuleConfig, Sampler};
+use crate::trace_window::{Attach, Deciding, ExemplarSettings, LogField, LogHold, Settings, SpanField};
+
+/// `processors: correlate:`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub mode: Mode,
+    /// Hard limit, accounted by the byte.
+    pub memory_limit_mib: u64,
+    pub max_live_spans: u64,
+    /// How long a verdict is known at least.
+    pub verdict_retention: GoDuration,
+    /// `annotate` only.
+    pub hold: Option<HoldConfig>,
+    pub trace: TraceConfig,
+    pub dedupe: Dedupe,
+    pub attach: AttachConfig,
+    pub exemplars: ExemplarsConfig,
+    pub taint: TaintConfig,
+    /// Required in `decide`, forbidden in `annotate`.
+    pub sampling: Option<SamplingConfig>,
+}
+
+/// What it does with traces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Joins, and lets everything go.
+    #[default]
+    Annotate,
+    /// Holds all until the trace's verdict.
+    Decide,
+}
+
+/// `hold:`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HoldConfig {
+    pub span: GoDuration,
+    pub log: LogHoldConfig,
+}
+
+/// `hold::log:`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogHoldConfig {
+    pub mode: HoldMode,
+    pub max: GoDuration,
+    /// By name of a severity: TRACE, DEBUG, INFO, WARN, ERROR, FATAL.
+    pub severity: BTreeMap<String, GoDuration>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HoldMode {
+    #[default]
+    Adaptive,
+    Fixed,
+}
+
+/// `trace:`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TraceConfig {
+    pub max_bytes: u64,
+    pub max_spans: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dedupe {
+    #[default]
+    None,
+    ExactSpans,
+}
+
+/// `attach:`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AttachConfig {
+    pub log: FieldsConfig,
+    pub span: FieldsConfig,
+}
+
+/// `attach::log:` and `attach::span:`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FieldsConfig {
+    /// `default`, or a list.
+    pub fields: Option<Node>,
+    /// 512 for logs, 768 for spans.
+    pub max_bytes: Option<u64>,
+}
+
+/// `exemplars:`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExemplarsConfig {
+    pub unknown: Unknown,
+    pub delta: Delta,
+    pub max_defer: GoDuration,
+    pub synthesize: Synthesize,
+    pub kept_topic: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unknown {
+    /// Remove in `decide`, else keep.
+    #[default]
+    Auto,
+    Keep,
+    Remove,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Delta {
+    #[default]
+    Strip,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Synthesize {
+    #[default]
+    None,
+    Histogram,
+}
+
+/// `taint:`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaintConfig {
+    pub enabled: bool,
+    pub max_literals: u64,
+    pub on_lost: OnLost,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLost {
+    #[default]
+    RedactBody,
+    Drop,
+    Pass,
+}
+
+/// `sampling:`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SamplingConfig {
+    pub decision_wait: GoDuration,
+    pub decision_wait_after_root_received: GoDuration,
+    pub dry_run: bool,
+    pub policies: Vec<PolicyConfig>,
+    pub rules: Vec<RuleConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            mode: Mode::Annotate,
+            memory_limit_mib: 256,
+            max_live_spans: 1_000_000,
+            verdict_retention: GoDuration::from_secs(180),
+            hold: None,
+            trace: TraceConfig::default(),
+            dedupe: Dedupe::None,
+            attach: AttachConfig::default(),
+            exemplars: ExemplarsConfig::default(),
+            taint: TaintConfig::default(),
+            sampling: None,
+        }
+    }
+}
+
+impl Default for HoldConfig {
+    fn default() -> Self {
+        HoldConfig { span: GoDuration::from_millis(1500), log: LogHoldConfig::default() }
+    }
+}
+
+impl Default for LogHoldConfig {
+    fn default() -> Self {
+        LogHoldConfig { mode: HoldMode::Adaptive, max: GoDuration::from_secs(5), severity: BTreeMap::new() }
+    }
+}
+
+impl Default for TraceConfig {
+    fn default() -> Self {
+        TraceConfig { max_bytes: 4 << 20, max_spans: 32_000 }
+    }
+}
+
+impl Default for ExemplarsConfig {
+    fn default() -> Self {
+        ExemplarsConfig {
+            unknown: Unknown::Auto,
+            delta: Delta::Strip,
+            max_defer: GoDuration::from_secs(120),
+            synthesize: Synthesize::None,
+            kept_topic: String::new(),
+        }
+    }
+}
+
+impl Default for TaintConfig {
+    fn default() -> Self {
+        TaintConfig { enabled: false, max_literals: 8, on_lost: OnLost::RedactBody }
+    }
+}
+
+impl Default for SamplingConfig {
+    fn default() -> Self {
+        SamplingConfig {
+            decision_wait: GoDuration::from_secs(30),
+            decision_wait_after_root_received: GoDuration::from_millis(5500),
+            dry_run: false,
+            policies: Vec::new(),
+            rules: Vec::new(),
+        }
+    }
+}
+
+/// Longest hold of a log.
+const MAX_HOLD: Duration = Duration::from_secs(60);
+
+/// Severity numbers of a severity's name.
+fn severity(name: &str) -> Option<(u8, u8)> {
+    let at = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"].iter().position(|known| *known == name)?;
+    let low = at as u8 * 4 + 1;
+    Some((low, low + 3))
+}
+
+/// Reads a list of fields: `default`, or names.
+fn fields<F: Copy + PartialEq>(
+    node: Option<&Node>,
+    default: &[F],
+    named: impl Fn(&str) -> Option<F>,
+) -> Result<Vec<F>, String> {
+    let Some(node) = node else { return Ok(default.to_vec()) };
+    if node.text() == Some("default") {
+        return Ok(default.to_vec());
+    }
+    let list = node.as_seq().ok_or("`fields` is `default` or a list of names")?;
+    let mut found = Vec::new();
+    for name in list {
+        let name = name.text().unwrap_or_default();
+        let field = named(name).ok_or_else(|| format!("unknown field {name:?}"))?;
+        if !found.contains(&field) {
+            found.push(field);
+        }
+    }
+    Ok(found)
+}
+
+impl Config {
+    /// The lists of what is attached.
+    fn attach(&self) -> Result<Attach, (&'static str, String)> {
+        let log = fields(self.attach.log.fields.as_ref(), &LogField::DEFAULT, LogField::named);
+        let span = fields(self.attach.span.fields.as_ref(), &SpanField::DEFAULT, SpanField::named);
+        Ok(Attach {
+            log: log.map_err(|text| ("attach::log::fields", text))?,
+            log_max_bytes: size(self.attach.log.max_bytes.unwrap_or(512)),
+            span: span.map_err(|text| ("attach::span::fields", text))?,
+            span_max_bytes: size(self.attach.span.max_bytes.unwrap_or(768)),
+        })
+    }
+
+    /// What the engine is told. What is wrong in a config that was not validated reads as the default.
+    pub fn settings(&self) -> Settings {
+        let hold = self.hold.clone().unwrap_or_default();
+        let severities = hold.log.severity.iter();
+        let severity = severities.filter_map(|(name, hold)| severity(name).map(|(low, high)| (low, high, **hold)));
+        let default = Settings::default();
+        let decides = self.mode == Mode::Decide;
+        let keep_unknown = match self.exemplars.unknown {
+            Unknown::Auto => !decides,
+            Unknown::Keep => true,
+            Unknown::Remove => false,
+        };
+        let sampling = self.sampling.clone().unwrap_or_default();
+        Settings {
+            decide: decides.then_some(Deciding {
+                wait: *sampling.decision_wait,
+                wait_after_root: *sampling.decision_wait_after_root_received,
+                dry_run: sampling.dry_run,
+            }),
+            memory_limit: size(self.memory_limit_mib.saturating_mul(1 << 20)),
+            max_live_spans: size(self.max_live_spans),
+            verdict_retention: *self.verdict_retention,
+            hold_span: *hold.span,
+            hold_log: LogHold {
+                adaptive: hold.log.mode == HoldMode::Adaptive,
+                max: *hold.log.max,
+                severity: severity.collect(),
+            },
+            trace_max_bytes: size(self.trace.max_bytes),
+            trace_max_spans: size(self.trace.max_spans),
+            dedupe: self.dedupe == Dedupe::ExactSpans,
+            attach: self.attach().unwrap_or_else(|_| default.attach.clone()),
+            exemplars: ExemplarSettings {
+                keep_unknown,
+                max_defer: *self.exemplars.max_defer,
+                synthesize: self.exemplars.synthesize == Synthesize::Histogram,
+            },
+            ..default
+        }
+    }
+
+    /// Compiles policies or rules. What is wrong goes to `problems`.
+    pub fn sampler(&self, problems: &mut Problems<'_>) -> Option<Sampler> {
+        let sampling = self.sampling.as_ref()?;
+        Some(if sampling.rules.is_empty() {
+            Sampler::from_policies(&sampling.policies, PolicyOptions::default(), "sampling::policies", problems)
+        } else {
+            Sampler::from_rules(&sampling.rules, "sampling::rules", problems)
+        })
+    }
+}
+
+/// A size that this machine can address.
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+impl Validate for Config {
+    fn validate(&self, at: &str, problems: &mut Problems<'_>) {
+        let path = |name: &str| field(at, name);
+        let positive = [("memory_limit_mib", self.memory_limit_mib), ("max_live_spans", self.max_live_spans)]
+            .into_iter()
+            .chain([("trace::max_bytes", self.trace.max_bytes), ("trace::max_spans", self.trace.max_spans)]);
+        for (name, value) in positive {
+            if value == 0 {
+                problems.error(&path(name), format!("`{name}` must be positive"));
+            }
+        }
+        if self.verdict_retention.is_zero() {
+            problems.error(&path("verdict_retention"), "`verdict_retention` must be positive");
+        }
+        if let Err((place, text)) = self.attach() {
+            problems.error(&path(place), text);
+        }
+        if !self.exemplars.kept_topic.is_empty() {
+            problems
+                .error(&path("exemplars::kept_topic"), "`kept_topic` is not supported yet: it needs Kafka receivers");
+        }
+        if self.taint.enabled {
+            problems.error(&path("taint::enabled"), "`taint` is not supported yet");
+        }
+        if let Some(hold) = &self.hold {
+            if self.mode == Mode::Decide {
+                problems.error(&path("hold"), "`hold` is for mode `annotate`: in `decide` items wait for the verdict");
+            }
+            if *hold.log.max > MAX_HOLD {
+                problems.error(&path("hold::log::max"), "`hold::log::max` must not exceed 60s");
+            }
+            if *hold.span > MAX_HOLD {
+                problems.error(&path("hold::span"), "`hold::span` must not exceed 60s");
+            }
+            for (name, own) in &hold.log.severity {
+                if severity(name).is_none() {
+                    let text = format!("unknown severity {name:?}: TRACE, DEBUG, INFO, WARN, ERROR or FATAL");
+                    problems.error(&path("hold::log::severity"), text);
+                }
+                if **own > MAX_HOLD {
+                    problems.error(&path("hold::log::severity"), "a hold must not exceed 60s");
+                }
+            }
+        }
+        self.validate_sampling(at, problems);
+    }
+}
+
+impl Config {
+    fn validate_sampling(&self, at: &str, problems: &mut Problems<'_>) {
+        let path = |name: &str| field(at, name);
+        let Some(sampling) = &self.sampling else {
+            if self.mode == Mode::Decide {
+                problems.error(&path("mode"), "mode `decide` needs `sampling`");
+            }
+            return;
+        };
+        if self.mode == Mode::Annotate {
+            problems.error(&path("sampling"), "`sampling` needs mode `decide`");
+        }
+        if sampling.policies.is_empty() == sampling.rules.is_empty() {
+            problems.error(&path("sampling"), "exactly one of `policies` and `rules` must be given");
+        }
+        if sampling.decision_wait.is_zero() {
+            problems.error(&path("sampling::decision_wait"), "`decision_wait` must be positive");
+        }
+        if *sampling.decision_wait > Duration::from_secs(3600) {
+            problems.error(&path("sampling::decision_wait"), "`decision_wait` must not exceed 1h");
+        }
+        self.sampler(problems);
+    }
+}

@@ -1,0 +1,53 @@
+//! Processor `correlate`: joins logs, spans and metric exemplars on trace and span id while they pass. Logs learn of their span,
+//! spans of their logs; in mode `decide` whole traces are sampled, and logs and exemplars follow the verdict of their trace.
+//!
+//! A thin shell over [`crate::trace_window`]: configuration, the stage, and metrics. All pipelines that name one `correlate`
+//! share it; what came in at one leaves there.
+
+mod config;
+mod stage;
+mod telemetry;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use stage::Correlate;
+
+use std::sync::Arc;
+
+use sluice_config::Problems;
+use sluice_config::tree::Node;
+use sluice_pipeline::Error;
+use sluice_pipeline::component::{Environment, Stability};
+use sluice_pipeline::factory::{Factory, Meta, Processors};
+use sluice_pipeline::processor::Processor;
+
+use crate::trace_window::{Engine, Judge, SharedEngine};
+
+/// Makes `correlate` processors.
+pub struct CorrelateFactory;
+
+impl Factory<Processors> for CorrelateFactory {
+    type Config = Config;
+
+    fn meta(&self) -> Meta {
+        Meta { holds_back: true, ..Meta::new("correlate", Stability::Alpha) }
+    }
+
+    fn build(&self, config: &Config, environment: Environment) -> Result<Processor, Error> {
+        let node = Node::default();
+        let mut problems = Problems::new(&node);
+        let sampler = config.sampler(&mut problems);
+        if problems.has_errors() {
+            return Err(Error::config("invalid policies or rules"));
+        }
+        let judge = sampler.map(|sampler| Box::new(sampler) as Box<dyn Judge>);
+        let engine = SharedEngine::new(Engine::new(config.settings(), judge));
+        if config.mode == config::Mode::Decide {
+            environment.verdicts.register(environment.id.clone(), Arc::new(engine.clone()));
+        }
+        telemetry::publish(&environment.telemetry, &environment.id, &engine);
+        Ok(Processor::Stage(Box::new(Correlate::new(engine))))
+    }
+}

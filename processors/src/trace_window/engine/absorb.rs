@@ -1,0 +1,212 @@
+//! Reading a request: which items it has, and in what they stand.
+
+use std::sync::Arc;
+
+use sluice_pdata::Signal;
+use sluice_pdata::view::{AttributesView, ResourceView};
+use sluice_pdata::wire::{Field, Value, fields};
+use sluice_pipeline::Context;
+use sluice_pipeline::ledger::reasons;
+use sluice_pipeline::spine::Entry;
+use sluice_pipeline::stage::{Port, StageOutput};
+
+use super::Engine;
+use crate::trace_window::inputs::EntryNumber;
+use crate::trace_window::origin::Envelopes;
+use crate::trace_window::outbox::{Base, ITEMS, RESOURCES, SCOPES};
+use crate::trace_window::slab::NONE;
+use crate::trace_window::statistics::Outcome;
+use crate::trace_window::symbols::Symbol;
+
+/// Field number of `resource` in a `ResourceSpans` and of `scope` in a `ScopeSpans`; those of logs are the same.
+const INNER: u32 = 1;
+
+/// An item of the request that is being read.
+#[derive(Clone, Copy)]
+pub(super) struct Item<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Its offset in the request.
+    at: usize,
+    pub(super) around: &'a Around<'a>,
+    pub(super) entry: EntryNumber,
+    pub(super) ordinal: u32,
+    pub(super) origin: u32,
+}
+
+impl Item<'_> {
+    /// Where its bytes are while the request is being read.
+    pub(super) fn base(&self) -> Base {
+        Base::Input(self.at, self.bytes.len())
+    }
+}
+
+/// What the items of a scope have in common.
+pub(super) struct Around<'a> {
+    pub(super) signal: Signal,
+    pub(super) tenant: u16,
+    pub(super) source: u32,
+    pub(super) resource: &'a [u8],
+    pub(super) resource_envelope: &'a [u8],
+    pub(super) scope: &'a [u8],
+    pub(super) scope_envelope: &'a [u8],
+}
+
+/// Where a walk is.
+struct Walk<'a> {
+    request: &'a [u8],
+    signal: Signal,
+    port: Port,
+    tenant: u16,
+    context: u32,
+    entry: EntryNumber,
+    ordinal: u32,
+}
+
+impl Engine {
+    /// Reads an entry.
+    pub(super) fn take_in(&mut self, port: Port, entry: &Entry, out: &mut StageOutput) {
+        let batch = entry.batch();
+        let request = batch.bytes().clone();
+        let number = self.inputs.begin(entry.seq(), self.time.ms(), entry.ingest());
+        // What the tick before has left must not mix with what passes.
+        self.flush(&[], out);
+        let context: &Arc<Context> = batch.context();
+        if batch.signal() == Signal::Metrics {
+            return self.take_metrics(port, batch, out);
+        }
+        let Some(tenant) = self.origins.tenant(&context.tenant) else {
+            return out.emit(port, (**batch).clone());
+        };
+        let context = self.origins.context(context, tenant);
+        let mut walk =
+            Walk { request: &request, signal: batch.signal(), port, tenant, context, entry: number, ordinal: 0 };
+        // The envelopes were checked when the request came in; what cannot be read all the same is dropped and counted.
+        let _ = self.walk_request(&mut walk);
+        let read = walk.ordinal as usize;
+        if read < batch.items() {
+            out.drop_items(reasons::INVALID, batch.items() - read);
+        }
+        if self.outbox.is_whole_input(batch.items()) && self.note.is_empty() {
+            self.outbox.clear();
+            return out.emit(port, (**batch).clone());
+        }
+        self.flush(&request, out);
+    }
+
+    fn walk_request(&mut self, walk: &mut Walk<'_>) -> Result<(), sluice_pdata::Error> {
+        let request = walk.request;
+        let extra = others(request, RESOURCES)?;
+        for resource in fields(request) {
+            if let Field { number: RESOURCES, value: Value::Len(envelope), .. } = resource? {
+                self.walk_resource(walk, &extra, envelope)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn walk_resource(
+        &mut self,
+        walk: &mut Walk<'_>,
+        request: &[u8],
+        resource_envelope: &[u8],
+    ) -> Result<(), sluice_pdata::Error> {
+        let rest = others(resource_envelope, SCOPES)?;
+        let resource = inner(resource_envelope)?;
+        let mut source = NONE;
+        for scope in fields(resource_envelope) {
+            let Field { number: SCOPES, value: Value::Len(scope_envelope), .. } = scope? else { continue };
+            if source == NONE {
+                source = self.source(walk.tenant, resource);
+            }
+            let around = Around {
+                signal: walk.signal,
+                tenant: walk.tenant,
+                source,
+                resource,
+                resource_envelope,
+                scope: inner(scope_envelope)?,
+                scope_envelope,
+            };
+            let scope = others(scope_envelope, ITEMS)?;
+            let envelopes = Envelopes { request, resource: &rest, scope: &scope };
+            let mut origin = NONE;
+            for item in fields(scope_envelope) {
+                let Field { number: ITEMS, value: Value::Len(bytes), .. } = item? else { continue };
+                if origin == NONE {
+                    origin = self.origins.intern(walk.context, walk.port, walk.signal, envelopes, source);
+                }
+                // Both are slices of the same request.
+                let at = bytes.as_ptr() as usize - walk.request.as_ptr() as usize;
+                let item = Item { bytes, at, around: &around, entry: walk.entry, ordinal: walk.ordinal, origin };
+                walk.ordinal += 1;
+                match walk.signal {
+                    Signal::Traces => self.take_span(&item),
+                    _ => self.take_log(&item),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The source of a resource.
+    fn source(&mut self, tenant: u16, resource: &[u8]) -> u32 {
+        let attributes = ResourceView(resource).attributes();
+        let service = text(attributes, b"service.name");
+        let now = self.time.tick();
+        let service = self.symbols.intern(service, now);
+        self.sources.intern(tenant, resource, service, now)
+    }
+
+    /// An item leaves as it came, at once.
+    pub(super) fn pass(&mut self, item: &Item<'_>, outcome: Outcome) {
+        let suffix = self.outbox.arena.len();
+        self.leave(item, item.base(), suffix, outcome);
+    }
+
+    /// An item leaves at once; what is appended is in the arena from `suffix` on.
+    pub(super) fn leave(&mut self, item: &Item<'_>, base: Base, suffix: usize, outcome: Outcome) {
+        self.statistics.record(item.around.signal, outcome);
+        self.outbox.pass(item.origin, item.entry, item.ordinal, base, suffix);
+    }
+
+    /// An item is dropped when it comes.
+    pub(super) fn drop_item(&mut self, item: &Item<'_>, outcome: Outcome) {
+        self.statistics.record(item.around.signal, outcome);
+        match outcome {
+            Outcome::Deduplicated => self.deduplicated += 1,
+            _ => self.dropped += 1,
+        }
+    }
+
+    pub(super) fn service(&self, source: u32) -> Symbol {
+        self.sources.get(source).service
+    }
+}
+
+/// The fields of a message other than `number`, byte by byte.
+fn others(message: &[u8], number: u32) -> Result<Vec<u8>, sluice_pdata::Error> {
+    let mut rest = Vec::new();
+    for field in fields(message) {
+        let field = field?;
+        if field.number != number || field.value.len().is_none() {
+            rest.extend_from_slice(&message[field.start..field.end]);
+        }
+    }
+    Ok(rest)
+}
+
+/// The resource or scope message of an envelope; empty if there is none.
+fn inner(envelope: &[u8]) -> Result<&[u8], sluice_pdata::Error> {
+    let mut found = &[][..];
+    for field in fields(envelope) {
+        if let Field { number: INNER, value: Value::Len(message), .. } = field? {
+            found = message;
+        }
+    }
+    Ok(found)
+}
+
+/// A string attribute; empty if there is none, or it is something else.
+pub(super) fn text<'a>(attributes: AttributesView<'a>, key: &[u8]) -> &'a [u8] {
+    attributes.get(key).ok().flatten().and_then(|value| value.as_str()).unwrap_or_default()
+}

@@ -1,0 +1,434 @@
+//! Mode `decide`: spans and logs wait for the verdict of their trace (correlation §2, §6).
+
+use sluice_pdata::view::{LogRecordView, SpanView};
+
+use super::Engine;
+use super::absorb::Item;
+use super::release::{Bytes, KeptBy};
+use crate::sampling::threshold::{Randomness, random_value, randomness};
+use crate::sampling::{Decision, LogItem, RuleIndex, SpanItem, TraceFacts, Weight};
+use crate::trace_window::entry::{Held, HeldKind, SlotState, TraceEntry, TraceState};
+use crate::trace_window::note;
+use crate::trace_window::outbox::Base;
+use crate::trace_window::slab::NONE;
+use crate::trace_window::statistics::{DecisionKind, Outcome, Trigger};
+use crate::trace_window::verdict_cache::{Known, NO_RULE, TraceKey, UNKNOWN_WEIGHT, pack, unpack};
+
+/// What an item meets when it comes.
+enum Met {
+    /// The trace is in the window.
+    Window(u32),
+    /// A verdict is known.
+    Verdict(Known),
+    /// Thinned out at ingest.
+    Thinned,
+}
+
+impl Engine {
+    /// The trace of an item, or its verdict. The live table comes first, then the kept map.
+    fn meet_trace(&mut self, key: TraceKey, r: u64) -> Met {
+        if let Some(trace) = self.find_trace(key) {
+            return Met::Window(trace);
+        }
+        if let Some(known) = self.verdicts.get(key) {
+            return Met::Verdict(known);
+        }
+        let floor = self.pressure.floor();
+        if r < floor {
+            return Met::Thinned;
+        }
+        if self.is_full() || self.traces.len() >= self.settings.max_traces {
+            self.decide_oldest();
+        }
+        let trace = self.trace(key);
+        self.extensions[trace as usize].floor = floor;
+        Met::Window(trace)
+    }
+
+    pub(super) fn take_span_to_decide(&mut self, item: &Item<'_>, view: &SpanView<'_>, key: TraceKey, id: [u8; 8]) {
+        let stated = match random_value(view.trace_state) {
+            Randomness::Valid(r) => Some(r),
+            Randomness::Absent | Randomness::Malformed => None,
+        };
+        let trace = match self.meet_trace(key, stated.unwrap_or_else(|| randomness(None, &key.id))) {
+            Met::Window(trace) => trace,
+            Met::Verdict(known) => return self.late_span(item, key, known, stated),
+            Met::Thinned => return self.thin_out(item, key),
+        };
+        if let Some(r) = stated
+            && self.extensions[trace as usize].randomness == UNKNOWN_WEIGHT
+        {
+            self.extensions[trace as usize].randomness = r;
+        }
+        let content = self.content(item.bytes);
+        let slot = match self.find_slot(trace, id) {
+            Some(slot) if self.spans.get(slot).state.has_span() => return self.take_duplicate(item, slot, content),
+            Some(slot) => {
+                self.meet(slot, trace, view, item, content);
+                slot
+            }
+            None => self.new_span(trace, id, view, item, content),
+        };
+        let around = item.around;
+        let now = self.time.unix_ns();
+        let extension = &mut self.extensions[trace as usize];
+        extension.bytes += item.bytes.len() as u64;
+        if let Some(judge) = &mut self.judge {
+            let seen = SpanItem {
+                view: *view,
+                resource: around.resource,
+                resource_envelope: around.resource_envelope,
+                scope: around.scope,
+                scope_envelope: around.scope_envelope,
+                now,
+            };
+            judge.observe_span(&seen, &mut extension.leaves);
+        }
+        if self.traces.get(trace).state == TraceState::Kept {
+            self.spans.get_mut(slot).state = SlotState::Left;
+            self.stream_span(item, trace, Some(slot));
+            return self.stream_logs(slot, trace);
+        }
+        if !self.hold(slot, item, HeldKind::Span, 0, u32::MAX) {
+            return self.pass(item, Outcome::BypassPressure);
+        }
+        self.look_early(trace);
+    }
+
+    pub(super) fn take_log_to_decide(&mut self, item: &Item<'_>, view: &LogRecordView<'_>, key: TraceKey, id: [u8; 8]) {
+        let trace = match self.meet_trace(key, randomness(None, &key.id)) {
+            Met::Window(trace) => trace,
+            Met::Verdict(known) => return self.late_log(item, key, known),
+            Met::Thinned => return self.thin_out(item, key),
+        };
+        let slot = match self.find_slot(trace, id) {
+            Some(slot) => slot,
+            None => self.logs_only(key, id, item.around.source),
+        };
+        self.count_log(slot, view);
+        let around = item.around;
+        let now = self.time.unix_ns();
+        if let Some(judge) = &mut self.judge {
+            let seen = LogItem {
+                view: *view,
+                resource: around.resource,
+                resource_envelope: around.resource_envelope,
+                scope: around.scope,
+                scope_envelope: around.scope_envelope,
+                now,
+            };
+            judge.observe_log(&seen, &mut self.extensions[trace as usize].leaves);
+        }
+        let has_span = self.spans.get(slot).state.has_span();
+        if has_span {
+            self.lag_of_known_span(slot, around.source);
+            if self.traces.get(trace).state == TraceState::Kept {
+                let by = self.kept_by(trace);
+                let (base, suffix) = self.stamped_log(item.base(), Bytes::Input(item.bytes), Some(slot), by);
+                return self.leave(item, base, suffix, Outcome::MatchedImmediate);
+            }
+        }
+        let severity = view.severity_number.clamp(0, 24) as u8;
+        if !self.hold(slot, item, HeldKind::Log, severity, u32::MAX) {
+            return self.pass(item, Outcome::BypassPressure);
+        }
+        let tick = self.time.tick();
+        if !has_span
+            && view.flags & 1 == 0
+            && self.traces.get(trace).state == TraceState::Open
+            && self.traces.get(trace).spans == 0
+            && self.sources.lag(around.source).never_sampled(tick)
+        {
+            return self.decide_traces(&[trace], Trigger::Unsampled);
+        }
+        self.look_early(trace);
+    }
+
+    /// Decides a trace before its time, if that is sure or called for.
+    fn look_early(&mut self, trace: u32) {
+        let entry = self.traces.get(trace);
+        if entry.state != TraceState::Open {
+            return;
+        }
+        let over = entry.spans as usize >= self.settings.trace_max_spans
+            || entry.held_bytes as usize >= self.settings.trace_max_bytes;
+        if over {
+            self.evict_reason("trace_limit");
+            self.traces.get_mut(trace).flags |= TraceEntry::OVER;
+            return self.decide_traces(&[trace], Trigger::TraceLimit);
+        }
+        let facts = self.facts(trace);
+        let early = self.judge.as_mut().and_then(|judge| judge.early(&facts));
+        if let Some(decision) = early {
+            self.keep_early(trace, decision);
+        }
+    }
+
+    /// What is known of a trace; services are counted when it is decided.
+    fn facts(&self, trace: u32) -> TraceFacts {
+        let (entry, extension) = (self.traces.get(trace), &self.extensions[trace as usize]);
+        let timed = extension.end > 0;
+        TraceFacts {
+            trace_id: entry.id,
+            randomness: self.randomness_of(trace),
+            leaves: extension.leaves,
+            spans: entry.spans,
+            errors: entry.errors.into(),
+            logs: entry.logs,
+            log_errors: entry.log_errors.into(),
+            services: 0,
+            root: entry.flags & TraceEntry::ROOT != 0,
+            start: timed.then_some(extension.start),
+            end: timed.then_some(extension.end),
+            bytes: extension.bytes,
+        }
+    }
+
+    fn randomness_of(&self, trace: u32) -> u64 {
+        match self.extensions[trace as usize].randomness {
+            UNKNOWN_WEIGHT => randomness(None, &self.traces.get(trace).id),
+            stated => stated,
+        }
+    }
+
+    fn services(&self, trace: u32) -> u32 {
+        let mut services = Vec::new();
+        let mut at = self.traces.get(trace).head;
+        while at != NONE {
+            let slot = self.spans.get(at);
+            if slot.state.has_span() {
+                services.push(self.service(slot.source));
+            }
+            at = slot.next;
+        }
+        services.sort_unstable();
+        services.dedup();
+        services.len() as u32
+    }
+
+    /// Traces whose time has come, all of one tick.
+    pub(super) fn wake_traces(&mut self, mut traces: Vec<u32>) {
+        let tick = self.wheel.now();
+        traces.sort_unstable();
+        traces.dedup();
+        traces.retain(|&trace| {
+            let entry = self.traces.get(trace);
+            entry.state != TraceState::Free && entry.deadline <= tick
+        });
+        let (kept, open): (Vec<u32>, Vec<u32>) =
+            traces.into_iter().partition(|&trace| self.traces.get(trace).state == TraceState::Kept);
+        for trace in kept {
+            self.close(trace, true);
+        }
+        let (rooted, rootless): (Vec<u32>, Vec<u32>) =
+            open.into_iter().partition(|&trace| self.traces.get(trace).flags & TraceEntry::ROOT != 0);
+        // One decision for the tick, so that rate limits rank all its traces; what triggered them is counted apart.
+        let all: Vec<u32> = rooted.iter().chain(&rootless).copied().collect();
+        self.statistics.rootless_traces += rootless.len() as u64;
+        self.decide_with(&all, |at| if at < rooted.len() { Trigger::Root } else { Trigger::Wait });
+    }
+
+    /// The window is full: a share of the oldest traces is decided on what is known of them.
+    fn decide_oldest(&mut self) {
+        let mut open: Vec<(u32, u32)> = Vec::new();
+        for handle in self.traces.handles() {
+            let trace = self.traces.get(handle);
+            match trace.state {
+                TraceState::Open | TraceState::Kept => open.push((trace.first, handle)),
+                TraceState::Free => {}
+            }
+        }
+        open.sort_unstable();
+        // Some at once, so that the next new trace does not search again.
+        open.truncate(open.len().div_ceil(64).max(1));
+        self.statistics.evict("window_full", open.len() as u64);
+        let (kept, undecided): (Vec<u32>, Vec<u32>) = open
+            .into_iter()
+            .map(|(_, trace)| trace)
+            .partition(|&trace| self.traces.get(trace).state == TraceState::Kept);
+        kept.into_iter().for_each(|trace| self.close(trace, true));
+        self.decide_traces(&undecided, Trigger::WindowFull);
+    }
+
+    /// Decides traces now.
+    pub(super) fn decide_traces(&mut self, traces: &[u32], trigger: Trigger) {
+        self.decide_with(traces, |_| trigger);
+    }
+
+    fn decide_with(&mut self, traces: &[u32], trigger: impl Fn(usize) -> Trigger) {
+        if traces.is_empty() {
+            return;
+        }
+        let facts: Vec<TraceFacts> =
+            traces.iter().map(|&trace| TraceFacts { services: self.services(trace), ..self.facts(trace) }).collect();
+        let now = self.time.wall(self.wheel.now().max(1)).0;
+        let decisions = match &mut self.judge {
+            Some(judge) => judge.decide(&facts, now),
+            None => Vec::new(),
+        };
+        for (at, &trace) in traces.iter().enumerate() {
+            let decision = decisions.get(at).copied().unwrap_or(Decision::UNMATCHED);
+            let oversize = self.settings.drop_oversize && self.traces.get(trace).flags & TraceEntry::OVER != 0;
+            let decision = if oversize { Decision::UNMATCHED } else { decision };
+            let keeps = self.conclude(trace, decision, trigger(at));
+            self.close(trace, keeps);
+        }
+    }
+
+    /// Makes a decision known: counts it, and remembers it here and across a restart. Returns whether the trace is kept.
+    fn conclude(&mut self, trace: u32, decision: Decision, trigger: Trigger) -> bool {
+        let dry_run = self.settings.decide.is_some_and(|decide| decide.dry_run);
+        let entry = self.traces.get(trace);
+        let key = TraceKey { tenant: entry.tenant, id: entry.id };
+        let kind = DecisionKind { kept: decision.kept, rule: decision.rule, trigger };
+        let count = self.statistics.decisions.entry(kind).or_default();
+        count.traces += 1;
+        count.spans += u64::from(entry.spans);
+        let rule = decision.rule.map_or(NO_RULE, |RuleIndex(rule)| rule);
+        let weight = match decision.weight {
+            _ if dry_run => Weight::Threshold(0),
+            Weight::Threshold(t) => Weight::Threshold(t.max(self.extensions[trace as usize].floor)),
+            Weight::Unknown => Weight::Unknown,
+        };
+        let verdict = if decision.kept || dry_run { Known::Kept { weight, rule } } else { Known::Dropped };
+        self.extensions[trace as usize].threshold = pack(weight);
+        self.traces.get_mut(trace).rule = rule;
+        self.remember(key, verdict);
+        verdict != Known::Dropped
+    }
+
+    fn remember(&mut self, key: TraceKey, verdict: Known) {
+        self.verdicts.insert(key, verdict, self.time.tick());
+        self.statistics.early_rotations = self.verdicts.early_turns();
+        note::write(&mut self.note, self.origins.tenant_name(key.tenant), &key.id, verdict);
+    }
+
+    /// A trace is sure to be kept: what has met leaves, and what comes streams through until the trace's time is over.
+    fn keep_early(&mut self, trace: u32, decision: Decision) {
+        if !self.conclude(trace, decision, Trigger::Early) {
+            return;
+        }
+        self.traces.get_mut(trace).state = TraceState::Kept;
+        let mut at = self.traces.get(trace).head;
+        while at != NONE {
+            let next = self.spans.get(at).next;
+            if self.spans.get(at).state.has_span() {
+                self.release_slot(at, trace, true);
+                self.spans.get_mut(at).state = SlotState::Left;
+            }
+            at = next;
+        }
+    }
+
+    /// The logs that waited for a span of a trace that is kept leave with it.
+    fn stream_logs(&mut self, slot: u32, trace: u32) {
+        self.release_slot(slot, trace, true);
+    }
+
+    /// A decided trace leaves the window with all it holds.
+    fn close(&mut self, trace: u32, keeps: bool) {
+        let mut at = self.traces.get(trace).head;
+        while at != NONE {
+            self.release_slot(at, trace, keeps);
+            let next = self.spans.get(at).next;
+            self.forget_slot(at);
+            at = next;
+        }
+        self.remove_trace(trace);
+    }
+
+    /// What a slot holds leaves, or is dropped.
+    fn release_slot(&mut self, slot: u32, trace: u32, keeps: bool) {
+        while self.spans.get(slot).held != NONE {
+            let handle = self.spans.get(slot).held;
+            let held = self.unlink(slot, NONE, handle);
+            if keeps {
+                self.leave_kept(slot, trace, &held);
+            } else {
+                self.statistics.record(self.origins.get(held.origin).signal, Outcome::Dropped);
+                self.dropped += 1;
+                self.outbox.discard(held.origin, held.entry, held.place());
+            }
+        }
+    }
+
+    fn leave_kept(&mut self, slot: u32, trace: u32, held: &Held) {
+        let (base, bytes) = (Base::Segment(held.place()), Bytes::Held(held.place()));
+        let by = self.kept_by(trace);
+        let (base, suffix) = match held.kind {
+            HeldKind::Log => self.stamped_log(base, bytes, Some(slot), by),
+            HeldKind::Span => self.stamped_span(base, bytes, Some(slot), by),
+            HeldKind::Duplicate | HeldKind::Free => self.stamped_span(base, bytes, None, by),
+        };
+        self.leave_held_as(held, base, suffix, Outcome::Kept);
+    }
+
+    /// The verdict that items of a kept trace are stamped with; none in a dry run.
+    fn kept_by(&self, trace: u32) -> Option<KeptBy> {
+        if self.settings.decide.is_none_or(|decide| decide.dry_run) {
+            return None;
+        }
+        let weight = unpack(self.extensions[trace as usize].threshold);
+        Some(KeptBy { weight, randomness: self.randomness_of(trace) })
+    }
+
+    /// A span of a trace that is kept leaves at once.
+    pub(super) fn stream_span(&mut self, item: &Item<'_>, trace: u32, slot: Option<u32>) {
+        let by = self.kept_by(trace);
+        let (base, suffix) = self.stamped_span(item.base(), Bytes::Input(item.bytes), slot, by);
+        self.leave(item, base, suffix, Outcome::Kept);
+    }
+
+    fn late_span(&mut self, item: &Item<'_>, key: TraceKey, known: Known, stated: Option<u64>) {
+        match known {
+            Known::Dropped => self.drop_item(item, Outcome::LateDropped),
+            Known::Kept { weight, .. } => {
+                let r = stated.unwrap_or_else(|| randomness(None, &key.id));
+                let by = self.late_by(weight, r);
+                let (base, suffix) = self.stamped_span(item.base(), Bytes::Input(item.bytes), None, by);
+                self.leave(item, base, suffix, Outcome::LateKept);
+            }
+        }
+    }
+
+    fn late_log(&mut self, item: &Item<'_>, key: TraceKey, known: Known) {
+        match known {
+            Known::Dropped => self.drop_item(item, Outcome::LateDropped),
+            Known::Kept { weight, .. } => {
+                let by = self.late_by(weight, randomness(None, &key.id));
+                let (base, suffix) = self.stamped_log(item.base(), Bytes::Input(item.bytes), None, by);
+                self.leave(item, base, suffix, Outcome::LateKept);
+            }
+        }
+    }
+
+    fn late_by(&self, weight: Weight, randomness: u64) -> Option<KeptBy> {
+        let dry_run = self.settings.decide.is_none_or(|decide| decide.dry_run);
+        (!dry_run).then_some(KeptBy { weight, randomness })
+    }
+
+    /// Pressure calls for fewer traces: this one is not among those that are looked at.
+    fn thin_out(&mut self, item: &Item<'_>, key: TraceKey) {
+        let kind = DecisionKind { kept: false, rule: None, trigger: Trigger::Ingest };
+        self.statistics.decisions.entry(kind).or_default().traces += 1;
+        self.remember(key, Known::Dropped);
+        self.drop_item(item, Outcome::Dropped);
+    }
+
+    /// Decides, or releases, everything that is held.
+    pub(super) fn decide_all(&mut self) {
+        let mut traces: Vec<u32> = Vec::new();
+        for handle in self.traces.handles() {
+            match self.traces.get(handle).state {
+                TraceState::Kept => self.close(handle, true),
+                TraceState::Open => traces.push(handle),
+                TraceState::Free => {}
+            }
+        }
+        if self.settings.drop_pending_on_drain {
+            traces.into_iter().for_each(|trace| self.close(trace, false));
+        } else {
+            self.decide_traces(&traces, Trigger::Drain);
+        }
+    }
+}

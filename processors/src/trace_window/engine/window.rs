@@ -1,0 +1,225 @@
+//! Traces and slots come and go.
+
+use super::Engine;
+use super::absorb::Item;
+use crate::trace_window::entry::{Held, HeldKind, SlotState, SpanSlot, TraceEntry, TraceExtension, TraceState};
+use crate::trace_window::payload::{Chain, Place};
+use crate::trace_window::slab::NONE;
+use crate::trace_window::verdict_cache::{NO_RULE, TraceKey, UNKNOWN_WEIGHT};
+use crate::trace_window::wheel::Alarm;
+
+/// What is in the window, for gauges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    pub spans: usize,
+    pub traces: usize,
+    pub held: usize,
+    pub bytes: usize,
+    /// 0, or the rung of the ladder: 70, 80, 85, 90, 95, 100.
+    pub pressure: u8,
+    /// Age of the oldest item that is held, ms.
+    pub oldest_ms: u32,
+}
+
+/// Bytes an entry of an index takes at most, in a table that has just grown.
+const INDEX_ENTRY: usize = 10;
+
+impl Engine {
+    /// What is in the window.
+    pub fn window(&self) -> Window {
+        Window {
+            spans: self.spans.len(),
+            traces: self.traces.len(),
+            held: self.held.len(),
+            bytes: self.accounted(),
+            pressure: self.pressure.level(),
+            oldest_ms: self.inputs.oldest_arrival().map_or(0, |at| self.time.ms().wrapping_sub(at)),
+        }
+    }
+
+    /// Bytes accounted (correlation §5). Tables by what is live in them: their chunks are used again.
+    pub fn accounted(&self) -> usize {
+        let extension = if self.decides() { size_of::<TraceExtension>() } else { 0 };
+        self.spans.len() * (size_of::<SpanSlot>() + INDEX_ENTRY)
+            + self.traces.len() * (size_of::<TraceEntry>() + INDEX_ENTRY + extension)
+            + self.held.len() * size_of::<Held>()
+            + self.payload.bytes()
+            + self.inputs.bytes()
+            + self.origins.bytes()
+            + self.sources.bytes()
+            + self.symbols.bytes()
+            + self.errors.bytes()
+            + self.wheel.bytes()
+            + self.verdicts.bytes()
+            + self.exemplars.bytes()
+    }
+
+    /// The trace of a key, made if it is not there.
+    pub(super) fn trace(&mut self, key: TraceKey) -> u32 {
+        if let Some(known) = self.find_trace(key) {
+            return known;
+        }
+        self.statistics.new_traces += 1;
+        let first = self.time.tick();
+        let deadline = match self.settings.decide {
+            Some(decide) => self.time.tick_in(decide.wait.as_millis() as u32),
+            None => u32::MAX,
+        };
+        let handle = self.traces.insert(TraceEntry {
+            id: key.id,
+            tenant: key.tenant,
+            first,
+            deadline,
+            state: TraceState::Open,
+            rule: NO_RULE,
+            ..TraceEntry::default()
+        });
+        let hash = self.trace_hash(key);
+        let (traces, hasher) = (&self.traces, &self.hasher);
+        self.trace_index.insert(hash, handle, |at| {
+            let trace = traces.get(at);
+            hasher.hash_one(TraceKey { tenant: trace.tenant, id: trace.id })
+        });
+        if self.settings.decide.is_some() {
+            if self.extensions.len() <= handle as usize {
+                self.extensions.resize(handle as usize + 1, TraceExtension::default());
+            }
+            self.extensions[handle as usize] =
+                TraceExtension { randomness: UNKNOWN_WEIGHT, threshold: UNKNOWN_WEIGHT, ..TraceExtension::default() };
+            self.wheel.set(deadline, Alarm::Trace(handle));
+        }
+        handle
+    }
+
+    /// A new slot at the end of its trace's.
+    pub(super) fn add_slot(&mut self, slot: SpanSlot) -> u32 {
+        let (trace, id) = (slot.trace, slot.id);
+        let handle = self.spans.insert(slot);
+        let hash = self.span_hash(trace, id);
+        let (spans, hasher) = (&self.spans, &self.hasher);
+        self.span_index.insert(hash, handle, |at| {
+            let slot = spans.get(at);
+            hasher.hash_one((slot.trace, slot.id))
+        });
+        let entry = self.traces.get_mut(trace);
+        let tail = std::mem::replace(&mut entry.tail, handle);
+        if tail == NONE {
+            entry.head = handle;
+        } else {
+            self.spans.get_mut(tail).next = handle;
+        }
+        if !self.decides() {
+            self.wheel.set(self.time.tick_in(self.settings.window_ms()), Alarm::Span(handle));
+        }
+        handle
+    }
+
+    /// Forgets a slot that holds nothing, and its trace with its last one. Slots go in the order they came, so that the search
+    /// for the one before is short.
+    pub(super) fn remove_slot(&mut self, handle: u32) {
+        let (trace, next) = {
+            let slot = self.spans.get(handle);
+            (slot.trace, slot.next)
+        };
+        let mut before = NONE;
+        let mut at = self.traces.get(trace).head;
+        while at != handle && at != NONE {
+            before = at;
+            at = self.spans.get(at).next;
+        }
+        if before == NONE {
+            self.traces.get_mut(trace).head = next;
+        } else {
+            self.spans.get_mut(before).next = next;
+        }
+        if next == NONE {
+            self.traces.get_mut(trace).tail = before;
+        }
+        self.forget_slot(handle);
+        if self.traces.get(trace).head == NONE {
+            self.remove_trace(trace);
+        }
+    }
+
+    /// Takes a slot out of its tables, not out of its trace's list.
+    pub(super) fn forget_slot(&mut self, handle: u32) {
+        let slot = self.spans.get(handle);
+        let hash = self.span_hash(slot.trace, slot.id);
+        self.span_index.remove(hash, handle);
+        self.spans.remove(handle);
+    }
+
+    /// Forgets a trace that has no slots any more.
+    pub(super) fn remove_trace(&mut self, handle: u32) {
+        let trace = self.traces.get(handle);
+        let hash = self.trace_hash(TraceKey { tenant: trace.tenant, id: trace.id });
+        self.trace_index.remove(hash, handle);
+        self.traces.remove(handle);
+    }
+
+    /// Holds an item in a slot until `deadline`, in ticks. `false` if there is no room whatever: then it must leave.
+    pub(super) fn hold(&mut self, slot: u32, item: &Item<'_>, kind: HeldKind, severity: u8, deadline: u32) -> bool {
+        let chain = if kind == HeldKind::Log && !self.decides() { Chain::Logs } else { Chain::Spans };
+        let Some(place) = self.payload.push(chain, item.bytes) else { return false };
+        let before = self.spans.get(slot).held;
+        let mut held = Held::default();
+        (held.next, held.deadline, held.kind, held.severity) = (before, deadline, kind, severity);
+        (held.origin, held.entry, held.ordinal) = (item.origin, item.entry, item.ordinal);
+        held.set_place(place);
+        let handle = self.held.insert(held);
+        self.spans.get_mut(slot).held = handle;
+        self.inputs.hold(item.entry);
+        self.origins.hold(item.origin);
+        let trace = self.spans.get(slot).trace;
+        let entry = self.traces.get_mut(trace);
+        entry.held_bytes = entry.held_bytes.saturating_add(place.len);
+        // One alarm wakes all of a slot that go at the same tick.
+        if deadline != u32::MAX && (before == NONE || self.held.get(before).deadline != deadline) {
+            self.wheel.set(deadline, Alarm::Span(slot));
+        }
+        true
+    }
+
+    /// Takes one item out of the list of its slot; `before` is the one in front of it there.
+    pub(super) fn unlink(&mut self, slot: u32, before: u32, handle: u32) -> Held {
+        let held = self.held.remove(handle);
+        if before == NONE {
+            self.spans.get_mut(slot).held = held.next;
+        } else {
+            self.held.get_mut(before).next = held.next;
+        }
+        let trace = self.spans.get(slot).trace;
+        let entry = self.traces.get_mut(trace);
+        entry.held_bytes = entry.held_bytes.saturating_sub(held.place().len);
+        held
+    }
+
+    /// Copies what is left in sparse segments forward, when enough of them are.
+    pub(super) fn compact(&mut self) {
+        if !self.payload.wants_compaction() {
+            return;
+        }
+        for at in self.held.handles() {
+            let held = self.held.get(at);
+            let place: Place = held.place();
+            if held.kind == HeldKind::Free || !self.payload.sparse(place.segment) {
+                continue;
+            }
+            let chain = if held.kind == HeldKind::Log && !self.decides() { Chain::Logs } else { Chain::Spans };
+            if let Some(place) = self.payload.carry(chain, place) {
+                self.held.get_mut(at).set_place(place);
+            }
+        }
+    }
+
+    /// Whether the window has no room for another span.
+    pub(super) fn is_full(&self) -> bool {
+        self.spans.len() >= self.settings.max_live_spans
+    }
+
+    /// Whether a slot's time in the window is over.
+    pub(super) fn is_expired(&self, slot: &SpanSlot) -> bool {
+        let now = u64::from(self.wheel.now()) * 100;
+        slot.state != SlotState::Held && (now as u32).wrapping_sub(slot.arrival) >= self.settings.window_ms()
+    }
+}

@@ -1,0 +1,63 @@
+//! Hash index of a slab: finds handles by the key that the entry itself holds.
+//!
+//! Many small tables that grow alone, instead of one: growing rehashes one part in 256, and nothing ever stops for the whole.
+
+use hashbrown::HashTable;
+
+/// Parts, by the highest bits that the tables do not use for their control bytes.
+const PARTS: usize = 256;
+
+/// Handles by hash. Keys stay in the entries: the caller compares and rehashes.
+pub(crate) struct HandleIndex {
+    parts: Box<[HashTable<u32>]>,
+    len: usize,
+}
+
+impl Default for HandleIndex {
+    fn default() -> Self {
+        HandleIndex { parts: (0..PARTS).map(|_| HashTable::new()).collect(), len: 0 }
+    }
+}
+
+impl HandleIndex {
+    #[inline]
+    fn part(hash: u64) -> usize {
+        (hash >> 40) as usize % PARTS
+    }
+
+    pub(crate) fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
+        self.parts[Self::part(hash)].find(hash, |&handle| is(handle)).copied()
+    }
+
+    /// Adds a handle whose key is not there. `rehash` gives the hash of the entry under a handle.
+    pub(crate) fn insert(&mut self, hash: u64, handle: u32, rehash: impl Fn(u32) -> u64) {
+        self.parts[Self::part(hash)].insert_unique(hash, handle, |&handle| rehash(handle));
+        self.len += 1;
+    }
+
+    pub(crate) fn remove(&mut self, hash: u64, handle: u32) {
+        let part = &mut self.parts[Self::part(hash)];
+        if let Ok(entry) = part.find_entry(hash, |&known| known == handle) {
+            entry.remove();
+            self.len -= 1;
+        }
+    }
+
+    /// Entries.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Gives back what a burst has left, part by part when called again and again.
+    pub(crate) fn trim(&mut self, round: usize, rehash: impl Fn(u32) -> u64) {
+        let part = &mut self.parts[round % PARTS];
+        if part.capacity() > 64 && part.len() * 4 < part.capacity() {
+            part.shrink_to(part.len() * 2, |&handle| rehash(handle));
+        }
+    }
+
+    /// Bytes allocated.
+    pub(crate) fn bytes(&self) -> usize {
+        self.parts.iter().map(HashTable::allocation_size).sum()
+    }
+}

@@ -1,0 +1,202 @@
+//! How long spans come behind their logs, for each source, and how long to hold logs for them (correlation §6).
+
+/// Buckets: eight to an octave, from 10 ms on; the last one holds what is longer than 70 s.
+const BUCKETS: usize = 104;
+const LOWEST_MS: u32 = 10;
+const STEPS: u32 = 8;
+
+/// Samples from which on a source's own figures count.
+const ENOUGH: u32 = 200;
+
+/// Halved every minute, in ticks.
+const HALF_LIFE: u32 = 600;
+
+/// Logs after which the share of those that found a span is judged.
+const TRIAL: u32 = 10_000;
+
+/// One log in so many of a source without hope is held all the same.
+const PROBE: u8 = 64;
+
+/// For how many ticks a sampled log proves that a source fills in the flags.
+const PROOF: u32 = 6_000;
+
+/// Lags of one source. Log-linear counts of the wait that a log would have needed; 0 if its span was there first.
+#[derive(Clone, Debug)]
+pub(crate) struct Lag {
+    counts: [u16; BUCKETS],
+    samples: u32,
+    logs: u32,
+    hits: u32,
+    halved: u32,
+    /// When a log with the sampled flag came last, in ticks; 0 for never.
+    sampled_at: u32,
+    probes: u8,
+    hopeless: bool,
+    unsampled_span: bool,
+}
+
+impl Default for Lag {
+    fn default() -> Self {
+        Lag {
+            counts: [0; BUCKETS],
+            samples: 0,
+            logs: 0,
+            hits: 0,
+            halved: 0,
+            sampled_at: 0,
+            probes: 0,
+            hopeless: false,
+            unsampled_span: false,
+        }
+    }
+}
+
+fn bucket(ms: u32) -> usize {
+    if ms < LOWEST_MS {
+        return 0;
+    }
+    let ratio = ms / LOWEST_MS;
+    let octave = ratio.ilog2();
+    // Where in the octave, in eighths.
+    let low = u64::from(LOWEST_MS) << octave;
+    let step = (u64::from(ms) - low) * u64::from(STEPS) / low;
+    (1 + (octave * STEPS) as usize + step as usize).min(BUCKETS - 1)
+}
+
+/// Upper end of a bucket, ms.
+fn upper(bucket: usize) -> u32 {
+    if bucket == 0 {
+        return LOWEST_MS;
+    }
+    let (octave, step) = ((bucket as u32 - 1) / STEPS, (bucket as u32 - 1) % STEPS);
+    let low = LOWEST_MS << octave;
+    low + low * (step + 1) / STEPS
+}
+
+impl Lag {
+    /// A log came; `sampled`: bit 0 of its flags.
+    pub(crate) fn log(&mut self, sampled: bool, now: u32) {
+        if sampled {
+            self.sampled_at = now.max(1);
+        }
+        self.logs += 1;
+        if self.logs >= TRIAL {
+            self.hopeless = self.hits * 100 < self.logs;
+            (self.logs, self.hits) = (0, 0);
+        }
+    }
+
+    /// A span came; `sampled`: bit 0 of its flags.
+    pub(crate) fn span(&mut self, sampled: bool) {
+        self.unsampled_span |= !sampled;
+    }
+
+    /// A log's span came `ms` behind it; negative if before.
+    pub(crate) fn record(&mut self, ms: i32, now: u32) {
+        if now.saturating_sub(self.halved) >= HALF_LIFE {
+            self.halved = now;
+            self.counts.iter_mut().for_each(|count| *count /= 2);
+            self.samples = self.counts.iter().map(|&count| u32::from(count)).sum();
+        }
+        let count = &mut self.counts[bucket(ms.max(0) as u32)];
+        if *count == u16::MAX {
+            self.counts.iter_mut().for_each(|count| *count /= 2);
+            self.samples = self.counts.iter().map(|&count| u32::from(count)).sum();
+            return self.record(ms, now);
+        }
+        *count += 1;
+        self.samples += 1;
+        self.hits += 1;
+        self.hopeless = self.hopeless && self.hits * 100 < self.logs.max(1);
+    }
+
+    /// Ms within which this share of the logs (in thousandths) has its span; `None` while too few were seen.
+    pub(crate) fn quantile(&self, thousandths: u32) -> Option<u32> {
+        if self.samples < ENOUGH {
+            return None;
+        }
+        let wanted = (u64::from(self.samples) * u64::from(thousandths)).div_ceil(1000);
+        let mut sum = 0;
+        let found = self.counts.iter().position(|&count| {
+            sum += u64::from(count);
+            sum >= wanted
+        });
+        Some(upper(found.unwrap_or(BUCKETS - 1)))
+    }
+
+    /// How long to hold a log, in ms: the quantile and a little more, at most `max`. Nothing where spans never come, but for
+    /// one log in 64.
+    pub(crate) fn hold(&mut self, max: u32, thousandths: u32) -> u32 {
+        if self.hopeless {
+            self.probes = (self.probes + 1) % PROBE;
+            return if self.probes == 0 { max } else { 0 };
+        }
+        self.quantile(thousandths).map_or(max, |ms| (ms + ms / 10 + 50).min(max))
+    }
+
+    /// Whether a log without the sampled flag will never see its span: the source fills in flags, and has never sent an
+    /// unsampled span. One in 64 is held all the same.
+    pub(crate) fn never_sampled(&mut self, now: u32) -> bool {
+        let proven = self.sampled_at != 0 && now.saturating_sub(self.sampled_at) <= PROOF && !self.unsampled_span;
+        if proven {
+            self.probes = (self.probes + 1) % PROBE;
+        }
+        proven && self.probes != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_keeps_its_budget() {
+        assert!(size_of::<Lag>() <= 256, "{}", size_of::<Lag>());
+    }
+
+    #[test]
+    fn buckets_hold_what_they_say() {
+        for ms in (0..70_000).step_by(7) {
+            let at = bucket(ms);
+            assert!(ms < upper(at) || at == BUCKETS - 1, "{ms} in {at}");
+            assert!(at == 0 || ms >= upper(at - 1), "{ms} in {at}");
+        }
+    }
+
+    #[test]
+    fn the_hold_follows_the_lag_and_forgets_the_past() {
+        let mut lag = Lag::default();
+        assert_eq!(lag.hold(5_000, 995), 5_000, "nothing is known");
+        (0..1000).for_each(|n| lag.record(if n < 996 { 700 } else { 3_000 }, 10));
+        let hold = lag.hold(5_000, 995);
+        assert!((770..=960).contains(&hold), "{hold}");
+        for minute in 1..12 {
+            (0..300).for_each(|_| lag.record(2_000, 10 + minute * HALF_LIFE));
+        }
+        assert!(lag.hold(5_000, 995) > 2_000);
+        assert_eq!(lag.hold(1_000, 995), 1_000);
+        assert!(lag.hold(5_000, 100) > 500, "spans that come first need no hold");
+    }
+
+    #[test]
+    fn a_source_whose_spans_never_come_is_probed_only() {
+        let mut lag = Lag::default();
+        (0..TRIAL).for_each(|_| lag.log(true, 5));
+        let held = (0..640).filter(|_| lag.hold(5_000, 995) > 0).count();
+        assert_eq!(held, 10);
+        (0..500).for_each(|_| lag.record(100, 6));
+        assert!(lag.hold(5_000, 995) > 0, "spans came after all");
+    }
+
+    #[test]
+    fn unsampled_logs_pass_only_where_flags_are_proven() {
+        let mut lag = Lag::default();
+        assert!(!lag.never_sampled(100), "no proof");
+        lag.log(true, 100);
+        assert_eq!((0..640).filter(|_| lag.never_sampled(101)).count(), 630);
+        assert!(!lag.never_sampled(100 + PROOF + 1), "the proof is old");
+        lag.span(false);
+        lag.log(true, 200);
+        assert_eq!((0..640).filter(|_| lag.never_sampled(201)).count(), 0);
+    }
+}

@@ -1,0 +1,174 @@
+//! Held payload: items copied into 1 MiB segments that are freed as a whole.
+//!
+//! A held item must never pin the request it came in: 600 bytes would keep megabytes.
+
+/// Size of a segment; a larger item gets one of its own.
+const SEGMENT: usize = 1 << 20;
+
+/// Below this part of live bytes a closed segment is copied forward (1/10).
+const SPARSE: usize = 10;
+
+/// Which chain of segments: what waits for its span goes sooner than what waits for its hold or verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chain {
+    Logs = 0,
+    Spans = 1,
+}
+
+/// Where an item lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) segment: u16,
+    pub(crate) offset: u32,
+    pub(crate) len: u32,
+}
+
+#[derive(Default)]
+struct Segment {
+    bytes: Vec<u8>,
+    live: usize,
+}
+
+/// The segments of both chains.
+#[derive(Default)]
+pub(crate) struct Payload {
+    segments: Vec<Segment>,
+    free: Vec<u16>,
+    open: [Option<u16>; 2],
+    capacity: usize,
+    live: usize,
+}
+
+impl Payload {
+    /// Copies an item in. `None` if there is no segment left: 65,536 of them are 64 GiB.
+    pub(crate) fn push(&mut self, chain: Chain, item: &[u8]) -> Option<Place> {
+        let segment = match self.open[chain as usize] {
+            Some(open) if self.room(open) >= item.len() => open,
+            _ => self.open(chain, item.len())?,
+        };
+        let held = &mut self.segments[usize::from(segment)];
+        let place = Place { segment, offset: held.bytes.len() as u32, len: u32::try_from(item.len()).ok()? };
+        held.bytes.extend_from_slice(item);
+        held.live += item.len();
+        self.live += item.len();
+        Some(place)
+    }
+
+    fn room(&self, segment: u16) -> usize {
+        let bytes = &self.segments[usize::from(segment)].bytes;
+        bytes.capacity() - bytes.len()
+    }
+
+    fn open(&mut self, chain: Chain, len: usize) -> Option<u16> {
+        let before = self.open[chain as usize].take();
+        if let Some(before) = before
+            && self.segments[usize::from(before)].live == 0
+        {
+            self.discard(before);
+        }
+        let segment = match self.free.pop() {
+            Some(segment) => segment,
+            None => {
+                let next = u16::try_from(self.segments.len()).ok()?;
+                self.segments.push(Segment::default());
+                next
+            }
+        };
+        let capacity = SEGMENT.max(len);
+        self.segments[usize::from(segment)] = Segment { bytes: Vec::with_capacity(capacity), live: 0 };
+        self.capacity += capacity;
+        self.open[chain as usize] = Some(segment);
+        Some(segment)
+    }
+
+    pub(crate) fn get(&self, place: Place) -> &[u8] {
+        let from = place.offset as usize;
+        &self.segments[usize::from(place.segment)].bytes[from..from + place.len as usize]
+    }
+
+    /// The item is gone. Its segment goes with its last one.
+    pub(crate) fn free(&mut self, place: Place) {
+        let segment = &mut self.segments[usize::from(place.segment)];
+        segment.live -= place.len as usize;
+        self.live -= place.len as usize;
+        if segment.live > 0 {
+            return;
+        }
+        if self.open.contains(&Some(place.segment)) {
+            // It is filled from the start again, so that a quiet collector needs no second one.
+            segment.bytes.clear();
+        } else {
+            self.discard(place.segment);
+        }
+    }
+
+    fn discard(&mut self, segment: u16) {
+        let gone = std::mem::take(&mut self.segments[usize::from(segment)]);
+        self.capacity -= gone.bytes.capacity();
+        self.free.push(segment);
+    }
+
+    /// Whether so much room is lost in sparse segments that copying them forward is worth looking for their items.
+    pub(crate) fn wants_compaction(&self) -> bool {
+        let wasted: usize = (0..self.segments.len()).filter(|&at| self.sparse(at as u16)).count();
+        wasted >= 4 && wasted * 8 >= self.capacity / SEGMENT
+    }
+
+    /// Whether less than a tenth of a closed segment is live.
+    pub(crate) fn sparse(&self, segment: u16) -> bool {
+        let held = &self.segments[usize::from(segment)];
+        held.live > 0 && held.live * SPARSE < held.bytes.capacity() && !self.open.contains(&Some(segment))
+    }
+
+    /// Copies an item into the open segment of a chain.
+    pub(crate) fn carry(&mut self, chain: Chain, place: Place) -> Option<Place> {
+        let item = self.get(place).to_vec();
+        let carried = self.push(chain, &item)?;
+        self.free(place);
+        Some(carried)
+    }
+
+    /// Bytes of items.
+    #[cfg(test)]
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Bytes allocated.
+    pub(crate) fn bytes(&self) -> usize {
+        self.capacity
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_goes_with_its_last_item() {
+        let mut payload = Payload::default();
+        let places: Vec<_> = (0..3000).map(|n| payload.push(Chain::Logs, &[n as u8; 1000]).unwrap()).collect();
+        assert_eq!((payload.live(), payload.bytes()), (3_000_000, 3 << 20));
+        for (n, &place) in places.iter().enumerate() {
+            assert_eq!(payload.get(place), [n as u8; 1000]);
+        }
+        places.iter().for_each(|&place| payload.free(place));
+        assert_eq!((payload.live(), payload.bytes()), (0, 1 << 20));
+    }
+
+    #[test]
+    fn what_is_left_in_sparse_segments_is_carried_forward() {
+        let mut payload = Payload::default();
+        let places: Vec<_> =
+            (0..10_000).map(|n: u32| payload.push(Chain::Spans, &n.to_le_bytes().repeat(250)).unwrap()).collect();
+        let (kept, gone): (Vec<_>, Vec<_>) = places.iter().enumerate().partition(|(n, _)| n % 50 == 0);
+        gone.into_iter().for_each(|(_, &place)| payload.free(place));
+        assert!(payload.wants_compaction());
+        for (n, &place) in kept {
+            let place = if payload.sparse(place.segment) { payload.carry(Chain::Spans, place).unwrap() } else { place };
+            assert_eq!(payload.get(place), (n as u32).to_le_bytes().repeat(250));
+        }
+        assert!(!payload.wants_compaction());
+        assert!(payload.bytes() <= 2 << 20, "{}", payload.bytes());
+    }
+}
