@@ -9,6 +9,8 @@ mod answers;
 mod command;
 #[path = "process/configuration.rs"]
 mod configuration;
+#[path = "process/connectors.rs"]
+mod connectors;
 #[path = "process/dead_letters.rs"]
 mod dead_letters;
 #[path = "process/diagnostics.rs"]

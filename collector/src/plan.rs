@@ -212,6 +212,7 @@ impl Decoder<'_> {
                 exporters,
             });
         }
+        order::joins(service, self.findings);
         planned
     }
 

@@ -61,6 +61,7 @@ fn advice(code: &str) -> Option<&'static str> {
         "E0009" => "write file:…, env:… or yaml:…",
         "E0101" => "write a value of the type that is named",
         "E0103" => "`sluice components` lists the types of this build",
+        "E0105" => "`sluice explain TYPE` and `sluice config schema` show what a field takes",
         "E0106" => "write one of the words that are named",
         "E0108" => "write type or type/name; a pipeline is traces, metrics or logs, with /name if there are several",
         "E0201" => "configure it under its section, or name one that is configured",

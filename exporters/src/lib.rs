@@ -5,6 +5,7 @@
 //! | [`delivery`] | reading from the spine, merging, retrying: the same for every destination |
 //! | [`otlp`] | OTLP over gRPC |
 //! | [`otlp_http`] | OTLP over HTTP, in protobuf or JSON |
+//! | [`file`] | OTLP in files |
 //! | [`debug`] | what arrives, in the terminal |
 //! | [`prometheus_remote_write`] | Prometheus remote write |
 //! | [`nop`] | nothing |
@@ -13,6 +14,7 @@ mod client;
 pub mod debug;
 pub mod delivery;
 mod export_response;
+pub mod file;
 pub mod nop;
 pub mod otlp;
 pub mod otlp_http;
@@ -24,6 +26,7 @@ use sluice_pipeline::factory::{Exporters, Registry};
 pub fn register(registry: &mut Registry<Exporters>) {
     registry.register(otlp::OtlpFactory);
     registry.register(otlp_http::OtlpHttpFactory);
+    registry.register(file::FileFactory);
     registry.register(debug::DebugFactory);
     registry.register(prometheus_remote_write::RemoteWriteFactory);
     registry.register(nop::NopFactory);

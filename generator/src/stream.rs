@@ -8,7 +8,20 @@ use crate::encode::{Item, resource_group};
 use crate::metrics::Reader;
 use crate::secrets::Planted;
 use crate::settings::{Nanos, SECOND};
-use crate::shop::{What, World, customer_request};
+use crate::shop::{Instance, Population, What, World, customer_request};
+
+/// How items are made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options {
+    /// Replaces the names of all services.
+    pub service: Option<String>,
+    /// Further attributes of resources.
+    pub attributes: Vec<(String, String)>,
+    /// Share of spans and logs with a planted secret.
+    pub secrets: f64,
+    /// Share of requests that fail; `None`: what the shop's operations have for themselves.
+    pub error_ratio: Option<f64>,
+}
 
 /// An endless supply of items.
 #[derive(Debug)]
@@ -27,13 +40,14 @@ pub struct Stream {
 const AGO: Nanos = 10 * SECOND;
 
 impl Stream {
-    /// A supply. `service` replaces the names of all services; `secrets` is the share of spans and logs with a planted one.
-    pub fn new(signal: Signal, seed: u64, service: Option<&str>, secrets: f64) -> Self {
-        let population = crate::shop::Population { per_service: 1, skew: 0, name: service };
+    /// A supply of items of one signal.
+    pub fn new(signal: Signal, seed: u64, options: &Options) -> Self {
+        let name = options.service.as_deref();
+        let population = Population { per_service: 1, skew: 0, name, attributes: &options.attributes };
         let mut world = World::new(seed, &population);
-        world.secrets = secrets;
+        (world.secrets, world.error_ratio) = (options.secrets, options.error_ratio);
         // Cumulative all of them: collected bit by bit, a delta would have no interval.
-        let reader = |instance: &crate::shop::Instance| Reader::new(false, instance.service.exponential, 0);
+        let reader = |instance: &Instance| Reader::new(false, instance.service.exponential, 0);
         let readers = world.instances.iter().map(reader).collect();
         Stream { signal, world, readers, waiting: VecDeque::new(), planted: Vec::new(), began: None }
     }

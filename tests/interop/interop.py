@@ -12,6 +12,7 @@ import traceback
 
 import canonical
 import differences
+import otlp_http
 import refusals
 from peers import (
     HERE, OTELCOL, PYTHON, Backend, Collector, FirstRun, Process, Prometheus, missing, send_all, until,
@@ -211,6 +212,11 @@ def refusing(work):
     refusals.refusals(work, SLUICE, check)
 
 
+def over_http(work):
+    """OTLP/HTTP in every encoding and compression loses and changes nothing."""
+    otlp_http.otlp_http(work, SLUICE, check)
+
+
 def main():
     # Ended from outside, it takes its children along.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -224,7 +230,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="sluice-interop-") as directory:
         work = pathlib.Path(keep or directory)
         work.mkdir(parents=True, exist_ok=True)
-        for part in (first_run, main_job, refusing, drop_in):
+        for part in (first_run, main_job, refusing, drop_in, over_http):
             try:
                 part(work)
             except Exception as error:

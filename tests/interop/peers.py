@@ -151,9 +151,9 @@ class Backend(Process):
     """A Go Collector that writes what it gets to a file."""
 
     def __init__(self, work, name):
-        self.endpoint = f"127.0.0.1:{port()}"
+        self.endpoint, self.http = f"127.0.0.1:{port()}", f"127.0.0.1:{port()}"
         self.file = work / f"{name}.jsonl"
-        env = {"OTLP_GRPC": self.endpoint, "BACKEND_FILE": self.file}
+        env = {"OTLP_GRPC": self.endpoint, "OTLP_HTTP": self.http, "BACKEND_FILE": self.file}
         super().__init__(work, name, [OTELCOL, "--config", HERE / "configs/backend.yaml"], env)
         until(f"{name} to be ready", lambda: self.said("Everything is ready"))
 
@@ -162,7 +162,7 @@ class Backend(Process):
 
     def requests(self):
         """What it got, as OTLP/JSON. A line that is still being written is left for the next call."""
-        return [json.loads(line) for line in self.text().splitlines(True) if line.endswith("\n")]
+        return [json.loads(line) for line in self.text().split("\n")[:-1]]
 
 
 class Relay:

@@ -63,6 +63,29 @@ service: {{pipelines: {{metrics: {{receivers: [otlp], processors: [{order}], exp
 }
 
 #[test]
+fn correlate_needs_spans_and_logs_and_redaction_before_it() {
+    let config = |traces: &str, logs: &str| {
+        let pipeline = |order: &str| format!("{{receivers: [otlp], processors: [{order}], exporters: [nop]}}");
+        format!(
+            "yaml:receivers: {{otlp: {{protocols: {{grpc: }}}}}}
+processors: {{correlate: , redaction: {{allow_all_keys: true}}}}
+exporters: {{nop: }}
+service: {{delivery: {{ack: memory}}, pipelines: {{traces: {}, logs: {}}}}}",
+            pipeline(traces),
+            pipeline(logs)
+        )
+    };
+    let output = run(&["check", "-c", &config("redaction, correlate", "redaction, correlate")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("W0508"), "{}", text(&output.stderr));
+    let output = run(&["check", "-c", &config("redaction, correlate", "redaction")]);
+    assert!(text(&output.stderr).contains("only one of the two comes to it"), "{}", text(&output.stderr));
+    let output = run(&["check", "-c", &config("correlate, redaction", "redaction, correlate")]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("which copies between items"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn validate_exits_1_as_upstream_does() {
     assert_eq!(run(&["validate", "--config", UNKNOWN_KEYS]).status.code(), Some(1));
     assert_eq!(run(&["validate"]).status.code(), Some(1));

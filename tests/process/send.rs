@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::sluice::{Sluice, free_port, run, text};
-use crate::wire::http;
+use crate::wire;
 
 /// Its exit code and its summary.
 fn send(arguments: &[&str]) -> (Option<i32>, Value) {
@@ -20,7 +20,7 @@ fn send(arguments: &[&str]) -> (Option<i32>, Value) {
 
 /// Items that the receiver has accepted, over all transports.
 fn received(sluice: &Sluice, items: &str) -> u64 {
-    let metrics = http(sluice.metrics, "GET", "/metrics", &[], b"").body;
+    let metrics = wire::http(sluice.metrics, "GET", "/metrics", &[], b"").body;
     let name = format!("otelcol_receiver_accepted_{items}");
     let of = metrics.lines().filter(|line| line.starts_with(&name));
     of.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64
@@ -173,6 +173,58 @@ fn what_is_refused_for_now_is_sent_again_when_the_server_wants_it() {
     assert!(summary["refusals"][0]["message"].as_str().unwrap().contains("full"), "{summary}");
 }
 
+/// A gRPC server that asks to be left alone for 300 ms, and then takes everything.
+fn busy_at_first() -> String {
+    use base64::Engine as _;
+    const TYPE: &[u8] = b"type.googleapis.com/google.rpc.RetryInfo";
+    // RetryInfo { retry_delay: { nanos: 300_000_000 } }.
+    let delay = [0x0a, 6, 0x10, 0x80, 0xc6, 0x86, 0x8f, 0x01];
+    let detail = [&[0x0a, TYPE.len() as u8], TYPE, &[0x12, delay.len() as u8], &delay].concat();
+    let status = [&[8, 14, 0x1a, detail.len() as u8], &detail[..]].concat();
+    let status = base64::engine::general_purpose::STANDARD_NO_PAD.encode(status);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = listener.local_addr().unwrap().to_string();
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            let mut calls = 0;
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                calls += 1;
+                let response = http::Response::builder().header("content-type", "application/grpc");
+                if calls == 1 {
+                    let refusal = response.header("grpc-status", "14").header("grpc-message", "busy");
+                    let refusal = refusal.header("grpc-status-details-bin", status.as_str()).body(()).unwrap();
+                    respond.send_response(refusal, true).unwrap();
+                } else {
+                    let mut stream = respond.send_response(response.body(()).unwrap(), false).unwrap();
+                    stream.send_data(bytes::Bytes::from_static(&[0; 5]), false).unwrap();
+                    let trailers = http::HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
+                    stream.send_trailers(trailers).unwrap();
+                }
+            }
+        });
+    });
+    endpoint
+}
+
+#[test]
+fn a_busy_server_is_left_alone_for_as_long_as_it_says() {
+    let endpoint = busy_at_first();
+    let began = Instant::now();
+    let (code, summary) = send(&["logs", "-n", "10", "--endpoint", &endpoint]);
+    assert!(began.elapsed() >= Duration::from_millis(300));
+    assert_eq!(
+        (code, &summary["retries"], &summary["accepted"]["logs"]),
+        (Some(0), &1.into(), &10.into()),
+        "{summary}"
+    );
+    assert!(summary["refusals"][0]["message"].as_str().unwrap().contains("busy"), "{summary}");
+}
+
 #[test]
 fn what_is_refused_for_good_is_counted_and_said() {
     let endpoint = answers(&[OK, NEVER, PARTLY]);
@@ -200,6 +252,7 @@ fn wrong_arguments_are_refused_before_anything_is_sent() {
         &["send", "traces", "--rate", "0"],
         &["send", "traces", "--secrets=2"],
         &["send", "traces", "--header", "no"],
+        &["send", "traces", "--error-ratio", "2"],
         &["send", "traces", "--insecure", "--tls"],
         &["send", "traces", "--endpoint", "not a host"],
         &["send", "--scenario", "shop", "--count", "5"],

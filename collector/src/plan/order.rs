@@ -1,5 +1,7 @@
 //! The order of a pipeline's processors, where one at the wrong place would not do what it is for.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sluice_config::service::{Ack, Pipeline, Reference, Service};
 use sluice_config::{Diagnostic, Kind};
 use sluice_pipeline::factory::Meta;
@@ -50,13 +52,45 @@ fn redaction(service: &Service, pipeline: &Pipeline, metas: &[Option<&Meta>], fi
     let ack = |pipeline: &Pipeline| pipeline.ack.unwrap_or(service.delivery.ack);
     let on_disk = service.pipelines.iter().any(|pipeline| matches!(ack(pipeline), Ack::Auto | Ack::Durable));
     let (Some(late), Some(early)) = (pipeline.processors.get(redacts), pipeline.processors.get(stage)) else { return };
-    if redacts > stage && on_disk {
+    // It copies from item to item: what has not been redacted would be in two places (correlation §1).
+    let joins = canonical(service, early) == Some("correlate");
+    if redacts > stage && (on_disk || joins) {
+        let why = if on_disk {
+            "which reads what is on disk: nothing would be redacted there"
+        } else {
+            "which copies between items"
+        };
         let text = format!(
-            "service::pipelines::{}: processor \"{}\" stands behind \"{}\", which reads what is on disk: nothing would be \
-             redacted there",
+            "service::pipelines::{}: processor \"{}\" stands behind \"{}\", {why}",
             pipeline.id, late.id, early.id
         );
         let finding = Diagnostic::new("E0209", text).at(&late.origin).also(&early.origin, "this one keeps its input");
         findings.push(finding.help(format!("move \"{}\" before it", late.id)));
+    }
+}
+
+/// The type of a processor.
+fn canonical<'s>(service: &'s Service, reference: &Reference) -> Option<&'s str> {
+    service.component(Kind::Processor, &reference.id)?.canonical.as_deref()
+}
+
+/// Joins need spans and logs: a `correlate` to which only one of the two comes holds it back for nothing.
+pub(super) fn joins(service: &Service, findings: &mut Vec<Diagnostic>) {
+    let mut seen: BTreeMap<String, (&Reference, BTreeSet<&str>)> = BTreeMap::new();
+    for pipeline in &service.pipelines {
+        for reference in &pipeline.processors {
+            if canonical(service, reference) == Some("correlate") {
+                let signals = &mut seen.entry(reference.id.to_string()).or_insert((reference, BTreeSet::new())).1;
+                signals.insert(pipeline.id.signal().name());
+            }
+        }
+    }
+    for (id, (reference, signals)) in seen {
+        if signals.contains("traces") && signals.contains("logs") {
+            continue;
+        }
+        let text = format!("processor \"{id}\" joins logs and spans, and only one of the two comes to it");
+        let finding = Diagnostic::new("W0508", text).at(&reference.origin);
+        findings.push(finding.help("name it in a traces and in a logs pipeline"));
     }
 }

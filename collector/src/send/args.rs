@@ -132,6 +132,14 @@ pub struct LoadArgs {
     /// The `service.name` of all of it, instead of those of the shop.
     #[arg(long, value_name = "NAME", conflicts_with = "scenario")]
     pub service: Option<String>,
+
+    /// An attribute of all resources.
+    #[arg(long, alias = "otlp-attributes", value_name = "K=V", conflicts_with = "scenario", value_parser = attribute)]
+    pub attr: Vec<(String, String)>,
+
+    /// Share of customers' requests that fail, from 0 to 1. Default: what the shop's operations have for themselves.
+    #[arg(long, value_name = "SHARE", conflicts_with = "scenario")]
+    pub error_ratio: Option<f64>,
 }
 
 /// A scenario.
@@ -226,6 +234,11 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
         value.trim().trim_matches('"').parse().map_err(|_| "the value is not a header value")?;
     value.set_sensitive(true);
     Ok((name, value))
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.trim().trim_matches('"').to_owned()))
 }
 
 fn encoding(text: &str) -> Result<Compression, String> {

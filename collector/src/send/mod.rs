@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use sluice_generator::stream::Stream;
+use sluice_generator::stream::{Options, Stream};
 use tokio::time::Instant;
 
 pub use args::SendArgs;
@@ -29,8 +29,10 @@ use target::Target;
 
 /// Sends, and tells what became of it.
 pub fn run(args: &SendArgs) -> ExitCode {
-    if !(0.0..=1.0).contains(&args.secrets) {
-        return failure(USAGE, "--secrets must be between 0 and 1");
+    for (flag, share) in [("--secrets", Some(args.secrets)), ("--error-ratio", args.load.error_ratio)] {
+        if share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            return failure(USAGE, &format!("{flag} must be between 0 and 1"));
+        }
     }
     sluice_net::tls::install_default();
     let target = match Target::new(&args.target) {
@@ -84,7 +86,13 @@ async fn send(args: &SendArgs, delivery: &Arc<Delivery>) -> Result<Duration, Str
     let began = Instant::now();
     match args.signal {
         Some(signal) => {
-            let stream = Stream::new(signal.into(), args.seed, args.load.service.as_deref(), args.secrets);
+            let options = Options {
+                service: args.load.service.clone(),
+                attributes: args.load.attr.clone(),
+                secrets: args.secrets,
+                error_ratio: args.load.error_ratio,
+            };
+            let stream = Stream::new(signal.into(), args.seed, &options);
             let plan = load::Plan::from(&args.load);
             let share = |counts: &Counts| {
                 let by_count = plan.count.map(|count| {

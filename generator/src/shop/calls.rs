@@ -47,7 +47,8 @@ impl Walk<'_> {
     ) -> (Nanos, Option<Exception>) {
         let running = self.open(caller.instance, Some(caller.id), now);
         let end = now + ms(self.world.random.log_normal(median, 0.7));
-        let failure = self.world.random.chance(0.001).then(|| Exception {
+        let error_rate = self.world.error_rate(0.001, false);
+        let failure = self.world.random.chance(error_rate).then(|| Exception {
             kind: "DatabaseException".to_owned(),
             message: format!("{operation} {collection}: deadlock detected"),
             at: end,
@@ -78,7 +79,8 @@ impl Walk<'_> {
     ) -> (Nanos, Option<Exception>) {
         let running = self.open(caller.instance, Some(caller.id), now);
         let end = now + ms(self.world.random.log_normal(median, 0.7));
-        let failure = self.world.random.chance(0.01).then(|| Exception {
+        let error_rate = self.world.error_rate(0.01, false);
+        let failure = self.world.random.chance(error_rate).then(|| Exception {
             kind: "HttpError".to_owned(),
             message: format!("{method} https://{host}: 503"),
             at: end,

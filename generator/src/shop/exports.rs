@@ -71,7 +71,12 @@ impl Shop {
     /// The settings make no run ([`Settings::validate`]).
     pub fn new(settings: Settings) -> Result<Self, Error> {
         settings.validate()?;
-        let population = Population { per_service: settings.instances, skew: settings.disturbances.skew, name: None };
+        let population = Population {
+            per_service: settings.instances,
+            skew: settings.disturbances.skew,
+            name: None,
+            attributes: &[],
+        };
         let mut world = World::new(settings.seed, &population);
         (world.epoch, world.sampling) = (settings.epoch, settings.sampling);
         (world.pathologies, world.secrets) = (settings.pathologies, settings.secrets);

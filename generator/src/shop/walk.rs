@@ -245,7 +245,8 @@ impl Walk<'_> {
             now += ms(self.world.random.log_normal(700.0, 0.7));
             self.log(running, now, Severity::Warn, format!("{name} is slow"), None, false);
         }
-        if failure.is_none() && self.world.random.chance(operation.error_rate) {
+        let error_rate = self.world.error_rate(operation.error_rate, parent.is_none());
+        if failure.is_none() && self.world.random.chance(error_rate) {
             let message = format!("{name} failed after {} ms", (now - start) / MILLISECOND);
             failure = Some(Exception { kind: operation.exception.to_owned(), message, at: now });
         }

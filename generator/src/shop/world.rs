@@ -1,5 +1,9 @@
 //! Who there is, and what has been made so far.
 
+use sluice_pdata::msg::NewValue;
+use sluice_pdata::tags::resource;
+use sluice_pdata::wire::put_message;
+
 use super::context::Context;
 use super::topology::{SERVICES, Service, ServiceId};
 use crate::encode::{Attributes, Item, Log, Scope, resource_payload};
@@ -27,6 +31,8 @@ pub(crate) struct World {
     pub sampling: Sampling,
     pub pathologies: f64,
     pub secrets: f64,
+    /// Share of customers' requests that fail, instead of what each operation has for itself.
+    pub error_ratio: Option<f64>,
     per_service: usize,
     pub instances: Vec<Instance>,
     pub random: Random,
@@ -39,6 +45,8 @@ pub(crate) struct Population<'a> {
     pub skew: Nanos,
     /// All services carry this name instead of theirs.
     pub name: Option<&'a str>,
+    /// Further attributes of their resources.
+    pub attributes: &'a [(String, String)],
 }
 
 impl World {
@@ -56,6 +64,7 @@ impl World {
             sampling: Sampling::default(),
             pathologies: 0.0,
             secrets: 0.0,
+            error_ratio: None,
             per_service: usize::from(population.per_service),
             instances,
             random,
@@ -66,6 +75,15 @@ impl World {
     /// Any instance of a service.
     pub fn any(&mut self, service: ServiceId) -> usize {
         service * self.per_service + self.random.below(self.per_service as u64) as usize
+    }
+
+    /// How often an operation fails of itself, or something that it needs outside of the shop.
+    pub fn error_rate(&self, own: f64, is_root: bool) -> f64 {
+        match self.error_ratio {
+            None => own,
+            Some(ratio) if is_root => ratio,
+            Some(_) => 0.0,
+        }
     }
 
     /// What the clock of an instance shows, in Unix nanoseconds.
@@ -154,6 +172,11 @@ fn instance(random: &mut Random, service: &'static Service, number: u16, populat
         ("telemetry.sdk.language", service.language.into()),
         ("telemetry.sdk.version", "1.38.0".into()),
     ];
+    let mut resource = resource_payload(&of);
+    for (key, value) in population.attributes {
+        let value = NewValue::Str(value.as_bytes());
+        put_message(&mut resource, resource::ATTRIBUTES, |out| value.write_pair(key.as_bytes(), out));
+    }
     let skew = ((random.unit() * 2.0 - 1.0) * population.skew as f64) as i64;
-    Instance { service, id, resource: resource_payload(&of), skew }
+    Instance { service, id, resource, skew }
 }

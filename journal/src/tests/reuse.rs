@@ -28,7 +28,7 @@ fn a_deleted_segment_becomes_the_spare_one_without_header_and_trailer() {
     let rig = with_used_spare();
     let bytes = spare(&rig).unwrap();
     assert!(bytes[..4096].iter().all(|&byte| byte == 0) && bytes[SEGMENT as usize - 4096..].iter().all(|&b| b == 0));
-    assert!(bytes.iter().any(|&byte| byte == 7), "written before");
+    assert!(bytes.contains(&7), "written before");
 }
 
 #[test]

@@ -311,11 +311,7 @@ impl Config {
             trace_max_spans: size(self.trace.max_spans),
             dedupe: self.dedupe == Dedupe::ExactSpans,
             attach: self.attach().unwrap_or_else(|_| default.attach.clone()),
-            exemplars: ExemplarSettings {
-                keep_unknown,
-                max_defer: *self.exemplars.max_defer,
-                synthesize: self.exemplars.synthesize == Synthesize::Histogram,
-            },
+            exemplars: ExemplarSettings { keep_unknown, max_defer: *self.exemplars.max_defer },
             ..default
         }
     }
@@ -356,6 +352,9 @@ impl Validate for Config {
         if !self.exemplars.kept_topic.is_empty() {
             problems
                 .error(&path("exemplars::kept_topic"), "`kept_topic` is not supported yet: it needs Kafka receivers");
+        }
+        if self.exemplars.synthesize != Synthesize::None {
+            problems.error(&path("exemplars::synthesize"), "`synthesize` is not supported yet");
         }
         if self.taint.enabled {
             problems.error(&path("taint::enabled"), "`taint` is not supported yet");

@@ -20,7 +20,7 @@ use sluice_config::Problems;
 use sluice_config::tree::Node;
 use sluice_pipeline::Error;
 use sluice_pipeline::component::{Environment, Stability};
-use sluice_pipeline::factory::{Factory, Meta, Processors};
+use sluice_pipeline::factory::{Factory, Instances, Meta, Processors};
 use sluice_pipeline::processor::Processor;
 
 use crate::trace_window::{Engine, Judge, SharedEngine};
@@ -32,7 +32,7 @@ impl Factory<Processors> for CorrelateFactory {
     type Config = Config;
 
     fn meta(&self) -> Meta {
-        Meta { holds_back: true, ..Meta::new("correlate", Stability::Alpha) }
+        Meta { holds_back: true, stage: Some(Instances::Shared), ..Meta::new("correlate", Stability::Alpha) }
     }
 
     fn build(&self, config: &Config, environment: Environment) -> Result<Processor, Error> {

@@ -1,11 +1,12 @@
 //! The metrics of `correlate` (correlation §15), set from the engine's totals just before each scrape.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use sluice_pipeline::telemetry::Telemetry;
 use sluice_pipeline::{ComponentId, Signal};
 
-use crate::trace_window::{Engine, ExemplarOutcome, LAG_BOUNDS_MS, Outcome, SharedEngine};
+use crate::trace_window::{Engine, ExemplarOutcome, LAG_BOUNDS_MS, Outcome, SharedEngine, Statistics};
 
 /// Services with a series of their own; the rest is `other`.
 const MAX_ORIGINS: usize = 100;
@@ -44,9 +45,12 @@ pub(super) fn publish(telemetry: &Telemetry, id: &ComponentId, engine: &SharedEn
         telemetry.describe(&format!("{PREFIX}{name}"), None, help);
     }
     let (own, id) = (telemetry.clone(), id.as_str().to_owned());
+    let seen = Mutex::new((0, 0));
     telemetry.on_scrape_of(engine.inner(), move |engine| {
-        let mut engine = engine.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Scrape { telemetry: &own, id: &id }.show(&mut engine);
+        let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
+        let scrape = Scrape { telemetry: &own, id: &id };
+        scrape.show(&mut engine);
+        scrape.lateness(engine.statistics(), &mut seen.lock().unwrap_or_else(PoisonError::into_inner));
     });
 }
 
@@ -122,6 +126,19 @@ impl Scrape<'_> {
             ("verdict_rotations_early_total", statistics.early_rotations),
         ];
         totals.into_iter().for_each(|(name, value)| self.counter(name, &[], value));
+    }
+
+    /// Since the scrape before: did more than one span in a hundred come after the verdict of its trace?
+    fn lateness(&self, statistics: &Statistics, seen: &mut (u64, u64)) {
+        let items = |outcome| statistics.items(Signal::Traces, outcome);
+        let late = items(Outcome::LateKept) + items(Outcome::LateDropped);
+        let all = late + items(Outcome::Kept) + items(Outcome::Dropped);
+        let (late_before, all_before) = std::mem::replace(seen, (late, all));
+        let too_short = (late - late_before) * 100 > all - all_before;
+        if too_short {
+            tracing::warn!(processor = self.id, "more than 1 % of spans come after the decision over their trace");
+        }
+        self.gauge("window_too_short", &[], f64::from(u8::from(too_short)));
     }
 
     fn recall(&self, engine: &Engine) {

@@ -251,6 +251,19 @@ fn put_text(pair: KeyValueView<'_>, key: &mut Vec<u8>) -> Result<(), Error> {
     Ok(())
 }
 
+/// A value as part of a key that tells types apart.
+pub fn put_value(pair: KeyValueView<'_>, key: &mut Vec<u8>) -> Result<(), Error> {
+    key.push(match pair.value()? {
+        AnyValueView::Empty => 0,
+        AnyValueView::Str(_) => 1,
+        AnyValueView::Bool(_) => 2,
+        AnyValueView::Int(_) => 3,
+        AnyValueView::Double(_) => 4,
+        _ => 5,
+    });
+    put_text(pair, key)
+}
+
 /// The text of a scalar; the bytes of anything else.
 pub fn text_of(value: AnyValueView<'_>, pair: KeyValueView<'_>, out: &mut Vec<u8>) {
     use std::io::Write as _;

@@ -8,7 +8,7 @@ use sluice_pdata::wire::put_len;
 use sluice_pdata::{Error, tags};
 use sluice_pipeline::context::Tenant;
 
-use super::dimension::put_part;
+use super::dimension::{put_part, put_value};
 use super::slab::Slab;
 
 /// Resources as they were written that are remembered until the next flush.
@@ -94,7 +94,8 @@ impl Resources {
             key_attributes.is_empty() || key_attributes.iter().any(|name| **name == *pair.key())
         };
         for pair in pairs.iter().filter(is_key) {
-            put_part(pair.bytes(), &mut self.scratch);
+            put_part(pair.key(), &mut self.scratch);
+            put_value(*pair, &mut self.scratch)?;
         }
         if let Some(&number) = self.by_key.get(&self.scratch[..]) {
             return Ok(Some(number));

@@ -52,6 +52,8 @@ impl ErrorArena {
         }
         let from = at * BLOCK;
         if self.ring.len() < from + record.len() {
+            let wanted = (self.ring.capacity() * 2).clamp(from + record.len(), CAPACITY);
+            self.ring.reserve_exact(wanted - self.ring.len());
             self.ring.resize(from + record.len(), 0);
         }
         self.ring[from..from + record.len()].copy_from_slice(&record);

@@ -7,6 +7,9 @@ use hashbrown::HashTable;
 /// Parts, by the highest bits that the tables do not use for their control bytes.
 const PARTS: usize = 256;
 
+/// Bytes an entry takes: handle and control byte, in a table that is half full.
+pub(crate) const ENTRY: usize = 10;
+
 /// Handles by hash. Keys stay in the entries: the caller compares and rehashes.
 pub(crate) struct HandleIndex {
     parts: Box<[HashTable<u32>]>,
@@ -56,8 +59,36 @@ impl HandleIndex {
         }
     }
 
-    /// Bytes allocated.
+    /// Bytes in use, with the room that a table has that has just grown.
     pub(crate) fn bytes(&self) -> usize {
+        self.len * ENTRY
+    }
+
+    /// Bytes allocated.
+    #[cfg(test)]
+    pub(crate) fn allocated(&self) -> usize {
         self.parts.iter().map(HashTable::allocation_size).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_take_what_is_accounted_for_them() {
+        let mut index = HandleIndex::default();
+        let hash = |handle: u32| u64::from(handle).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for handle in 0..400_000 {
+            index.insert(hash(handle), handle, hash);
+        }
+        // A table is never less than 7/16 full when it has grown.
+        assert!(index.allocated() <= index.bytes() * 12 / 10, "{} of {}", index.allocated(), index.bytes());
+        assert!((0..400_000).all(|handle| index.find(hash(handle), |it| it == handle) == Some(handle)));
+        (0..399_000).for_each(|handle| index.remove(hash(handle), handle));
+        let full = index.allocated();
+        (0..PARTS).for_each(|part| index.trim(part, hash));
+        assert!(index.allocated() < full / 10);
+        assert_eq!((index.len(), index.find(hash(399_999), |it| it == 399_999)), (1_000, Some(399_999)));
     }
 }

@@ -8,6 +8,9 @@ const STEPS: u32 = 8;
 /// Samples from which on a source's own figures count.
 const ENOUGH: u32 = 200;
 
+/// Samples that must be left of them as they age.
+const FEW: u32 = 20;
+
 /// Halved every minute, in ticks.
 const HALF_LIFE: u32 = 600;
 
@@ -24,7 +27,9 @@ const PROOF: u32 = 6_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Lag {
     counts: [u16; BUCKETS],
+    /// Samples in `counts`, and all there ever were.
     samples: u32,
+    seen: u32,
     logs: u32,
     hits: u32,
     halved: u32,
@@ -40,6 +45,7 @@ impl Default for Lag {
         Lag {
             counts: [0; BUCKETS],
             samples: 0,
+            seen: 0,
             logs: 0,
             hits: 0,
             halved: 0,
@@ -106,13 +112,14 @@ impl Lag {
         }
         *count += 1;
         self.samples += 1;
+        self.seen = self.seen.saturating_add(1);
         self.hits += 1;
         self.hopeless = self.hopeless && self.hits * 100 < self.logs.max(1);
     }
 
     /// Ms within which this share of the logs (in thousandths) has its span; `None` while too few were seen.
     pub(crate) fn quantile(&self, thousandths: u32) -> Option<u32> {
-        if self.samples < ENOUGH {
+        if self.seen < ENOUGH || self.samples < FEW {
             return None;
         }
         let wanted = (u64::from(self.samples) * u64::from(thousandths)).div_ceil(1000);

@@ -15,6 +15,7 @@
 //! | `origin`, `source`, `symbols`, `errors` | envelopes, resources, texts |
 //! | `lag` | how long to wait |
 //! | `verdict_cache`, `cuckoo`, `note` | verdicts of traces that have left, also across a restart |
+//! | `exemplar` | exemplars that wait for a verdict |
 //! | [`attach`] | what logs and spans learn of one another |
 
 pub mod attach;
@@ -22,6 +23,7 @@ mod cuckoo;
 mod engine;
 mod entry;
 mod errors;
+mod exemplar;
 mod index;
 mod inputs;
 pub mod judge;

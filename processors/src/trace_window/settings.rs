@@ -70,7 +70,6 @@ pub struct Attach {
 pub struct ExemplarSettings {
     pub keep_unknown: bool,
     pub max_defer: Duration,
-    pub synthesize: bool,
 }
 
 impl Default for Settings {
@@ -95,7 +94,7 @@ impl Default for Settings {
                 span: SpanField::DEFAULT.to_vec(),
                 span_max_bytes: 768,
             },
-            exemplars: ExemplarSettings { keep_unknown: true, max_defer: Duration::from_secs(120), synthesize: false },
+            exemplars: ExemplarSettings { keep_unknown: true, max_defer: Duration::from_secs(120) },
             drop_pending_on_drain: false,
         }
     }

@@ -96,7 +96,7 @@ impl Symbols {
     }
 
     fn symbol(&self, at: u32) -> Symbol {
-        Symbol(at + 1 | if self.current == 1 { GENERATION } else { 0 })
+        Symbol((at + 1) | if self.current == 1 { GENERATION } else { 0 })
     }
 
     /// Looks in the current generation only, so that what is in use moves on with it.

@@ -122,10 +122,15 @@ impl Engine {
         let has_span = self.spans.get(slot).state.has_span();
         if has_span {
             self.lag_of_known_span(slot, around.source);
-            if self.traces.get(trace).state == TraceState::Kept {
+        }
+        if self.traces.get(trace).state == TraceState::Kept {
+            // What a trace that streams may still hold is bounded like any other's.
+            let is_over = self.traces.get(trace).held_bytes as usize >= self.settings.trace_max_bytes;
+            if has_span || is_over {
                 let by = self.kept_by(trace);
                 let (base, suffix) = self.stamped_log(item.base(), Bytes::Input(item.bytes), Some(slot), by);
-                return self.leave(item, base, suffix, Outcome::MatchedImmediate);
+                let outcome = if has_span { Outcome::MatchedImmediate } else { Outcome::Kept };
+                return self.leave(item, base, suffix, outcome);
             }
         }
         let severity = view.severity_number.clamp(0, 24) as u8;
@@ -298,6 +303,10 @@ impl Engine {
     }
 
     fn remember(&mut self, key: TraceKey, verdict: Known) {
+        let before = self.verdicts.get(key);
+        if before.is_some_and(|before| (before == Known::Dropped) != (verdict == Known::Dropped)) {
+            self.statistics.split_decisions += 1;
+        }
         self.verdicts.insert(key, verdict, self.time.tick());
         self.statistics.early_rotations = self.verdicts.early_turns();
         note::write(&mut self.note, self.origins.tenant_name(key.tenant), &key.id, verdict);

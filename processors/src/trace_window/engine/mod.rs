@@ -80,8 +80,8 @@ struct Time {
 impl Time {
     /// Time never runs backwards.
     fn advance(&mut self, now: WallTime) {
-        // A tick of zero means "never" in some places.
-        let base = *self.base.get_or_insert(now.0.saturating_sub(TICK_NS));
+        // Ticks are the same after a restart, and none is zero, which means "never" in some places.
+        let base = *self.base.get_or_insert((now.0 / TICK_NS * TICK_NS).saturating_sub(TICK_NS));
         self.ns = self.ns.max(now.0.saturating_sub(base));
     }
 
@@ -154,8 +154,12 @@ impl Engine {
         }
         let retention = ticks(settings.verdict_retention.as_millis());
         self.verdicts.set_limits(retention, settings.verdicts_kept, settings.verdicts_dropped);
+        let before = self.settings.window_ms();
         (self.settings, self.judge) = (settings, judge);
         self.symbols.set_lifetime(self.lifetime());
+        if self.settings.window_ms() > before {
+            self.renew_alarms();
+        }
     }
 
     /// Whether it decides, or only annotates.

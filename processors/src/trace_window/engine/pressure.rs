@@ -16,13 +16,17 @@ const SLACK: u8 = 5;
 /// Ticks after which the probability at ingest is looked at again: a second.
 const REVIEW: u32 = 10;
 
+/// Ticks for which the collector's budget is believed: two seconds.
+const IMPOSED: u32 = 20;
+
 /// Where on the ladder an engine is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pressure {
     /// The step; 0 for none.
     level: u8,
-    /// What the budget of the whole collector says, until the next call.
+    /// What the budget of the whole collector said last, and when that is forgotten: it speaks only while it is tight.
     imposed: u8,
+    imposed_until: u32,
     /// By how many halvings new traces are thinned out at ingest.
     halvings: u8,
     reviewed: u32,
@@ -51,8 +55,8 @@ impl Pressure {
         (1 << 56) - ((1 << 56) >> self.halvings)
     }
 
-    fn climb(&mut self, percent: u8) {
-        let percent = percent.max(std::mem::take(&mut self.imposed));
+    fn climb(&mut self, percent: u8, now: u32) {
+        let percent = if now < self.imposed_until { percent.max(self.imposed) } else { percent };
         let entered = STEPS.iter().rev().find(|&&step| percent >= step).copied().unwrap_or(0);
         let kept = STEPS.iter().rev().find(|&&step| step <= self.level && percent + SLACK >= step);
         self.level = entered.max(kept.copied().unwrap_or(0));
@@ -76,8 +80,8 @@ impl Engine {
 
     /// Climbs or leaves steps by what is accounted, and acts.
     pub(super) fn relieve_own(&mut self, out: &mut StageOutput) {
-        self.pressure.climb(self.percent());
         let now = self.time.tick();
+        self.pressure.climb(self.percent(), now);
         if self.decides() {
             self.pressure.review(now);
         }
@@ -91,7 +95,7 @@ impl Engine {
 
     /// The budget of the whole collector is full to `percent`.
     pub fn relieve(&mut self, percent: u8, out: &mut StageOutput) {
-        self.pressure.imposed = percent;
+        (self.pressure.imposed, self.pressure.imposed_until) = (percent, self.time.tick() + IMPOSED);
         self.finish(out);
     }
 
@@ -111,7 +115,7 @@ impl Engine {
                 self.release_logs(slot, Outcome::ReleasedPressure);
             }
             self.flush(&[], out);
-            self.pressure.climb(self.percent());
+            self.pressure.climb(self.percent(), self.time.tick());
             if self.pressure.level < 85 {
                 break;
             }
@@ -152,7 +156,7 @@ impl Engine {
             self.statistics.evict("decided_pressure", group.len() as u64);
             self.decide_traces(&group, Trigger::Pressure);
             self.flush(&[], out);
-            self.pressure.climb(self.percent());
+            self.pressure.climb(self.percent(), self.time.tick());
             if self.pressure.level < 90 {
                 break;
             }
@@ -168,7 +172,7 @@ mod tests {
     fn a_step_is_left_five_points_below_its_entry() {
         let mut pressure = Pressure::default();
         let levels = [69, 70, 66, 64, 86, 81, 79, 74, 100, 96, 94, 10].map(|percent| {
-            pressure.climb(percent);
+            pressure.climb(percent, 1);
             pressure.level
         });
         assert_eq!(levels, [0, 70, 70, 0, 85, 85, 80, 70, 100, 100, 95, 0]);

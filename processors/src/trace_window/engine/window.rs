@@ -3,6 +3,7 @@
 use super::Engine;
 use super::absorb::Item;
 use crate::trace_window::entry::{Held, HeldKind, SlotState, SpanSlot, TraceEntry, TraceExtension, TraceState};
+use crate::trace_window::index::ENTRY as INDEX_ENTRY;
 use crate::trace_window::payload::{Chain, Place};
 use crate::trace_window::slab::NONE;
 use crate::trace_window::verdict_cache::{NO_RULE, TraceKey, UNKNOWN_WEIGHT};
@@ -20,9 +21,6 @@ pub struct Window {
     /// Age of the oldest item that is held, ms.
     pub oldest_ms: u32,
 }
-
-/// Bytes an entry of an index takes at most, in a table that has just grown.
-const INDEX_ENTRY: usize = 10;
 
 impl Engine {
     /// What is in the window.
@@ -114,6 +112,19 @@ impl Engine {
         handle
     }
 
+    /// Slots stay for longer than their alarms were set for.
+    pub(super) fn renew_alarms(&mut self) {
+        if self.decides() {
+            return;
+        }
+        let at = self.time.tick_in(self.settings.window_ms());
+        for slot in self.spans.handles() {
+            if self.spans.get(slot).state != SlotState::Free {
+                self.wheel.set(at, Alarm::Span(slot));
+            }
+        }
+    }
+
     /// Forgets a slot that holds nothing, and its trace with its last one. Slots go in the order they came, so that the search
     /// for the one before is short.
     pub(super) fn remove_slot(&mut self, handle: u32) {
@@ -121,6 +132,11 @@ impl Engine {
             let slot = self.spans.get(handle);
             (slot.trace, slot.next)
         };
+        if self.spans.get(handle).state.has_span() {
+            // Limits are on what is in the window: a trace that never ends is no giant.
+            let entry = self.traces.get_mut(trace);
+            entry.spans = entry.spans.saturating_sub(1);
+        }
         let mut before = NONE;
         let mut at = self.traces.get(trace).head;
         while at != handle && at != NONE {

@@ -1,0 +1,11 @@
+//! The window under virtual time.
+
+mod annotate;
+mod deciding;
+mod exemplars;
+mod kit;
+mod laws;
+mod memory;
+mod oracle;
+mod pressure;
+mod restart;
