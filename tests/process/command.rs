@@ -77,11 +77,11 @@ service: {{delivery: {{ack: memory}}, pipelines: {{traces: {}, logs: {}}}}}",
     };
     let output = run(&["check", "-c", &config("redaction, correlate", "redaction, correlate")]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(!text(&output.stderr).contains("W0508"), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("W0519"), "{}", text(&output.stderr));
     let output = run(&["check", "-c", &config("redaction, correlate", "redaction")]);
     assert!(text(&output.stderr).contains("only one of the two comes to it"), "{}", text(&output.stderr));
     let output = run(&["check", "-c", &config("correlate, redaction", "redaction, correlate")]);
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("which copies between items"), "{}", text(&output.stderr));
 }
 
