@@ -189,7 +189,7 @@ mod tests {
             ("headers: [{name: a, value: canary}]", "headers:\n  - name: a\n    value: \"[REDACTED]\"\n"),
             ("a: {Api_Key: {x: canary}}", "a:\n  Api_Key:\n    x: \"[REDACTED]\"\n"),
             ("- {key: db.password, value: canary}", "- key: db.password\n  value: \"[REDACTED]\"\n"),
-            ("url: http://me:canary@host/x", "url: http://[REDACTED]@host/x\n"),
+            ("url: http://me:canary@host/x", "url: \"http://[REDACTED]@host/x\"\n"),
         ];
         for (yaml, expected) in cases {
             assert_eq!(shown(yaml, None), expected);
