@@ -7,10 +7,14 @@ mod admin;
 mod answers;
 #[path = "process/command.rs"]
 mod command;
+#[path = "process/configuration.rs"]
+mod configuration;
 #[path = "process/connectors.rs"]
 mod connectors;
 #[path = "process/dead_letters.rs"]
 mod dead_letters;
+#[path = "process/diagnostics.rs"]
+mod diagnostics;
 #[path = "process/durable.rs"]
 mod durable;
 #[path = "process/durable_damage.rs"]
@@ -51,5 +55,7 @@ mod send;
 mod sink;
 #[path = "process/sluice.rs"]
 mod sluice;
+#[path = "process/upstream_examples.rs"]
+mod upstream_examples;
 #[path = "process/wire.rs"]
 mod wire;

@@ -1,4 +1,10 @@
-//! Diagnostics as text for people (experience §4.1) and as JSON for programs.
+//! Diagnostics as text for people (experience §4.1), and for programs: JSON, [`sarif`], [`github`].
+
+mod github;
+mod sarif;
+
+pub use github::github;
+pub use sarif::sarif;
 
 use std::fmt::Write as _;
 
@@ -73,12 +79,32 @@ pub fn summary(diagnostics: &[Diagnostic], files: usize) -> String {
     format!("{}, {} in {}", plural(errors, "error"), plural(warnings, "warning"), plural(files, "file"))
 }
 
-/// One finding as JSON: `{code, severity, message, file, span, label, labels, notes, help}`.
+/// The whole report as JSON: `{schema, ok, errors, warnings, notes, files, diagnostics}`.
+pub fn report(diagnostics: &[Diagnostic], files: &[String]) -> Value {
+    let count = |severity| diagnostics.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    json!({
+        "schema": "sluice.check/1",
+        "ok": errors == 0,
+        "errors": errors,
+        "warnings": warnings,
+        "notes": count(Severity::Note),
+        "files": files,
+        "diagnostics": diagnostics.iter().map(json).collect::<Vec<_>>(),
+    })
+}
+
+/// One finding as JSON: `{code, severity, message, file, span, label, labels, notes, help, fix}`.
 pub fn json(diagnostic: &Diagnostic) -> Value {
     let labels: Vec<Value> = diagnostic
         .labels
         .iter()
         .map(|label| json!({"file": label.origin.file(), "span": span(&label.origin), "text": label.text}))
+        .collect();
+    let edits: Vec<Value> = diagnostic
+        .fix
+        .iter()
+        .map(|edit| json!({"file": edit.origin.file(), "span": span(&edit.origin), "text": edit.text}))
         .collect();
     json!({
         "code": diagnostic.code,
@@ -90,6 +116,7 @@ pub fn json(diagnostic: &Diagnostic) -> Value {
         "labels": labels,
         "notes": diagnostic.notes,
         "help": diagnostic.help,
+        "fix": {"edits": edits},
     })
 }
 
