@@ -161,6 +161,25 @@ def otlp_http(work, sluice, check):
                 compare(check, f"otlp_http {row}: sluice to sluice to go, every item", arrived(backend, amount), expected)
 
 
+    file_exporter(work, sluice, check, sent, expected)
+
+
+def file_exporter(work, sluice, check, sent, expected):
+    """What Sluice writes to a file is OTLP/JSON that the Go Collector takes, every item of it."""
+    out = work / "made" / "out.json"
+    with Collector(work, "sluice-file", sluice, ["file.yaml"], Target(""), None, {"OUT": out}) as collector:
+        for path, request in sent:
+            post(collector.http, path, request)
+        check("file: exits 0", collector.stop() == 0, collector.tail())
+    paths = {outer: path for (outer, _, _), path in zip(GROUPS, ("traces", "logs", "metrics"))}
+    with Backend(work, "file-direct") as backend:
+        for line in out.read_text().split("\n")[:-1]:
+            request = json.loads(line)
+            [outer] = request
+            post(backend.http, paths[outer], request)
+        compare(check, "file: every item, as JSON lines", arrived(backend, len(expected)), expected)
+
+
 class Target:
     """Where a collector sends to."""
 

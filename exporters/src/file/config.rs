@@ -26,8 +26,8 @@ pub struct Config {
     /// How long written data may wait for the disk; zero for not at all.
     pub flush_interval: GoDuration,
     pub create_directory: bool,
-    /// Octal.
-    pub directory_permissions: String,
+    /// Octal; 0755 unless written.
+    pub directory_permissions: Option<String>,
     pub group_by: Option<GroupBy>,
     pub sending_queue: Toggle<SendingQueue>,
     pub retry_on_failure: Toggle<Retry>,
@@ -86,7 +86,7 @@ impl Default for Config {
             compression: String::new(),
             flush_interval: GoDuration::from_secs(1),
             create_directory: false,
-            directory_permissions: "0755".to_owned(),
+            directory_permissions: None,
             group_by: None,
             sending_queue: Toggle::on(),
             retry_on_failure: Toggle::on(),
@@ -113,7 +113,10 @@ impl Config {
 
     /// The mode of new directories; what is no octal number was refused.
     pub fn directory_mode(&self) -> Option<u32> {
-        u32::from_str_radix(&self.directory_permissions, 8).ok().filter(|mode| *mode <= 0o7777)
+        match self.directory_permissions.as_deref() {
+            None | Some("") => Some(0o755),
+            Some(written) => u32::from_str_radix(written, 8).ok().filter(|mode| *mode <= 0o777),
+        }
     }
 }
 
@@ -124,9 +127,6 @@ impl Validate for Config {
         };
         if self.path.is_empty() {
             error("path", "path must be non-empty");
-        }
-        if self.append && !self.compression.is_empty() {
-            error("append", "append and compression enabled at the same time is not supported");
         }
         if self.append && self.rotation.is_some() {
             error("append", "append and rotation enabled at the same time is not supported");
@@ -141,7 +141,9 @@ impl Validate for Config {
             error("encoding", "`encoding` is not available in this version: use `format`");
         }
         if self.directory_mode().is_none() {
-            error("directory_permissions", "`directory_permissions` must be an octal number such as \"0755\"");
+            error("directory_permissions", "directory_permissions value must be a valid octal representation");
+        } else if self.directory_permissions.is_some() && !self.create_directory {
+            error("directory_permissions", "directory_permissions requires create_directory to be true");
         }
         if self.rotation.is_some_and(|rotation| rotation.localtime) {
             error("rotation::localtime", "`localtime` is not available in this version: names are in UTC");
@@ -160,7 +162,7 @@ impl Validate for Config {
                 error("group_by", "`max_open_files` and `max_files` must be positive");
             }
             if self.rotation.is_some() {
-                error("rotation", "rotation and group_by enabled at the same time is not supported");
+                problems.add("W0509", &field(at, "rotation"), "rotation has no effect where group_by is enabled");
             }
         }
         if let Some(queue) = self.sending_queue.as_ref() {

@@ -141,7 +141,8 @@ impl Files {
     }
 
     fn append(&mut self, path: &Path, record: &[u8], now_ms: u64) -> io::Result<Undo> {
-        let rotation = self.config.rotation;
+        // A resource could choose a name that looks like a backup of another file.
+        let rotation = self.config.rotation.filter(|_| self.pattern.is_none());
         let output = self.output(path)?;
         if let Some(rotation) = rotation
             && output.is_full_for(record, &rotation)?

@@ -13,7 +13,7 @@ pub use config::Config;
 pub use stage::GroupByTrace;
 
 use sluice_pipeline::component::{Environment, Stability};
-use sluice_pipeline::factory::{Factory, Meta, Processors};
+use sluice_pipeline::factory::{Factory, Instances, Meta, Processors};
 use sluice_pipeline::processor::Processor;
 use sluice_pipeline::{Error, Signal};
 
@@ -27,6 +27,7 @@ impl Factory<Processors> for GroupByTraceFactory {
         Meta {
             stability: [Some(Stability::Alpha), None, None],
             holds_back: true,
+            stage: Some(Instances::PerPipeline),
             ..Meta::new("groupbytrace", Stability::Alpha)
         }
     }

@@ -9,13 +9,13 @@ mod stage;
 mod telemetry;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use config::{Config, DecisionCacheConfig};
 pub use stage::TailSampling;
 
 use sluice_pipeline::component::{Environment, Stability};
-use sluice_pipeline::factory::{Factory, Meta, Processors};
+use sluice_pipeline::factory::{Factory, Instances, Meta, Processors};
 use sluice_pipeline::processor::Processor;
 use sluice_pipeline::{Error, Signal};
 
@@ -29,6 +29,7 @@ impl Factory<Processors> for TailSamplingFactory {
         Meta {
             stability: [Some(Stability::Alpha), None, None],
             holds_back: true,
+            stage: Some(Instances::PerPipeline),
             ..Meta::new("tail_sampling", Stability::Alpha)
         }
     }
