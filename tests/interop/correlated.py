@@ -144,7 +144,7 @@ def send(work, binary, collector):
 
 
 def correlated(work, binary, check):
-    with Prometheus(work, "correlated-prometheus") as prometheus, Backend(work, "correlated-all") as all_, \
+    with Prometheus(work, "correlated-prometheus", "prometheus_two_writers.yaml") as prometheus, Backend(work, "correlated-all") as all_, \
             Backend(work, "correlated-kept") as kept:
         more = {"OTLP_ALL": all_.endpoint}
         with Collector(work, "sluice-correlated", binary, ["correlated.yaml"], kept, prometheus, more) as collector:
@@ -159,17 +159,21 @@ def correlated(work, binary, check):
                 before = flushed()
                 until("a flush of the connector", lambda: flushed() > before, 20)
             late = total(collector, "otelcol_processor_correlate_records_total", 'outcome="late_dropped"')
-            dropped = [total(collector, "sluice_items_dropped_total", 'reason="sampled"', f'data_type="{signal}"')
-                       for signal in ("traces", "logs")]
+            gone = [int(total(collector, "otelcol_processor_correlate_records_total", 'outcome="dropped"', f'signal="{signal}"'))
+                    for signal in ("traces", "logs")]
+            dropped = total(collector, "sluice_items_dropped_total", 'component="correlate"', 'reason="sampled"')
+            refused = total(collector, "sluice_items_dropped_total", 'reason="http_400"')
             split = total(collector, "otelcol_processor_correlate_split_decisions_total")
             code = collector.stop()
             log_text = collector.log.read_text()
         check("correlate: SIGTERM drains, exits 0, and the ledger balances", code == 0 and "does not balance" not in log_text, collector.tail())
         everything, left = Got(all_), Got(kept)
         examine(check, everything, left, prometheus, truth, late)
-        balance = tuple(count + int(gone) for count, gone in zip(left.counts(), dropped))
-        check("correlate: spans and logs kept and dropped are those that came, by the ledger", balance == everything.counts() and split == 0,
-              f"{left.counts()} + {dropped}, not {everything.counts()}; {split} split")
+        balance = tuple(count + number for count, number in zip(left.counts(), gone))
+        check("correlate: spans and logs kept and dropped are those that came", balance == everything.counts() and split == 0,
+              f"{left.counts()} + {gone}, not {everything.counts()}; {split:g} split")
+        check("correlate: the ledger counts the same", dropped == sum(gone) + late, f"{dropped:g}, not {sum(gone)} + {late:g}")
+        check("correlate: Prometheus refuses no sample", refused == 0, f"{refused:g} points")
 
 
 def examine(check, everything, left, prometheus, truth, late):
