@@ -87,7 +87,7 @@ fn settles(sluice: &Sluice) {
 }
 
 const SHORT: Rules =
-    Rules { always: QUARTER, never: QUARTER, after_root: Duration::from_secs(3), wait: Duration::from_secs(6) };
+    Rules { always: QUARTER, never: QUARTER, after_root: Duration::from_millis(1500), wait: Duration::from_secs(3) };
 
 #[test]
 fn killed_at_random_each_trace_has_one_verdict_everywhere() {
@@ -99,7 +99,7 @@ fn killed_at_random_each_trace_has_one_verdict_everywhere() {
     let to = Destinations::new();
     let config = config(SHORT, "0.25", &to, Some(&folder));
     let arguments = ["-c", config.as_str()];
-    let exports = exports(seed, 10 + 5 * kills);
+    let exports = exports(seed, 3.0, 30 + 30 * kills);
     let mut points: Vec<u64> = (0..kills).map(|_| random.below(exports.len() as u64)).collect();
     points.sort_unstable();
     let up = to.start(0);
@@ -129,8 +129,7 @@ fn killed_at_random_each_trace_has_one_verdict_everywhere() {
     terminate(sluice, 1);
     let parked = Parked::read(&folder.path().join("journal/dlq"));
     let acked = Acked::new(&exports, &sent);
-    let [kept, dropped, open] =
-        acked.check(SHORT, &[&up[0], &down[0]], &[&up[1], &down[1]], &parked, &context);
+    let [kept, dropped, open] = acked.check(SHORT, &[&up[0], &down[0]], &[&up[1], &down[1]], &parked, &context);
     let repeated = up.each_ref().map(|sink| acked.check_repeated(sink, &killed, REPEATED, &context));
     assert!(kept > 20 && dropped > 50, "{context}: {kept} kept, {dropped} dropped");
     println!(
@@ -147,7 +146,7 @@ fn terminated_in_memory_mode_it_decides_on_what_it_has_and_loses_nothing() {
     let rules = Rules { after_root: Duration::from_secs(120), wait: Duration::from_secs(240), ..SHORT };
     let to = Destinations::new();
     let (first, second) = (to.start(0), to.start(1));
-    let exports = exports(5, 20);
+    let exports = exports(5, 10.0, 20);
     let sluice = Sluice::start(&["-c", &config(rules, "0.25", &to, None)]);
     let load = Load::start(&exports);
     load.go_to(sluice.http);
@@ -177,7 +176,7 @@ fn reloaded_under_load_with_other_rules_it_splits_no_trace() {
     let write = |yaml: &str| std::fs::write(&file, yaml.trim_start_matches("yaml:")).unwrap();
     write(&configs[0]);
     let (first, second) = (to.start(0), to.start(1));
-    let exports = exports(6, 40);
+    let exports = exports(6, 4.0, 120);
     let mut sluice = Sluice::start(&["-c", &file.display().to_string()]);
     let load = Load::start(&exports);
     load.go_to(sluice.http);

@@ -24,11 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MARGIN: Duration = Duration::from_millis(300);
 
 /// Spans and logs of a shop that was open for so many virtual seconds.
-pub fn exports(seed: u64, seconds: u64) -> Arc<Vec<Export>> {
+pub fn exports(seed: u64, traces_per_second: f64, seconds: u64) -> Arc<Vec<Export>> {
     let settings = Settings {
         seed,
         duration: seconds * SECOND,
-        traces_per_second: 10.0,
+        traces_per_second,
         instances: 1,
         timers: Timers::every(SECOND),
         ..Settings::default()
