@@ -167,7 +167,7 @@ impl Graph {
     fn take(&mut self, number: usize, out: StageOutput) {
         let node = &mut self.nodes[number];
         node.created += out.created;
-        node.dropped += out.dropped.iter().map(|(_, items)| items).sum::<usize>();
+        node.dropped += out.dropped.iter().map(|(.., items)| items).sum::<usize>();
         node.forwarded += out.batches.iter().map(|(_, batch)| batch.items()).sum::<usize>();
         let held = node.stage.held().items;
         assert_eq!(node.accepted + node.created, node.forwarded + node.dropped + held, "stage {number}: conservation");
