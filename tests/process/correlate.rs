@@ -11,8 +11,9 @@ use crate::sluice::{NO_STATE, READY, Sluice, free_port};
 
 /// Longer than anything here takes on a loaded machine; reached only by a failure.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Output of the last second or so before a kill may come again (correlation §10); the rest is for a busy machine.
-const REPEATED: Duration = Duration::from_secs(3);
+/// What had been delivered longer than this before a kill does not come again: the window is read again from its oldest item on,
+/// which waits for [`SHORT`]'s longer wait at most; the rest is for starts on a busy machine.
+const REPEATED: Duration = Duration::from_secs(8);
 /// T of one in four, and of one in two.
 const QUARTER: u64 = 0xc << 52;
 const HALF: u64 = 8 << 52;
