@@ -13,7 +13,7 @@ use crate::sluice::{NO_STATE, READY, Sluice, free_port};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// What had been delivered longer than this before a kill does not come again: the window is read again from its oldest item on,
 /// which waits for [`SHORT`]'s longer wait at most; the rest is for starts on a busy machine.
-const REPEATED: Duration = Duration::from_secs(8);
+const REPEATED: Duration = Duration::from_secs(20);
 /// T of one in four, and of one in two.
 const QUARTER: u64 = 0xc << 52;
 const HALF: u64 = 8 << 52;

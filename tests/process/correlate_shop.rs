@@ -258,7 +258,7 @@ impl Acked {
     /// kill at most.
     pub fn check_repeated(&self, sink: &Sink, kills: &[Instant], most: Duration, context: &str) -> (usize, Duration) {
         /// What is made again is made while the log is read again, at the start.
-        const READ_AGAIN: Duration = Duration::from_secs(10);
+        const READ_AGAIN: Duration = Duration::from_secs(20);
         let (mut count, mut oldest) = (0, Duration::ZERO);
         for (item, times) in sink.arrivals().into_iter().filter(|(item, _)| !self.again.contains(item)) {
             for pair in times.windows(2) {
