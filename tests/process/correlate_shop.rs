@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sluice_generator::oracle::{Arrivals, TraceId};
-use sluice_generator::settings::{SECOND, Timers};
+use sluice_generator::settings::{Disturbances, SECOND, Timers};
 use sluice_generator::shop::Export;
 use sluice_generator::{Settings, Shop};
 use sluice_pipeline::Signal;
@@ -31,6 +31,8 @@ pub fn exports(seed: u64, traces_per_second: f64, seconds: u64) -> Arc<Vec<Expor
         traces_per_second,
         instances: 1,
         timers: Timers::every(SECOND),
+        // Sent as fast as it is taken, that is seconds: some of it comes when its trace has long been decided.
+        disturbances: Disturbances { late: 0.1, lateness: 150 * SECOND, ..Disturbances::default() },
         ..Settings::default()
     };
     Arc::new(Shop::new(settings).unwrap().filter(|export| export.signal != Signal::Metrics).collect())
