@@ -35,6 +35,8 @@ mod examples;
 mod exported;
 #[path = "process/exported_sink.rs"]
 mod exported_sink;
+#[path = "process/getting_started.rs"]
+mod getting_started;
 #[path = "process/life.rs"]
 mod life;
 #[path = "process/load.rs"]
