@@ -11,6 +11,10 @@ mod command;
 mod configuration;
 #[path = "process/connectors.rs"]
 mod connectors;
+#[path = "process/correlate.rs"]
+mod correlate;
+#[path = "process/correlate_shop.rs"]
+mod correlate_shop;
 #[path = "process/dead_letters.rs"]
 mod dead_letters;
 #[path = "process/diagnostics.rs"]

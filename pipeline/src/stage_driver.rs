@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::Signal;
 use crate::admission::{Class, MemBudget, Reservation};
 use crate::clock::{Clock, WallTime};
 use crate::ledger::StageAccount;
@@ -46,7 +45,6 @@ pub struct StageDriver {
 
 /// One turn of the stage.
 struct Turn {
-    signal: Signal,
     consumed: usize,
     out: StageOutput,
     /// Its time at the end.
@@ -100,7 +98,7 @@ impl Run {
         if let Some(successor) = orders.successor() {
             self.succeed(successor, &mut out);
         }
-        let (signal, consumed, caught_up) = self.absorb(&mut out).await;
+        let (consumed, caught_up) = self.absorb(&mut out).await;
         let now = if caught_up { self.time.now(&*self.driver.clock) } else { self.time.behind() };
         self.tick(now, &mut out);
         let decide = match orders.ending {
@@ -114,7 +112,7 @@ impl Run {
         self.account_memory(now, &mut out);
         let ending = orders.ending;
         drop(orders);
-        self.commit(Turn { signal, consumed, out, now }).await;
+        self.commit(Turn { consumed, out, now }).await;
         match ending {
             Ending::Running if !caught_up => tokio::task::yield_now().await,
             Ending::Running => self.wait(now).await,
@@ -138,17 +136,13 @@ impl Run {
         }
     }
 
-    /// Hands over what there is to read, up to the bounds of a turn. Gives the signal and number of items, and whether there was
-    /// nothing: then, and not before what was handed over is committed, time passes by the clock.
-    async fn absorb(&mut self, out: &mut StageOutput) -> (Signal, usize, bool) {
-        let (mut signal, mut items) = (Signal::Traces, 0);
+    /// Hands over what there is to read, up to the bounds of a turn. Gives the number of items, and whether there was nothing: then, and not before what was handed over is committed, time passes by the clock.
+    async fn absorb(&mut self, out: &mut StageOutput) -> (usize, bool) {
+        let mut items = 0;
         for turn in 0..TURN.0 {
             let Some((port, entry)) = self.ports.next().await else {
-                return (signal, items, turn == 0);
+                return (items, turn == 0);
             };
-            if turn == 0 {
-                signal = entry.batch().signal();
-            }
             let now = self.time.read(entry.ingest().wall);
             // Deadlines before this entry come first, as they would have without a backlog.
             self.tick(now, out);
@@ -158,7 +152,7 @@ impl Run {
                 break;
             }
         }
-        (signal, items, false)
+        (items, false)
     }
 
     fn tick(&mut self, now: WallTime, out: &mut StageOutput) {

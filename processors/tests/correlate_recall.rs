@@ -82,7 +82,7 @@ impl Driver {
                 }
             }
         }
-        self.given += out.dropped.iter().map(|(_, items)| items).sum::<usize>();
+        self.given += out.dropped.iter().map(|(.., items)| items).sum::<usize>();
         assert_eq!(self.taken + out.created, self.given + self.stage.held().items, "conservation at {now}");
         self.taken += out.created;
     }
