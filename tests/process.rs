@@ -7,10 +7,14 @@ mod admin;
 mod answers;
 #[path = "process/command.rs"]
 mod command;
+#[path = "process/configuration.rs"]
+mod configuration;
 #[path = "process/connectors.rs"]
 mod connectors;
 #[path = "process/dead_letters.rs"]
 mod dead_letters;
+#[path = "process/diagnostics.rs"]
+mod diagnostics;
 #[path = "process/durable.rs"]
 mod durable;
 #[path = "process/durable_damage.rs"]
@@ -43,11 +47,15 @@ mod queue;
 mod refusals;
 #[path = "process/reload.rs"]
 mod reload;
+#[path = "process/sampling.rs"]
+mod sampling;
 #[path = "process/send.rs"]
 mod send;
 #[path = "process/sink.rs"]
 mod sink;
 #[path = "process/sluice.rs"]
 mod sluice;
+#[path = "process/upstream_examples.rs"]
+mod upstream_examples;
 #[path = "process/wire.rs"]
 mod wire;

@@ -23,6 +23,8 @@ pub struct Preparation {
     pub refresh: Duration,
     /// Run and client of tracked runs.
     pub tracked: Option<(u32, u32)>,
+    /// Items of a trace, which come in several requests; each has a trace of its own without it.
+    pub trace_items: Option<u32>,
 }
 
 /// One body to send.
@@ -80,21 +82,28 @@ impl Ring {
     /// Prepares every body, so that the first sends are as cheap as the later ones.
     pub fn prepare(&mut self) -> Result<(), Error> {
         let Preparation { encoding, grpc, .. } = self.preparation;
-        self.entries.iter_mut().try_for_each(|entry| entry.refresh(encoding, grpc, 0, None))
+        self.entries.iter_mut().try_for_each(|entry| entry.refresh(encoding, grpc, 0, Ids::AsBuilt))
     }
 
     /// The next body, with its timestamps current.
     pub fn take(&mut self) -> Result<Outgoing, Error> {
         let first = self.sequence;
-        let Preparation { encoding, grpc, refresh, tracked } = self.preparation;
+        let Preparation { encoding, grpc, refresh, tracked, trace_items } = self.preparation;
+        let ids = match (tracked, trace_items) {
+            (Some((run, client)), _) => Ids::Keys { run, client },
+            (None, Some(trace_items)) => {
+                Ids::Traces { request: self.sequence / self.items, items: self.items, trace_items }
+            }
+            (None, None) => Ids::AsBuilt,
+        };
         let index = self.next;
         self.next = (self.next + 1) % self.entries.len();
         let Some(entry) = self.entries.get_mut(index) else {
             return Err(Error::Invalid("the ring is empty".into()));
         };
         let stale = entry.patched.is_none_or(|at| at.elapsed() >= refresh);
-        if tracked.is_some() || stale {
-            entry.refresh(encoding, grpc, first, tracked)?;
+        if ids != Ids::AsBuilt || stale {
+            entry.refresh(encoding, grpc, first, ids)?;
         }
         self.sequence += self.items;
         Ok(Outgoing { bytes: entry.ready.clone(), first })
@@ -102,23 +111,17 @@ impl Ring {
 }
 
 impl Entry {
-    fn refresh(
-        &mut self,
-        encoding: Encoding,
-        grpc: bool,
-        first: u64,
-        tracked: Option<(u32, u32)>,
-    ) -> Result<(), Error> {
+    fn refresh(&mut self, encoding: Encoding, grpc: bool, first: u64, ids: Ids) -> Result<(), Error> {
         match encoding {
             Encoding::None => {
                 // A body that is still being sent is copied; the others are patched where they are.
                 let ready = std::mem::take(&mut self.ready);
                 let mut bytes = ready.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-                patch(&mut bytes, &self.slots, first, tracked);
+                patch(&mut bytes, &self.slots, first, ids);
                 self.ready = bytes.freeze();
             }
             Encoding::Gzip | Encoding::Zstd => {
-                patch(&mut self.plain, &self.slots, first, tracked);
+                patch(&mut self.plain, &self.slots, first, ids);
                 let mut ready = vec![0; if grpc { GRPC_PREFIX } else { 0 }];
                 encoding.compress(&self.plain, &mut ready)?;
                 let length = ready.len().saturating_sub(GRPC_PREFIX);
@@ -138,12 +141,55 @@ fn prefix(flag: u8, length: usize) -> [u8; GRPC_PREFIX] {
     [flag, a, b, c, d]
 }
 
-fn patch(bytes: &mut [u8], slots: &[Slot], first: u64, tracked: Option<(u32, u32)>) {
+/// Requests over which the items of a trace are spread.
+const SPREAD: u64 = 4;
+
+/// Which trace ids the items of a body get before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ids {
+    /// Those it has.
+    AsBuilt,
+    /// The items' keys.
+    Keys { run: u32, client: u32 },
+    /// Ids of traces of `trace_items` items, spread over some requests; new ones for ever.
+    Traces { request: u64, items: u64, trace_items: u32 },
+}
+
+impl Ids {
+    /// The trace id of an item of the body, `first` being the sequence number of its first one.
+    fn trace_id(self, first: u64, item: u32) -> Option<[u8; 16]> {
+        match self {
+            Ids::AsBuilt => None,
+            Ids::Keys { run, client } => Some(Key { run, client, sequence: first + u64::from(item) }.to_trace_id()),
+            Ids::Traces { request, items, trace_items } => {
+                let traces = (items * SPREAD / u64::from(trace_items.max(1))).max(1);
+                let place = request % SPREAD * items + u64::from(item);
+                let number = request / SPREAD * traces + place % traces;
+                // Ids look random, of which sampling takes the low bits.
+                let mixed = |salt: u64| {
+                    let x = (number ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    let x = (x ^ (x >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+                    x ^ (x >> 32)
+                };
+                let mut id = [0; 16];
+                id[..8].copy_from_slice(&mixed(0x5bd1_e995).to_be_bytes());
+                id[8..].copy_from_slice(&mixed(0x27d4_eb2f_1656_67c5).to_be_bytes());
+                Some(id)
+            }
+        }
+    }
+}
+
+fn patch(bytes: &mut [u8], slots: &[Slot], first: u64, ids: Ids) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
     let mut write = |at: u32, value: &[u8]| {
         if let Some(place) = bytes.get_mut(at as usize..at as usize + value.len()) {
             place.copy_from_slice(value);
         }
+    };
+    let tracked = match ids {
+        Ids::Keys { run, client } => Some((run, client)),
+        _ => None,
     };
     let key = |item: u32| tracked.map(|(run, client)| Key { run, client, sequence: first + u64::from(item) });
     for slot in slots {
@@ -155,8 +201,8 @@ fn patch(bytes: &mut [u8], slots: &[Slot], first: u64, tracked: Option<(u32, u32
                 }
             }
             Content::TraceId { item } => {
-                if let Some(key) = key(item) {
-                    write(slot.at, &key.to_trace_id());
+                if let Some(id) = ids.trace_id(first, item) {
+                    write(slot.at, &id);
                 }
             }
             Content::Value { item } => {

@@ -61,7 +61,8 @@ fn load(sending: &Sending) -> Arc<Load> {
     let tracked = sending.tracked.then_some((3, 4));
     let shape = Shape { signal: sending.signal, items: 7, drop_share: 0.0, tracked: sending.tracked };
     let grpc = sending.protocol == Protocol::Grpc;
-    let preparation = Preparation { encoding: sending.encoding, grpc, refresh: Duration::ZERO, tracked };
+    let preparation =
+        Preparation { encoding: sending.encoding, grpc, refresh: Duration::ZERO, tracked, trace_items: None };
     let plan = Plan {
         items: 7,
         to_drop: 0,

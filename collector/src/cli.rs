@@ -44,6 +44,13 @@ pub enum Command {
     Check(CheckArgs),
     /// Upstream's form of `check`: prints nothing and exits 0 if the configuration is fine, else exits 1.
     Validate(RunArgs),
+    /// Explain a code of a diagnostic, or list the fields of a component.
+    #[command(after_help = "Examples:\n  sluice explain E0201\n  sluice explain otlp_grpc.sending_queue")]
+    Explain {
+        /// A code, a component type, or a field as `type.field`.
+        #[arg(value_name = "CODE|COMPONENT[.FIELD]")]
+        subject: String,
+    },
     /// Show what waits for each destination, and its dead letters; send those again or drop them.
     #[command(subcommand)]
     Queue(QueueCommand),
@@ -60,6 +67,17 @@ pub enum Command {
     /// Show configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Upstream's form of `config print`.
+    #[command(alias = "print-initial-config")]
+    PrintConfig(PrintConfigArgs),
+    /// Print a completion script.
+    #[command(
+        after_help = "Examples:\n  source <(sluice completions bash)\n  sluice completions fish > ~/.config/fish/completions/sluice.fish"
+    )]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Print the version.
     Version,
 }
@@ -69,6 +87,65 @@ pub enum Command {
 pub enum ConfigCommand {
     /// Print the configuration that `sluice run` uses if none is given.
     Defaults,
+    /// Print the configuration as it is read: merged, expanded, secrets hidden.
+    #[command(
+        after_help = "Examples:\n  sluice config print -c gateway.yaml\n  sluice config print -c base.yaml -c site.yaml --origin"
+    )]
+    Print(ConfigPrintArgs),
+    /// Print the JSON Schema of the configuration, for editors.
+    #[command(
+        after_help = "Examples:\n  sluice config schema > sluice.schema.json\n  (first line of a configuration) # yaml-language-server: $schema=sluice.schema.json"
+    )]
+    Schema,
+}
+
+/// `sluice config print`.
+#[derive(Debug, Args)]
+pub struct ConfigPrintArgs {
+    #[command(flatten)]
+    pub source: RunArgs,
+
+    /// Where each value was written.
+    #[arg(long)]
+    pub origin: bool,
+
+    #[arg(long, short = 'o', value_name = "FORMAT", default_value = "yaml")]
+    pub output: TreeFormat,
+
+    /// Show secrets.
+    #[arg(long)]
+    pub unredacted: bool,
+}
+
+/// `sluice print-config`.
+#[derive(Debug, Args)]
+pub struct PrintConfigArgs {
+    #[command(flatten)]
+    pub source: RunArgs,
+
+    #[arg(long, default_value = "redacted")]
+    pub mode: PrintConfigMode,
+
+    #[arg(long, default_value = "yaml")]
+    pub format: TreeFormat,
+
+    /// Check the configuration first.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub validate: bool,
+}
+
+/// Whether secrets are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PrintConfigMode {
+    Redacted,
+    Unredacted,
+}
+
+/// Formats of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TreeFormat {
+    Yaml,
+    Json,
 }
 
 /// `sluice sampling`.
@@ -278,11 +355,27 @@ pub struct CheckArgs {
 
     /// Format of the findings.
     #[arg(long, short = 'o', value_name = "FORMAT", default_value = "human")]
-    pub output: Output,
+    pub output: CheckOutput,
 
     /// Exit with 6 if there are only warnings.
     #[arg(long)]
     pub strict: bool,
+
+    /// Show all findings, not only the first 100.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Formats of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CheckOutput {
+    /// Source lines and carets.
+    Human,
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Annotations of a GitHub workflow.
+    Github,
 }
 
 /// Formats.

@@ -2,12 +2,17 @@
 
 mod admin;
 mod catalog;
+mod check;
 mod cli;
+mod configuration;
 mod diff;
+mod dry_run;
+mod explain;
 mod exposition;
 mod extensions;
 mod graph;
 mod journal;
+mod lints;
 mod live;
 mod logging;
 mod plan;
@@ -19,14 +24,14 @@ mod send;
 mod spine;
 mod state;
 
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
-use sluice_config::{Args, Diagnostic, FixedSources, Severity, SystemSources, render};
+use clap::{CommandFactory as _, Parser};
+use sluice_config::{Args, FixedSources, Sources, SystemSources, render};
 
-use cli::{CheckArgs, Cli, Command, ConfigCommand, Output, RunArgs};
+use cli::{Cli, Command, RunArgs};
 use plan::Loaded;
 
 #[global_allocator]
@@ -54,14 +59,17 @@ fn main() -> ExitCode {
     let bare = cli.upstream.config.is_empty() && cli.upstream.set.is_empty();
     match cli.command {
         Some(Command::Run(args)) => run_native(args),
-        Some(Command::Check(args)) => check(&args),
-        Some(Command::Validate(args)) => validate(&args),
+        Some(Command::Check(args)) => check::check(&args),
+        Some(Command::Validate(args)) => check::validate(&args),
+        Some(Command::Explain { subject }) => explain::run(&subject),
         Some(Command::Queue(command)) => queue::run(command),
         Some(Command::Sampling(command)) => sampling::run(&command),
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Components) => components(),
-        Some(Command::Config(ConfigCommand::Defaults)) => {
-            print!("{DEFAULT}");
+        Some(Command::Config(command)) => configuration::run(command),
+        Some(Command::PrintConfig(args)) => configuration::print_config(&args),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "sluice", &mut std::io::stdout().lock());
             ExitCode::SUCCESS
         }
         Some(Command::Version) => version(),
@@ -81,14 +89,18 @@ fn version() -> ExitCode {
 
 /// Loads what the arguments name; without any, the built-in default.
 fn load(args: &RunArgs) -> Loaded {
-    let registries = catalog::registries();
-    let mut sources = Args { configs: args.config.clone(), sets: args.set.clone(), ..Args::default() };
-    if sources.configs.is_empty() {
-        sources.configs.push(format!("file:{DEFAULT_NAME}"));
-        let fixed = FixedSources::default().file(DEFAULT_NAME, DEFAULT);
-        return plan::load(&sources, &fixed, &registries);
+    let (arguments, sources) = sources(args);
+    plan::load(&arguments, &*sources, &catalog::registries())
+}
+
+/// What the arguments name, and where it is read.
+fn sources(args: &RunArgs) -> (Args, Box<dyn Sources>) {
+    let mut named = Args { configs: args.config.clone(), sets: args.set.clone(), ..Args::default() };
+    if named.configs.is_empty() {
+        named.configs.push(format!("file:{DEFAULT_NAME}"));
+        return (named, Box::new(FixedSources::default().file(DEFAULT_NAME, DEFAULT)));
     }
-    plan::load(&sources, &SystemSources, &registries)
+    (named, Box::new(SystemSources))
 }
 
 fn style() -> render::Style {
@@ -117,14 +129,10 @@ fn run_upstream(args: RunArgs) -> ExitCode {
     let loaded = load(&args);
     print_findings(&loaded);
     if loaded.plan.is_none() {
-        eprintln!("Error: invalid configuration: {}", first_error(&loaded.findings));
+        eprintln!("Error: invalid configuration: {}", check::first_error(&loaded.findings));
         return ExitCode::from(FAILURE);
     }
     run(args, loaded)
-}
-
-fn first_error(findings: &[Diagnostic]) -> &str {
-    findings.iter().find(|found| found.is_error()).map_or("", |found| found.message.as_str())
 }
 
 /// What the first run shows: where to send, and how to go on.
@@ -142,6 +150,7 @@ fn welcome() {
 fn run(args: RunArgs, loaded: Loaded) -> ExitCode {
     let Some(plan) = loaded.plan else { return ExitCode::from(INVALID) };
     if args.dry_run {
+        print!("{}", dry_run::describe(&plan));
         return ExitCode::SUCCESS;
     }
     logging::install(&plan.service.telemetry.logs);
@@ -166,42 +175,6 @@ fn run(args: RunArgs, loaded: Loaded) -> ExitCode {
             ExitCode::from(if spine::is_in_use(&error) { IN_USE } else { FAILURE })
         }
     }
-}
-
-fn check(args: &CheckArgs) -> ExitCode {
-    let loaded = load(&args.source);
-    match args.output {
-        Output::Human => {
-            print_findings(&loaded);
-            let counted = render::summary(&loaded.findings, loaded.files);
-            eprintln!("{counted}");
-        }
-        Output::Json => {
-            let findings: Vec<_> = loaded.findings.iter().map(render::json).collect();
-            let mut out = std::io::stdout().lock();
-            // A closed pipe is the reader's choice.
-            let _ = writeln!(out, "{}", serde_json::Value::from(findings));
-        }
-    }
-    if loaded.plan.is_none() {
-        return ExitCode::from(INVALID);
-    }
-    let warned = loaded.findings.iter().any(|found| found.severity == Severity::Warning);
-    if args.strict && warned { ExitCode::from(WARNINGS) } else { ExitCode::SUCCESS }
-}
-
-fn validate(args: &RunArgs) -> ExitCode {
-    if args.config.is_empty() {
-        eprintln!("Error: at least one config flag must be provided");
-        return ExitCode::from(FAILURE);
-    }
-    let loaded = load(args);
-    if loaded.plan.is_some() {
-        return ExitCode::SUCCESS;
-    }
-    print_findings(&loaded);
-    eprintln!("Error: invalid configuration: {}", first_error(&loaded.findings));
-    ExitCode::from(FAILURE)
 }
 
 /// Upstream's YAML list, with both the canonical names and their aliases.

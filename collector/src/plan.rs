@@ -5,6 +5,7 @@ mod order;
 
 use std::sync::Arc;
 
+use sluice_config::redact::hide_from_excerpts;
 use sluice_config::service::{Ack, Gates, Limits, Pipeline, Reference, Service};
 use sluice_config::{Args, Diagnostic, Kind, Node, Sources, resolve, sort};
 use sluice_pipeline::factory::{
@@ -78,6 +79,11 @@ pub struct Loaded {
     /// Errors and warnings, in the order of the sources.
     pub findings: Vec<Diagnostic>,
     pub files: usize,
+    /// What runs, but probably not as meant: for `check` only.
+    pub lints: Vec<Diagnostic>,
+    /// How many components and pipelines were looked at.
+    pub components: usize,
+    pub pipelines: usize,
 }
 
 /// Resolves, decodes and checks a configuration. Reports everything it finds in one pass.
@@ -85,7 +91,10 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     let files = args.configs.len();
     let document = match resolve(args, sources) {
         Ok(document) => document,
-        Err(findings) => return Loaded { plan: None, findings, files },
+        Err(mut findings) => {
+            sluice_config::codes::advise(&mut findings);
+            return Loaded { plan: None, findings, files, lints: Vec::new(), components: 0, pipelines: 0 };
+        }
     };
     let names = Names::of(registries);
     let (service, mut findings) = Service::load(&document, &names.catalog(), Gates::default());
@@ -103,6 +112,9 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     links::see_through(&mut pipelines, &links);
     let journal = crate::journal::choose(&service, &mut findings);
     sort(&mut findings);
+    sluice_config::codes::advise(&mut findings);
+    let lints = crate::lints::find(&service);
+    let (components, seen) = (service.components.len(), service.pipelines.len());
     let failed = findings.iter().any(Diagnostic::is_error);
     let plan = (!failed).then(|| Plan {
         service,
@@ -115,7 +127,7 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
         links,
         journal,
     });
-    Loaded { plan, findings, files }
+    Loaded { plan, findings, files, lints, components, pipelines: seen }
 }
 
 struct Decoder<'a> {
@@ -130,6 +142,9 @@ impl Decoder<'_> {
         for component in self.service.of_kind(kind) {
             let Some(name) = component.canonical.as_deref() else { continue };
             let Some(meta) = registry.meta(name) else { continue };
+            if let Some(shape) = registry.shape(name) {
+                hide_from_excerpts(&component.node, &shape);
+            }
             match registry.decode(name, &component.node) {
                 Some(Ok(mut configured)) => {
                     self.findings.append(&mut configured.warnings);

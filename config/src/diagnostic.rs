@@ -35,6 +35,15 @@ pub struct Label {
     pub text: String,
 }
 
+/// What to write instead of what stands at a place.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// The place.
+    pub origin: Origin,
+    /// The new text.
+    pub text: String,
+}
+
 /// One finding: a stable code, what is wrong, where, and what to do.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
@@ -54,6 +63,8 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do.
     pub help: Option<String>,
+    /// The edits that do it, where they are certain enough to be offered by an editor.
+    pub fix: Vec<Edit>,
 }
 
 impl Diagnostic {
@@ -73,6 +84,7 @@ impl Diagnostic {
             labels: Vec::new(),
             notes: Vec::new(),
             help: None,
+            fix: Vec::new(),
         }
     }
 
@@ -114,6 +126,21 @@ impl Diagnostic {
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
         self
+    }
+
+    /// Offers to write `text` where the finding points. Nothing is offered for a value that came through a reference.
+    pub fn replace_with(mut self, text: impl Into<String>) -> Self {
+        let origin = self.origin.clone().filter(|origin| origin.via.is_none());
+        self.fix.extend(origin.map(|origin| Edit { origin, text: text.into() }));
+        self
+    }
+
+    /// Offers the nearest of `candidates` to `written`, if there is exactly one.
+    pub fn suggest<'c>(self, written: &str, candidates: impl IntoIterator<Item = &'c str>) -> Self {
+        match crate::suggest::nearest(written, candidates).as_slice() {
+            [only] => self.replace_with(*only),
+            _ => self,
+        }
     }
 
     /// Whether this makes the configuration unusable.

@@ -5,29 +5,13 @@ use std::ops::Range;
 
 use unicode_width::UnicodeWidthChar;
 
+use crate::redact::{REDACTED, names_headers, names_secret};
 use crate::source::Origin;
 
 /// Longer lines are cut around the caret.
 const MAX_COLUMNS: usize = 200;
 /// What stays visible before the caret in a cut line.
 const LEAD: usize = 60;
-const REDACTED: &str = "[REDACTED]";
-
-/// Parts of key names whose values are secrets.
-const SECRET_WORDS: [&str; 12] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "token",
-    "api_key",
-    "apikey",
-    "api-key",
-    "access_key",
-    "authorization",
-    "key_pem",
-    "credential",
-];
 
 pub(crate) struct Excerpt<'a> {
     origin: &'a Origin,
@@ -54,14 +38,14 @@ impl<'a> Excerpt<'a> {
         let width = self.gutter;
         let mut out = String::new();
         if let Some(above) = self.above {
-            let text = Shown::new(source.line(above), 0..0, false).text;
+            let text = Shown::new(source.line(above), 0..0, self.masks(above, false)).text;
             let _ = writeln!(out, "{above:>width$}│ {text}");
         }
         let from = source.line_start(self.line);
         let line = source.line(self.line);
         let start = (self.origin.span.start as usize).saturating_sub(from).min(line.len());
         let end = (self.origin.span.end as usize).saturating_sub(from).clamp(start, line.len());
-        let shown = Shown::new(line, start..end, self.in_headers());
+        let shown = Shown::new(line, start..end, self.masks(self.line, self.in_headers()));
         let _ = writeln!(out, "{:>width$}│ {}", self.line, shown.text);
         let carets = "^".repeat(shown.carets.max(1));
         let gap = " ".repeat(shown.indent);
@@ -72,6 +56,15 @@ impl<'a> Excerpt<'a> {
 }
 
 impl Excerpt<'_> {
+    /// What of a line is not shown: what its text says is a secret, and what is known to be one.
+    fn masks(&self, line: usize, all_secret: bool) -> Vec<Range<usize>> {
+        let source = &self.origin.source;
+        let (text, from) = (source.line(line), source.line_start(line));
+        let mut masks = secrets(text, all_secret);
+        masks.extend(source.hidden(from, from + text.len()));
+        masks
+    }
+
     /// Whether the line stands in a block of headers, whose values are secrets.
     fn in_headers(&self) -> bool {
         const LINES: usize = 64;
@@ -81,7 +74,7 @@ impl Excerpt<'_> {
             let content = line.trim();
             if !content.is_empty() && !content.starts_with('#') && indent(line) < depth {
                 depth = indent(line);
-                if content.trim_end_matches(':').ends_with("headers") {
+                if names_headers(content.trim_end_matches(':')) {
                     return true;
                 }
             }
@@ -108,8 +101,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn new(line: &str, mark: Range<usize>, all_secret: bool) -> Self {
-        let masks = secrets(line, all_secret);
+    fn new(line: &str, mark: Range<usize>, masks: Vec<Range<usize>>) -> Self {
         let mut shown = Self { text: String::new(), indent: 0, carets: 0 };
         let before = line.char_indices().take_while(|(at, _)| *at < mark.start).count();
         let cut = line.chars().count() > MAX_COLUMNS;
@@ -167,8 +159,8 @@ fn secrets(line: &str, all_secret: bool) -> Vec<Range<usize>> {
     let lower = line.to_ascii_lowercase();
     for (at, _) in lower.match_indices(':') {
         let key = lower[..at].rsplit(|c: char| c.is_whitespace() || "{[,".contains(c)).next().unwrap_or("");
-        let headers = key.trim_matches(['"', '\'']).ends_with("headers");
-        let named = all_secret || headers || SECRET_WORDS.iter().any(|word| key.contains(word));
+        let headers = names_headers(key.trim_matches(['"', '\'']));
+        let named = all_secret || headers || names_secret(key);
         let value = line[at + 1..].trim_start();
         let reference = value.trim_start_matches(['"', '\'']).starts_with("${");
         let nested = value.starts_with(['{', '[']) && !headers && !all_secret;
@@ -205,20 +197,20 @@ mod tests {
             ("  monkey: value", "  monkey: value"),
         ];
         for (line, expected) in cases {
-            assert_eq!(Shown::new(line, 0..0, false).text, expected);
+            assert_eq!(Shown::new(line, 0..0, secrets(line, false)).text, expected);
         }
     }
 
     #[test]
     fn carets_respect_display_width_and_tabs() {
-        let shown = Shown::new("日本\t: x", "日本\t: ".len().."日本\t: x".len(), false);
+        let shown = Shown::new("日本\t: x", "日本\t: ".len().."日本\t: x".len(), Vec::new());
         assert_eq!((shown.indent, shown.carets), (10, 1));
     }
 
     #[test]
     fn a_long_line_is_cut_around_the_caret() {
         let line = format!("{}HERE{}", "a".repeat(1000), "b".repeat(1000));
-        let shown = Shown::new(&line, 1000..1004, false);
+        let shown = Shown::new(&line, 1000..1004, Vec::new());
         assert!(shown.text.chars().count() < 220);
         let visible: String = shown.text.chars().skip(shown.indent).take(shown.carets).collect();
         assert_eq!(visible, "HERE");

@@ -1,7 +1,7 @@
 //! Where a value was written: source texts, byte spans and the positions people read.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A text that configuration came from: a file, an inline `yaml:` argument, a `--set`, a variable.
 ///
@@ -11,6 +11,8 @@ pub struct Source {
     text: String,
     line_starts: Vec<u32>,
     order: u32,
+    /// What excerpts do not show.
+    hidden: Mutex<Vec<Span>>,
 }
 
 impl Source {
@@ -20,7 +22,7 @@ impl Source {
         let text = text.into();
         let mut line_starts = vec![0u32];
         line_starts.extend(text.bytes().zip(1u32..).filter(|(byte, _)| *byte == b'\n').map(|(_, next)| next));
-        Arc::new(Self { name: name.into(), text, line_starts, order })
+        Arc::new(Self { name: name.into(), text, line_starts, order, hidden: Mutex::default() })
     }
 
     /// The file path as given, or a pseudo name such as `<--set #2>`.
@@ -36,6 +38,18 @@ impl Source {
     /// Rank on the command line, for sorting.
     pub fn order(&self) -> u32 {
         self.order
+    }
+
+    /// From now on excerpts of this text do not show the span: it is a secret.
+    pub(crate) fn hide(&self, span: Span) {
+        self.hidden.lock().unwrap_or_else(PoisonError::into_inner).push(span);
+    }
+
+    /// The hidden parts of a range of bytes, relative to its start.
+    pub(crate) fn hidden(&self, from: usize, to: usize) -> Vec<std::ops::Range<usize>> {
+        let hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        let inside = hidden.iter().map(|span| (span.start as usize).max(from)..(span.end as usize).min(to));
+        inside.filter(|range| range.start < range.end).map(|range| range.start - from..range.end - from).collect()
     }
 
     /// The largest char boundary of the text that is not after `offset`.

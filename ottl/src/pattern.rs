@@ -150,5 +150,10 @@ fn compile(function: &str, text: &str) -> Result<Pattern, String> {
     })
 }
 
+/// Where Go's parser stops reading a pattern that it refuses, in bytes.
+pub fn refused_at(pattern: &str) -> Option<usize> {
+    re2::translate(pattern).err().map(|refused| refused.offset)
+}
+
 #[cfg(test)]
 mod tests;

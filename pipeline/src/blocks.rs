@@ -29,7 +29,8 @@ pub const COMPRESSIONS: [&str; 9] = ["", "none", "gzip", "zlib", "deflate", "sna
 /// Reports a compression nobody knows.
 fn check_compression(at: &str, name: &str, problems: &mut Problems<'_>) {
     if !COMPRESSIONS.contains(&name) {
-        problems.error(&field(at, "compression"), format!("unsupported compression type {name:?}"));
+        problems.add("E0106", &field(at, "compression"), &format!("unsupported compression type {name:?}")).help =
+            Some("write gzip, zstd or none".to_owned());
     }
 }
 
@@ -43,11 +44,13 @@ fn check_listen(at: &str, endpoint: &str, transport: &str, problems: &mut Proble
         return;
     }
     if !matches!(transport, "" | "tcp" | "tcp4" | "tcp6") {
-        problems.error(&field(at, "transport"), format!("invalid transport type {transport:?}"));
+        problems.add("E0106", &field(at, "transport"), &format!("invalid transport type {transport:?}")).help =
+            Some("write tcp or unix".to_owned());
     }
     let port = endpoint.rsplit_once(':').map_or("", |(_, port)| port);
     if !endpoint.is_empty() && port.parse::<u16>().is_err() {
-        problems.error(&path, format!("invalid port {port:?}"));
+        problems.add("E0211", &path, &format!("invalid port {port:?}")).help =
+            Some("write host:port, such as localhost:4317".to_owned());
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use sluice_config::shape::Shape;
 use sluice_config::{Diagnostic, Kind, Node, Problems};
 use sluice_pdata::pass::Reason;
 
@@ -174,9 +175,15 @@ impl<K: ComponentKind> Configured<K> {
 
 type Decode<K> = Box<dyn Fn(&Node) -> Result<Configured<K>, Vec<Diagnostic>> + Send + Sync>;
 
+struct Type<K: ComponentKind> {
+    meta: Meta,
+    decode: Decode<K>,
+    shape: fn() -> Shape,
+}
+
 /// The component types of one kind.
 pub struct Registry<K: ComponentKind> {
-    types: BTreeMap<&'static str, (Meta, Decode<K>)>,
+    types: BTreeMap<&'static str, Type<K>>,
 }
 
 impl<K: ComponentKind> Default for Registry<K> {
@@ -204,7 +211,7 @@ impl<K: ComponentKind> Registry<K> {
             let build = move |environment| factory.build(&config, environment);
             Ok(Configured { metadata_keys, warnings, build: Box::new(build) as Build<K> })
         };
-        self.types.insert(meta.name, (meta, Box::new(decode)));
+        self.types.insert(meta.name, Type { meta, decode: Box::new(decode), shape: Shape::of::<F::Config> });
         self
     }
 
@@ -215,17 +222,22 @@ impl<K: ComponentKind> Registry<K> {
 
     /// All types, by name.
     pub fn metas(&self) -> impl Iterator<Item = &Meta> {
-        self.types.values().map(|(meta, _)| meta)
+        self.types.values().map(|of| &of.meta)
     }
 
     /// Facts about a type.
     pub fn meta(&self, name: &str) -> Option<&Meta> {
-        self.types.get(name).map(|(meta, _)| meta)
+        self.types.get(name).map(|of| &of.meta)
+    }
+
+    /// The fields of a type's config.
+    pub fn shape(&self, name: &str) -> Option<Shape> {
+        self.types.get(name).map(|of| (of.shape)())
     }
 
     /// Decodes and validates the config of a component of this type; `None` for an unknown type.
     pub fn decode(&self, name: &str, node: &Node) -> Option<Result<Configured<K>, Vec<Diagnostic>>> {
-        self.types.get(name).map(|(_, decode)| decode(node))
+        self.types.get(name).map(|of| (of.decode)(node))
     }
 }
 
@@ -240,6 +252,17 @@ pub struct Registries {
 }
 
 impl Registries {
+    /// The fields of the config of a type.
+    pub fn shape(&self, kind: Kind, name: &str) -> Option<Shape> {
+        match kind {
+            Kind::Receiver => self.receivers.shape(name),
+            Kind::Processor => self.processors.shape(name),
+            Kind::Exporter => self.exporters.shape(name),
+            Kind::Connector => self.connectors.shape(name),
+            Kind::Extension => self.extensions.shape(name),
+        }
+    }
+
     /// Drop reasons of all components, for [`crate::ledger::Ledger::new`].
     pub fn reasons(&self) -> Vec<Reason> {
         let metas = self.receivers.metas().chain(self.processors.metas()).chain(self.exporters.metas());

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Real clients and real backends around the collector, then the Go Collector in its place. Prints `N passed, M failed`.
+# Real clients and real backends around the collector, then the Go Collector in its place. Before that, configurations
+# that both validate (mutations.py). Prints `N passed, M failed`.
 # SLUICE_BIN names the binary; without it the development build is made and used. Peers come from tests/peers/install.sh; one that
 # is missing skips what needs it, or fails the run where CI=true.
 set -eu
@@ -10,4 +11,7 @@ if [ -z "${SLUICE_BIN:-}" ]; then
   SLUICE_BIN=${CARGO_TARGET_DIR:-$root/target}/debug/sluice
 fi
 export SLUICE_BIN
-exec python3 "$here/interop.py"
+status=0
+python3 "$here/mutations.py" || status=1
+python3 "$here/interop.py" || status=1
+exit $status

@@ -32,7 +32,8 @@ fn check_prints_json_for_programs() {
     let output = run(&["check", "-c", UNKNOWN_KEYS, "-o", "json"]);
     assert_eq!(output.status.code(), Some(3));
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(found.as_array().map(Vec::len), Some(2), "{found}");
+    assert_eq!(found["diagnostics"].as_array().map(Vec::len), Some(2), "{found}");
+    assert_eq!((&found["ok"], &found["errors"]), (&false.into(), &2.into()), "{found}");
 }
 
 #[test]
@@ -56,9 +57,9 @@ service: {{pipelines: {{metrics: {{receivers: [otlp], processors: [{order}], exp
     let output = run(&["check", "-c", &config("filter/noise, up")]);
     let found = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{found}");
-    assert!(found.contains("W0508") && found.contains("filter/noise"), "{found}");
+    assert!(found.contains("W0519") && found.contains("filter/noise"), "{found}");
     let output = run(&["check", "-c", &config("up, filter/noise")]);
-    assert!(!text(&output.stderr).contains("W0508"), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("W0519"), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -76,11 +77,11 @@ service: {{delivery: {{ack: memory}}, pipelines: {{traces: {}, logs: {}}}}}",
     };
     let output = run(&["check", "-c", &config("redaction, correlate", "redaction, correlate")]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(!text(&output.stderr).contains("W0508"), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("W0519"), "{}", text(&output.stderr));
     let output = run(&["check", "-c", &config("redaction, correlate", "redaction")]);
     assert!(text(&output.stderr).contains("only one of the two comes to it"), "{}", text(&output.stderr));
     let output = run(&["check", "-c", &config("correlate, redaction", "redaction, correlate")]);
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("which copies between items"), "{}", text(&output.stderr));
 }
 

@@ -67,6 +67,9 @@ struct Options {
     run: u32,
     #[arg(long, default_value_t = 1)]
     client: u32,
+    /// Items of a trace, which come in four requests; without it each item has a trace id of its own
+    #[arg(long, conflicts_with = "track")]
+    trace_items: Option<u32>,
     /// Send again what was refused retryably or not answered
     #[arg(long)]
     retry: bool,
@@ -95,6 +98,7 @@ async fn main() -> Result<(), Error> {
         grpc: options.protocol == Protocol::Grpc,
         refresh: seconds(refresh)?,
         tracked,
+        trace_items: options.trace_items,
     };
     let mut ring = Ring::new(&shape, options.bodies, preparation);
     ring.prepare()?;

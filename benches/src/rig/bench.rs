@@ -245,6 +245,9 @@ impl Bench {
         if let Some(connections) = spec.connections {
             launch = launch.arg("--connections").arg(connections.to_string());
         }
+        if let Some(items) = spec.trace_items.filter(|_| !extra.contains(&"--track")) {
+            launch = launch.arg("--trace-items").arg(items.to_string());
+        }
         if let (Protocol::Http, Some(path)) = (spec.protocol, &candidate.http_path) {
             launch = launch.arg("--path").arg(path);
         }

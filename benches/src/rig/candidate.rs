@@ -17,6 +17,7 @@ pub(super) fn program(bench: &Bench, spec: &CandidateSpec) -> PathBuf {
         Program::Relay => bench.own("bare-relay"),
         Program::Sluice => bench.options.sluice.clone(),
         Program::Otelcol => bench.peer("otelcol"),
+        Program::OtelcolSampling => bench.peer("otelcol-sampling"),
         Program::Vmagent => bench.peer("vmagent"),
         Program::Prometheus => bench.peer("prometheus"),
     }
@@ -66,7 +67,7 @@ pub(super) fn launch(
             }
         }
         Program::Sluice => file.arg("run").arg("-c").arg(config()?),
-        Program::Otelcol => file.arg("--config").arg(config()?),
+        Program::Otelcol | Program::OtelcolSampling => file.arg("--config").arg(config()?),
         Program::Vmagent => file
             .arg(format!("-httpListenAddr={}", ports.in_http))
             .arg(format!("-remoteWrite.url=http://{}/api/v1/write", sink.http))

@@ -22,6 +22,10 @@ pub(super) async fn throughput(bench: &Bench, scenario: &Scenario) -> Result<Out
     }
     for spec in &candidates {
         let mut row = Row::new(&spec.name);
+        if scenario.samples {
+            outcome.rows.push(row);
+            continue;
+        }
         match verify(bench, scenario, spec).await {
             Ok(problems) => row.problems = problems,
             Err(error) => row.problems.push(error.to_string()),
@@ -126,6 +130,7 @@ async fn measure(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
     let window_accepted = sent.accepted - sent_before.accepted;
     let last = load.finish().await?;
     let (units, missing) = match scenario.unit {
+        Unit::Item if scenario.samples => (window_accepted, 0),
         Unit::Item => {
             let (due, signal) = (expected(scenario, spec, &last), scenario.load.signal);
             let settled = sink.settled(SETTLE, |report| items(signal, report) >= due).await?;

@@ -29,6 +29,10 @@ pub struct Scenario {
     /// Whether the configured collectors drop the share of the items that the drop condition meets.
     #[serde(default)]
     pub drops: bool,
+    /// Whether the configured collectors keep a share of the traces and hold them back before: what arrives is compared between
+    /// them, not with what was sent.
+    #[serde(default)]
+    pub samples: bool,
     /// Whether the configured collectors mask e-mail addresses.
     #[serde(default)]
     pub masks: bool,
@@ -139,12 +143,22 @@ pub struct LoadSpec {
     pub protocol: Protocol,
     /// gRPC connections; 4 unless written.
     pub connections: Option<u32>,
+    /// Items of a trace; without it each has one of its own.
+    pub trace_items: Option<u32>,
 }
 
 impl Default for LoadSpec {
     fn default() -> Self {
         let (compression, protocol) = (Encoding::None, Protocol::Grpc);
-        Self { signal: Signal::Traces, items: 1000, rate: None, compression, protocol, connections: None }
+        Self {
+            signal: Signal::Traces,
+            items: 1000,
+            rate: None,
+            compression,
+            protocol,
+            connections: None,
+            trace_items: None,
+        }
     }
 }
 
@@ -177,6 +191,9 @@ pub enum Program {
     Relay,
     Sluice,
     Otelcol,
+    /// With tail sampling; installed when asked for.
+    #[serde(rename = "otelcol-sampling")]
+    OtelcolSampling,
     Vmagent,
     Prometheus,
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn ring(encoding: Encoding, tracked: Option<(u32, u32)>) -> Ring {
     let shape = Shape { signal: Signal::Traces, items: 10, drop_share: 0.0, tracked: tracked.is_some() };
-    Ring::new(&shape, 2, Preparation { encoding, grpc: true, refresh: Duration::ZERO, tracked })
+    let trace_items = None;
+    Ring::new(&shape, 2, Preparation { encoding, grpc: true, refresh: Duration::ZERO, tracked, trace_items })
 }
 
 fn message(encoding: Encoding, framed: &[u8]) -> Vec<u8> {
@@ -54,4 +55,27 @@ fn tracked_items_are_numbered_through() {
         .unwrap();
     }
     assert_eq!(expected, 50);
+}
+
+#[test]
+fn traces_come_in_several_requests_and_never_again() {
+    let shape = Shape { signal: Signal::Traces, items: 10, drop_share: 0.0, tracked: false };
+    let (encoding, refresh, trace_items) = (Encoding::None, Duration::from_secs(3600), Some(5));
+    let preparation = Preparation { encoding, grpc: true, refresh, tracked: None, trace_items };
+    let mut ring = Ring::new(&shape, 2, preparation);
+    let mut spans: std::collections::HashMap<Vec<u8>, Vec<usize>> = std::collections::HashMap::new();
+    for request in 0..40 {
+        let message = message(Encoding::None, &ring.take().unwrap().bytes);
+        let request_of = opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest::decode;
+        let decoded = request_of(&message[..]).unwrap();
+        for span in &decoded.resource_spans[0].scope_spans[0].spans {
+            spans.entry(span.trace_id.clone()).or_default().push(request);
+        }
+    }
+    assert_eq!(spans.len(), 40 * 10 / 5);
+    for requests in spans.values() {
+        assert_eq!(requests.len(), 5);
+        assert!(requests.iter().all(|request| request / 4 == requests[0] / 4));
+        assert!(requests.iter().any(|request| *request != requests[0]));
+    }
 }

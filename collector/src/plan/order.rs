@@ -39,7 +39,7 @@ fn up(service: &Service, processors: &[Reference], findings: &mut Vec<Diagnostic
         };
         let text = format!("processor \"{}\" {text}", reference.id);
         let moved = if index < up { "behind" } else { "before" };
-        let finding = Diagnostic::new("W0508", text).at(&reference.origin);
+        let finding = Diagnostic::new("W0519", text).at(&reference.origin);
         findings.push(finding.help(format!("move it {moved} `up`")));
     }
 }
@@ -90,7 +90,7 @@ pub(super) fn joins(service: &Service, findings: &mut Vec<Diagnostic>) {
             continue;
         }
         let text = format!("processor \"{id}\" joins logs and spans, and only one of the two comes to it");
-        let finding = Diagnostic::new("W0508", text).at(&reference.origin);
+        let finding = Diagnostic::new("W0518", text).at(&reference.origin);
         findings.push(finding.help("name it in a traces and in a logs pipeline"));
     }
 }

@@ -69,14 +69,19 @@ fn verdict(trace: &TraceExplanation) -> String {
     let by = trace.decided_by.as_ref().map_or("no policy wants it".to_owned(), |by| format!("by {}", escaped(by)));
     match (trace.kept, &trace.threshold, trace.adjusted_count) {
         (false, ..) => format!("dropped, {by}"),
-        (true, Some(threshold), Some(count)) => format!("kept, {by}; th {threshold}, counts {count:.4}"),
+        (true, Some(threshold), Some(count)) => format!("kept, {by}; th {threshold}, counts {}", short(count)),
         (true, ..) => format!("kept, {by}; with a probability that is not known, th is erased"),
     }
 }
 
 fn percent(share: f64) -> String {
-    let percent = format!("{:.4}", share * 100.0);
-    format!("{} %", percent.trim_end_matches('0').trim_end_matches('.'))
+    format!("{} %", short(share * 100.0))
+}
+
+/// Four digits behind the point at most.
+fn short(number: f64) -> String {
+    let text = format!("{number:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Columns as wide as their widest cell.

@@ -12,7 +12,7 @@ use crate::source::Origin;
 use crate::tree::{Entry, Map, Node, Value};
 
 /// A field whose name begins so takes its keys from the enclosing map.
-const SQUASH_PREFIX: &str = "..";
+pub(crate) const SQUASH_PREFIX: &str = "..";
 
 /// Items of a list.
 pub(crate) struct SeqWalk<'a> {

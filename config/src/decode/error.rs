@@ -155,11 +155,31 @@ impl Error {
             }
             Reason::Size(_) => diagnostic.label("bytes, or a number with a unit, such as 64MiB"),
             Reason::NotOneOf { found, allowed } => match did_you_mean(&found, allowed.iter().copied()) {
-                Some(hint) => diagnostic.label(hint),
+                Some(hint) => diagnostic.label(hint).suggest(&found, allowed.iter().copied()),
                 None => diagnostic,
             },
+            Reason::Custom(_) => match root.label().and_then(super::problems::fields_of) {
+                Some(help) => diagnostic.help(help),
+                None => diagnostic,
+            },
+            Reason::WrongType { expected, .. } => diagnostic.label(wanted(expected)),
+            Reason::NotAMap(_) => diagnostic.label("a map belongs here: `key: value` lines, indented below"),
+            Reason::NotAList(_) => diagnostic.label("a list belongs here: [a, b], or `- a` lines"),
+            Reason::Overflow { .. } => diagnostic.label("the number is too large or too small for this field"),
+            Reason::Missing => diagnostic.help(format!("add `{}: …` here", path.rsplit(['.']).next().unwrap_or(&path))),
             _ => diagnostic,
         }
+    }
+}
+
+/// What to write where the type is wrong.
+fn wanted(expected: &str) -> &'static str {
+    match expected {
+        "string" => "a text belongs here",
+        "float64" => "a number belongs here",
+        "nil" => "nothing belongs here",
+        "any" => "a value belongs here",
+        _ => "a whole number belongs here",
     }
 }
 
@@ -205,6 +225,7 @@ impl UnknownField {
         let hint = did_you_mean(&self.key, fields()).map(|hint| format!("unknown field; {hint}"));
         let diagnostic =
             Diagnostic::new("E0102", text).at(&self.origin).label(hint.unwrap_or_else(|| "unknown field".to_owned()));
+        let diagnostic = diagnostic.suggest(&self.key, fields());
         const SHOWN: usize = 12;
         let mut names: Vec<&str> = nearest(&self.key, fields());
         names.extend(fields().filter(|field| !names.contains(field)).collect::<Vec<_>>());

@@ -17,7 +17,7 @@ mod deserializer;
 mod error;
 mod problems;
 mod scalar;
-mod values;
+pub(crate) mod values;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +29,8 @@ use crate::tree::Node;
 
 pub use problems::Problems;
 pub use values::{ByteSize, GoDuration, Headers, Secret, Toggle};
+
+pub(crate) use access::SQUASH_PREFIX;
 
 use deserializer::{Context, NodeDeserializer};
 use error::Blame;

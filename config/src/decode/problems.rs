@@ -38,7 +38,10 @@ impl<'n> Problems<'n> {
             (Some(label), block) => Some(format!("{label}::{block}")),
         };
         let place = self.node.locate(path);
-        let found = Diagnostic::new(code, prefixed(label.as_deref(), text)).at(&place);
+        let mut found = Diagnostic::new(code, prefixed(label.as_deref(), text)).at(&place);
+        if code == "E0105" {
+            found.help = self.node.label().and_then(fields_of);
+        }
         self.found.push(found);
         // Just pushed, so index 0 exists.
         let last = self.found.len() - 1;
@@ -81,4 +84,12 @@ impl<'n> Problems<'n> {
     pub fn finish(self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
         if self.has_errors() { Err(self.into_diagnostics()) } else { Ok(self.into_diagnostics()) }
     }
+}
+
+/// Where the fields of a component are listed.
+pub(super) fn fields_of(label: &str) -> Option<String> {
+    let (section, id) = label.split_once("::")?;
+    let kind = crate::Kind::ALL.into_iter().find(|kind| kind.section() == section)?;
+    let written = id.split('/').next()?;
+    Some(format!("fields of this {} and their types: sluice explain {written}", kind.name()))
 }

@@ -15,6 +15,8 @@ pub(crate) const RAW_NODE: &str = "$sluice::Node";
 pub(crate) const DURATION: &str = "$sluice::Duration";
 pub(crate) const BYTE_SIZE: &str = "$sluice::ByteSize";
 pub(crate) const TOGGLE: &str = "$sluice::Toggle";
+pub(crate) const SECRET: &str = "$sluice::Secret";
+pub(crate) const HEADERS: &str = "$sluice::Headers";
 
 /// A duration in Go syntax: `300ms`, `1m30s`, `1h`. A bare number other than 0 is an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,7 +135,21 @@ impl fmt::Display for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self)
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Secret, D::Error> {
+                String::deserialize(deserializer).map(Secret)
+            }
+        }
+
+        deserializer.deserialize_newtype_struct(SECRET, Text)
     }
 }
 
@@ -168,6 +184,10 @@ impl<'de> Deserialize<'de> for Headers {
                 f.write_str("a map, or a list of {name, value}")
             }
 
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Headers, D::Error> {
+                deserializer.deserialize_any(self)
+            }
+
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
@@ -193,7 +213,7 @@ impl<'de> Deserialize<'de> for Headers {
             }
         }
 
-        deserializer.deserialize_any(Pairs)
+        deserializer.deserialize_newtype_struct(HEADERS, Pairs)
     }
 }
 

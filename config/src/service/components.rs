@@ -102,23 +102,33 @@ fn unknown_type(kind: Kind, id: &ComponentId, entry: &Entry, catalog: &Catalog<'
     let section = kind.section();
     if kind == Kind::Exporter && id.kind() == "logging" {
         let text = "the logging exporter has been deprecated, use the debug exporter instead";
-        return Diagnostic::new("E0103", format!("{section}::{id}: {text}")).at(&entry.key);
+        return Diagnostic::new("E0103", format!("{section}::{id}: {text}")).at(&entry.key).help("write `debug`");
     }
     let written = id.kind();
     let text = format!("{section}: unknown type: {} for id: {}", quote(written), quote(&id.to_string()));
     let mut diagnostic = Diagnostic::new("E0103", text).at(&entry.key);
     let types = catalog.types(kind);
+    if kind == Kind::Processor && written == "routing" {
+        diagnostic = diagnostic.note("the routing processor was replaced by the `routing` connector");
+    }
     let old: Vec<&str> = types.iter().flat_map(|name| alias::old_names(kind, name)).collect();
     if let Some(hint) = did_you_mean(written, types.iter().copied().chain(old)) {
         diagnostic = diagnostic.label(hint);
+        // Only the type is replaced, not the name behind it.
+        if id.name().is_empty() {
+            diagnostic = diagnostic.suggest(written, types.iter().copied());
+        }
+    } else if crate::upstream::knows(kind, written) {
+        diagnostic.code = "E0110";
+        diagnostic = diagnostic.label("not in Sluice");
+        diagnostic =
+            diagnostic.note(format!("the OpenTelemetry Collector has this {}, Sluice does not yet", kind.name()));
+        return diagnostic.help(format!("{section} of this build: {}", types.join(", ")));
     }
     let others = Kind::ALL.into_iter().filter(|other| *other != kind);
     for other in others.filter(|other| alias::canonical(*other, written, catalog.types(*other)).is_some()) {
         let article = if other == Kind::Exporter || other == Kind::Extension { "an" } else { "a" };
         diagnostic = diagnostic.note(format!("`{written}` is {article} {}", other.name()));
     }
-    if kind == Kind::Processor && written == "routing" {
-        diagnostic = diagnostic.note("the routing processor was replaced by the `routing` connector");
-    }
-    diagnostic.note(format!("this build has {} {section}: sluice components", types.len()))
+    diagnostic.note(format!("`sluice components` lists the {section} of this build"))
 }

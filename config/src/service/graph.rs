@@ -17,7 +17,7 @@ pub(super) fn check(service: &Service, root: &Node, gates: Gates, found: &mut Ve
     if root.as_map().is_none_or(Map::is_empty) {
         found.push(
             Diagnostic::new("E0208", "empty configuration file")
-                .help("`sluice init minimal` writes one, `sluice run` without -c uses a built-in one"),
+                .help("`sluice config defaults` prints one, `sluice run` without -c uses it"),
         );
         return;
     }
@@ -146,8 +146,9 @@ fn dangling(service: &Service, path: &str, reference: &Reference, kind: Kind) ->
         let article = if matches!(other.kind, Kind::Exporter | Kind::Extension) { "an" } else { "a" };
         diagnostic = diagnostic.note(format!("`{id}` is {article} {}", other.kind.name()));
     }
+    let names: Vec<String> = defined.iter().map(|component| component.id.to_string()).collect();
+    diagnostic = diagnostic.suggest(&id, names.iter().map(String::as_str));
     diagnostic.help = renamed(&defined, reference, kind).or_else(|| {
-        let names: Vec<String> = defined.iter().map(|component| component.id.to_string()).collect();
         let near = nearest(&id, names.iter().map(String::as_str));
         let quoted: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
         (!quoted.is_empty()).then(|| format!("did you mean {}?", quoted.join(" or ")))

@@ -2,6 +2,7 @@
 //! §1.7, §1.11). It knows component types only as names the caller lists.
 
 mod components;
+mod contract;
 mod delivery;
 mod graph;
 mod limits;
@@ -22,6 +23,7 @@ use crate::suggest::did_you_mean;
 use crate::tree::Node;
 
 pub use components::Component;
+pub use contract::{Part, parts};
 pub use delivery::{Ack, Delivery};
 pub use limits::{InvalidUtf8, LimitAction, Limits, UnknownFields};
 pub use pipelines::{Pipeline, Reference};
@@ -124,7 +126,6 @@ impl Service {
             found.push(Diagnostic::new("E0101", text).at(&node.origin));
             return;
         };
-        const KNOWN: [&str; 5] = ["extensions", "pipelines", "telemetry", "delivery", "limits"];
         for (key, entry) in map {
             match key.as_str() {
                 "extensions" => self.extensions = pipelines::references(&entry.value, "service::extensions", found),
@@ -138,7 +139,7 @@ impl Service {
                     self.limits = section(&entry.value, "service::limits", found);
                     self.limits_at = Some(entry.key.clone());
                 }
-                _ => found.push(unknown_key("service", key, &entry.key, &KNOWN)),
+                _ => found.push(unknown_key("service", key, &entry.key, &contract::SECTIONS)),
             }
         }
     }
@@ -172,5 +173,6 @@ fn unknown_key(path: &str, key: &str, place: &Origin, known: &[&str]) -> Diagnos
     Diagnostic::new("E0102", format!("'{path}' has invalid keys: {key}"))
         .at(place)
         .label(format!("unknown field{hint}"))
+        .suggest(key, known.iter().copied())
         .note(format!("fields: {}", known.join(", ")))
 }

@@ -112,8 +112,8 @@ fn pipeline(id: PipelineId, entry: &Entry, found: &mut Vec<Diagnostic>) -> Pipel
                 }
             }
             _ => {
-                let known = ["receivers", "processors", "exporters", "delivery"];
-                let mut problem = unknown_key(&format!("[{}]", pipeline.id), key, &entry.key, &known);
+                let known = &super::contract::PIPELINE;
+                let mut problem = unknown_key(&format!("[{}]", pipeline.id), key, &entry.key, known);
                 problem.message = format!("service::pipelines: {}", problem.message);
                 found.push(problem);
             }

@@ -92,7 +92,7 @@ impl Default for Sampling {
 
 /// An enum of words, read without regard to case, with upstream's text for a word it does not know.
 macro_rules! words {
-    ($(#[$meta:meta])* $name:ident, $error:literal, { $($(#[$doc:meta])* $variant:ident = $word:literal,)* }) => {
+    ($(#[$meta:meta])* $name:ident, $error:literal, $(empty = $empty:ident,)? { $($(#[$doc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum $name { $($(#[$doc])* $variant,)* }
@@ -115,7 +115,8 @@ macro_rules! words {
                     fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
                         match text.to_ascii_lowercase().as_str() {
                             $($word => Ok($name::$variant),)*
-                            _ => Err(E::custom(format_args!(concat!($error, " {}"), crate::quote(text)))),
+                            $("" => Ok($name::$empty),)?
+                            _ => Err(E::custom(format_args!(concat!($error, " {}; write one of", $(" ", $word,)*), crate::quote(text)))),
                         }
                     }
                 }
@@ -127,7 +128,7 @@ macro_rules! words {
 
 words! {
     /// Severity of the collector's log lines.
-    LogLevel, "unrecognized level:", {
+    LogLevel, "unrecognized level:", empty = Info, {
         /// Everything.
         Debug = "debug",
         /// The default.
@@ -157,7 +158,7 @@ words! {
 
 words! {
     /// How much the collector tells of itself.
-    MetricsLevel, "unknown metrics level", {
+    MetricsLevel, "unknown metrics level", empty = Normal, {
         /// No metrics.
         None = "none",
         /// The essential ones.

@@ -52,7 +52,8 @@ impl Config {
 impl Validate for Config {
     fn validate(&self, at: &str, problems: &mut Problems<'_>) {
         if self.client.endpoint.is_empty() {
-            problems.error(&field(at, "endpoint"), "requires a non-empty \"endpoint\"");
+            problems.add("E0104", &field(at, "endpoint"), "requires a non-empty \"endpoint\"").help =
+                Some("add `endpoint: host:4317`".to_owned());
         }
         if self.compression() == "snappy" {
             problems.error(

@@ -62,6 +62,9 @@ impl Config {
             if queue.queue_size.is_some_and(|size| size < 0) {
                 problems.error(&field(&at, "queue_size"), "remote write queue size can't be negative");
             }
+            if queue.enabled && queue.queue_size == Some(0) {
+                problems.error(&field(&at, "queue_size"), "a 0 size queue will drop all the data");
+            }
             if queue.num_consumers < 0 {
                 problems.error(&field(&at, "num_consumers"), "remote write consumer number can't be negative");
             }

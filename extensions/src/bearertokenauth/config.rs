@@ -69,7 +69,7 @@ impl Validate for Config {
             problems.error(&field(at, &format!("tokens::{index}")), "a token must not be empty");
         }
         if written && self.filename.is_some() {
-            problems.add("W0510", &field(at, "filename"), "`filename` counts, and `token` and `tokens` do not");
+            problems.add("W0518", &field(at, "filename"), "`filename` counts, and `token` and `tokens` do not");
         }
         if self.header.parse::<HeaderName>().is_err() {
             problems.error(&field(at, "header"), format!("invalid header name {:?}", self.header));

@@ -136,30 +136,35 @@ impl GrpcClient {
 
 impl Validate for GrpcClient {
     fn validate(&self, at: &str, problems: &mut Problems<'_>) {
-        if !matches!(self.balancer_name.as_str(), "round_robin" | "pick_first") {
+        if !matches!(self.balancer_name.as_str(), "" | "round_robin" | "pick_first") {
             let text = format!("invalid balancer_name: {}", self.balancer_name);
-            problems.error(&field(at, "balancer_name"), text);
+            problems.add("E0106", &field(at, "balancer_name"), &text).help =
+                Some("write round_robin or pick_first".to_owned());
         }
         let compression = self.compression.as_deref().unwrap_or_default();
         if !matches!(compression, "" | "none" | "gzip" | "snappy" | "zstd") {
             let text = format!("unsupported compression type {compression:?}");
-            problems.error(&field(at, "compression"), text);
+            problems.add("E0106", &field(at, "compression"), &text).help = Some("write gzip, zstd or none".to_owned());
         }
         if !self.endpoint.starts_with("unix:") && !self.endpoint.is_empty() {
             let target = self.target().trim_end_matches('/');
             match target.rsplit_once(':') {
                 Some((_, port)) if port.parse::<u16>().is_ok() => {}
                 Some((_, port)) if !port.contains(']') => {
-                    problems.error(&field(at, "endpoint"), format!("invalid port {port:?}"));
+                    problems.add("E0211", &field(at, "endpoint"), &format!("invalid port {port:?}")).help = port_help();
                 }
                 _ if self.endpoint.contains("://") => {}
                 _ => {
-                    problems.error(&field(at, "endpoint"), "missing port in address");
+                    problems.add("E0211", &field(at, "endpoint"), "missing port in address").help = port_help();
                 }
             }
         }
         self.tls.validate(&field(at, "tls"), problems);
     }
+}
+
+fn port_help() -> Option<String> {
+    Some("OTLP/gRPC uses 4317; 4318 is the HTTP port (exporter otlp_http)".to_owned())
 }
 
 /// `keepalive` of a client.

@@ -76,7 +76,7 @@ impl Validate for HttpServer {
             && !cors.allowed_headers.is_empty()
         {
             let text = "cors: allowed_headers without allowed_origins has no effect";
-            problems.add("W0509", &field(at, "cors::allowed_headers"), text);
+            problems.add("W0518", &field(at, "cors::allowed_headers"), text);
         }
         if let Some(tls) = &self.tls {
             tls.validate(&field(at, "tls"), problems);

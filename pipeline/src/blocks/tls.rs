@@ -109,7 +109,8 @@ fn version(at: &str, name: &str, written: &str, problems: &mut Problems<'_>) -> 
         "1.2" => Some(2),
         "1.3" => Some(3),
         _ => {
-            problems.error(&field(at, name), format!("unsupported TLS version: {written:?}"));
+            problems.add("E0106", &field(at, name), &format!("unsupported TLS version: {written:?}")).help =
+                Some("write \"1.2\" or \"1.3\"".to_owned());
             None
         }
     }

@@ -2,7 +2,7 @@
 
 use sluice_config::Problems;
 use sluice_config::tree::{Node, Value};
-use sluice_ottl::pattern::Pattern;
+use sluice_ottl::pattern::{Pattern, refused_at};
 use sluice_pdata::Error;
 use sluice_pdata::msg::{Attributes, NewValue};
 use sluice_pdata::tags::{any_value, array_value, key_value, key_value_list};
@@ -79,7 +79,11 @@ pub(super) fn compile(actions: &[Action], path: &str, problems: &mut Problems<'_
         match result {
             Ok(action) => compiled.push(action),
             Err(text) => {
-                problems.error(&format!("{path}::{at}"), text);
+                let path = format!("{path}::{at}");
+                match refused_at(&action.pattern) {
+                    Some(offset) => problems.error_within("E0302", &format!("{path}::pattern"), offset, 1, &text),
+                    None => problems.error(&path, text),
+                };
             }
         }
     }

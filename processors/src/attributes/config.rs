@@ -86,7 +86,9 @@ impl<'de> Deserialize<'de> for ActionKind {
         let written = String::deserialize(deserializer)?.to_lowercase();
         let all = [Missing, Insert, Update, Upsert, Delete, Hash, Extract, Convert];
         all.into_iter().find(|kind| kind.name() == written).ok_or_else(|| {
-            serde::de::Error::custom(format!("error creating AttrProc due to unsupported action {written:?}"))
+            serde::de::Error::custom(format!(
+                "error creating AttrProc due to unsupported action {written:?}; write insert, update, upsert, delete, hash, extract or convert"
+            ))
         })
     }
 }

@@ -1,7 +1,7 @@
 //! `include` and `exclude`: which items the actions are for.
 
 use sluice_config::Problems;
-use sluice_ottl::pattern::Pattern;
+use sluice_ottl::pattern::{Pattern, refused_at};
 use sluice_pdata::pass::Cx;
 use sluice_pdata::tags::{log_record, metric, resource, scope, span};
 use sluice_pdata::view::{LogRecordView, ResourceView, ScopeView, SpanView, attribute};
@@ -72,12 +72,13 @@ impl Matcher {
             libraries: properties
                 .libraries
                 .iter()
-                .filter_map(|library| {
+                .enumerate()
+                .filter_map(|(at, library)| {
                     let version = match &library.version {
-                        Some(version) => Some(compiler.text("libraries", version)?),
+                        Some(version) => Some(compiler.text("libraries", at, version)?),
                         None => None,
                     };
-                    Some((compiler.text("libraries", &library.name)?, version))
+                    Some((compiler.text("libraries", at, &library.name)?, version))
                 })
                 .collect(),
             log_bodies: compiler.texts("log_bodies", &properties.log_bodies),
@@ -212,22 +213,30 @@ struct Compiler<'a, 'p> {
 }
 
 impl Compiler<'_, '_> {
-    fn text(&mut self, field: &str, text: &str) -> Option<Text> {
+    fn text(&mut self, field: &str, at: usize, text: &str) -> Option<Text> {
         if self.match_type != MatchType::Regexp {
             return Some(Text::Strict(text.as_bytes().into()));
         }
         match Pattern::new(text) {
             Ok(pattern) => Some(Text::Regexp(pattern)),
             Err(error) => {
-                self.problems
-                    .error(&format!("{}::{field}", self.path), format!("error parsing regexp {text:?}: {error}"));
+                let path = format!("{}::{field}::{at}", self.path);
+                let said = format!("error parsing regexp {text:?}: {error}");
+                self.refused(&path, text, &said);
                 None
             }
         }
     }
 
+    fn refused(&mut self, path: &str, pattern: &str, said: &str) {
+        match refused_at(pattern) {
+            Some(offset) => self.problems.error_within("E0302", path, offset, 1, said),
+            None => self.problems.add("E0302", path, said),
+        };
+    }
+
     fn texts(&mut self, field: &str, texts: &[String]) -> Vec<Text> {
-        texts.iter().filter_map(|text| self.text(field, text)).collect()
+        texts.iter().enumerate().filter_map(|(at, text)| self.text(field, at, text)).collect()
     }
 
     fn attributes(&mut self, field: &str, attributes: &[MatchAttribute]) -> Vec<Attribute> {
@@ -244,7 +253,8 @@ impl Compiler<'_, '_> {
                 Some(node) if self.match_type == MatchType::Regexp => match node.text().map(Pattern::new) {
                     Some(Ok(pattern)) => Some(Expected::Regexp(pattern)),
                     Some(Err(error)) => {
-                        self.problems.error(&path, format!("error parsing regexp: {error}"));
+                        let said = format!("error parsing regexp: {error}");
+                        self.refused(&format!("{path}::value"), node.text().unwrap_or_default(), &said);
                         continue;
                     }
                     None => {

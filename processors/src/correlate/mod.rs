@@ -7,6 +7,7 @@
 mod config;
 mod stage;
 mod telemetry;
+mod validate;
 
 #[cfg(test)]
 mod tests;

@@ -111,7 +111,7 @@ fn error_mode(written: Option<&str>, path: &str, problems: &mut Problems<'_>) ->
     match written?.parse() {
         Ok(mode) => Some(mode),
         Err(text) => {
-            problems.error(path, text);
+            problems.add("E0106", path, &text).help = Some("write ignore, silent or propagate".to_owned());
             None
         }
     }
@@ -166,7 +166,8 @@ impl Loader<'_, '_> {
                 into.add(context, conditions, mode);
             }
             Some(None) => {
-                let text = format!("context {:?} is not one of {signal}", named.unwrap_or_default());
+                let names = contexts(signal).iter().map(|context| context.name()).collect::<Vec<_>>().join(", ");
+                let text = format!("context {:?} is not one of {signal}: {names}", named.unwrap_or_default());
                 self.problems.error(&format!("{path}::context"), text);
             }
             None => texts.iter().for_each(|(path, text)| self.inferred(signal, path, text, mode, into)),

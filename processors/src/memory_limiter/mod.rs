@@ -29,10 +29,13 @@ pub struct Config {
 impl Validate for Config {
     fn validate(&self, at: &str, problems: &mut Problems<'_>) {
         if self.check_interval.is_zero() {
-            problems.error(&field(at, "check_interval"), "'check_interval' must be greater than zero");
+            problems.add("E0104", &field(at, "check_interval"), "'check_interval' must be greater than zero").help =
+                Some("add `check_interval: 1s`".to_owned());
         }
         if self.limit_mib == 0 && self.limit_percentage == 0 {
-            problems.error(&field(at, "limit_mib"), "'limit_mib' or 'limit_percentage' must be greater than zero");
+            let text = "'limit_mib' or 'limit_percentage' must be greater than zero";
+            problems.add("E0104", &field(at, "limit_mib"), text).help =
+                Some("add `limit_percentage: 80`, or `limit_mib: …`".to_owned());
         }
         if self.limit_percentage > 100 || self.spike_limit_percentage > 100 {
             let text = "'limit_percentage' and 'spike_limit_percentage' must be greater than zero and less than or equal to hundred";

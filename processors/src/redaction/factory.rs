@@ -10,12 +10,18 @@ use sluice_pipeline::processor::Processor;
 
 use super::config::{Config, HashFunction};
 use super::engine::Engine;
+use super::error::RedactionError;
 use super::step::Redaction;
 
 impl Validate for Config {
     fn validate(&self, _at: &str, problems: &mut Problems<'_>) {
         if let Err(error) = Engine::new(self) {
-            problems.error(&error.path(), error.to_string());
+            match &error {
+                RedactionError::Pattern { offset, .. } => {
+                    problems.error_within("E0302", &error.path(), *offset, 1, &error.to_string())
+                }
+                RedactionError::Field { .. } => problems.error(&error.path(), error.to_string()),
+            };
         }
     }
 }

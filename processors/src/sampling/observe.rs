@@ -22,7 +22,7 @@ pub(super) struct Observer {
     /// Lengths of the keys, as bits; bit 63 for 63 and more.
     lengths: u64,
     statuses: Vec<(u8, u8)>,
-    trace_states: Vec<(u8, Box<[u8]>, Vec<Box<[u8]>>)>,
+    trace_states: Vec<Member>,
     sampled: Option<u8>,
     spans: Vec<SpanConditions>,
     logs: Vec<(u8, u16, Conditions)>,
@@ -43,6 +43,14 @@ pub(super) struct Observer {
 struct Key {
     key: Box<[u8]>,
     matches: Vec<(u8, ValueMatch)>,
+}
+
+/// A member of the trace state, and the values that it may have.
+#[derive(Debug)]
+struct Member {
+    leaf: u8,
+    key: Box<[u8]>,
+    values: Vec<Box<[u8]>>,
 }
 
 #[derive(Debug)]
@@ -86,7 +94,7 @@ impl Observer {
                 self.add_value(source.key().unwrap_or_default(), leaf, value);
             }
             Matcher::Status(codes) => self.statuses.push((leaf, codes)),
-            Matcher::TraceState { key, values } => self.trace_states.push((leaf, key, values)),
+            Matcher::TraceState { key, values } => self.trace_states.push(Member { leaf, key, values }),
             Matcher::Sampled => self.sampled = Some(leaf),
             Matcher::Spans { span, event } => self.spans.push(SpanConditions { leaf, owner, span, event }),
             Matcher::Logs(conditions) => self.logs.push((leaf, owner, conditions)),
@@ -148,7 +156,7 @@ impl Observer {
             }
         }
         if !item.view.trace_state.is_empty() {
-            for (leaf, key, values) in &self.trace_states {
+            for Member { leaf, key, values } in &self.trace_states {
                 if !leaves.contains(*leaf)
                     && let Value::Str(found) = trace_state::member(item.view.trace_state, key)
                     && values.iter().any(|value| **value == *found)

@@ -9,7 +9,7 @@ mod stage;
 mod telemetry;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use config::{Config, DecisionCacheConfig};
 pub use stage::TailSampling;

@@ -60,7 +60,8 @@ impl Default for HttpProtocol {
 impl Validate for Config {
     fn validate(&self, at: &str, problems: &mut Problems<'_>) {
         if !self.protocols.grpc.is_on() && !self.protocols.http.is_on() {
-            problems.error(at, "must specify at least one protocol when using the OTLP receiver");
+            let text = "must specify at least one protocol when using the OTLP receiver";
+            problems.add("E0104", at, text).help = Some("add `protocols: {grpc: , http: }`".to_owned());
         }
         if let Some(grpc) = self.protocols.grpc.as_ref() {
             grpc.server.validate(&field(at, "protocols::grpc"), problems);

@@ -247,7 +247,9 @@ fn the_threshold_is_where_the_trace_begins_to_be_kept() {
         let (mut sampler, _) = compiled(&yaml(&policies), options).unwrap();
         let spans: Vec<Span> = (0..1 + rng.below(4)).map(|_| random_span(&mut rng)).collect();
         let trace = spans.iter().fold(Trace::new(rng.bits()), |trace, span| trace.span(&mut sampler, span)).facts;
-        let Decision { kept: true, weight: Weight::Threshold(t), .. } = sampler.decide(&[trace.clone()], 0)[0] else {
+        let Decision { kept: true, weight: Weight::Threshold(t), .. } =
+            sampler.decide(std::slice::from_ref(&trace), 0)[0]
+        else {
             continue;
         };
         // Inverted policies keep only where nothing disagrees, so a share beside them cuts from above: no threshold can
@@ -310,7 +312,7 @@ fn a_successor_knows_the_old_leaves_and_goes_on_with_the_tokens() {
     );
     let spans = [with(vec![text("k", "a")]), with(vec![text("k", "b")])];
     let mut trace = spans.iter().fold(Trace::new(1), |trace, span| trace.span(&mut old, span)).facts;
-    assert_eq!(old.decide(&[trace.clone()], 0).len(), 1); // takes two of five tokens
+    assert_eq!(old.decide(std::slice::from_ref(&trace), 0).len(), 1); // takes two of five tokens
     trace.leaves = new.succeed(&old).translate(trace.leaves);
     let expected = {
         let mut leaves = Leaves::default();

@@ -81,7 +81,7 @@ fn early_keeps_agree_with_the_decision_over_the_whole_trace() {
             trace = trace.span(&mut sampler, &composition::random_span(&mut rng));
             decided = decided.or_else(|| sampler.early(&trace.facts));
         }
-        let whole = sampler.decide(&[trace.facts.clone()], 0)[0];
+        let whole = sampler.decide(std::slice::from_ref(&trace.facts), 0)[0];
         match decided {
             Some(decided) => {
                 early += 1;

@@ -167,7 +167,7 @@ fn composite_counts_by_second_and_sub_policy() {
         [&long, &rest, &None, &long, &None, &rest, &rest, &rest, &rest, &None].map(Clone::clone)
     );
     assert_eq!(decide(&mut sampler, &[1, 5, 1], 2 * SECOND - 1), [rest.clone(), None, rest.clone()]);
-    assert_eq!(decide(&mut sampler, &[30], 2 * SECOND), [long.clone()]);
+    assert_eq!(decide(&mut sampler, &[30], 2 * SECOND), [long]);
     // The order is that of `policy_order`.
     let mut other = super::sampler(&yaml("rest, long"));
     assert_eq!(decide(&mut other, &[20], 0), [rest]);

@@ -169,48 +169,6 @@ impl Engine {
         }
     }
 
-    /// What is known of a trace; services are counted when it is decided.
-    fn facts(&self, trace: u32) -> TraceFacts {
-        let (entry, extension) = (self.traces.get(trace), &self.extensions[trace as usize]);
-        let timed = extension.end > 0;
-        TraceFacts {
-            trace_id: entry.id,
-            randomness: self.randomness_of(trace),
-            leaves: extension.leaves,
-            spans: entry.spans,
-            errors: entry.errors.into(),
-            logs: entry.logs,
-            log_errors: entry.log_errors.into(),
-            services: 0,
-            root: entry.flags & TraceEntry::ROOT != 0,
-            start: timed.then_some(extension.start),
-            end: timed.then_some(extension.end),
-            bytes: extension.bytes,
-        }
-    }
-
-    fn randomness_of(&self, trace: u32) -> u64 {
-        match self.extensions[trace as usize].randomness {
-            UNKNOWN_WEIGHT => randomness(None, &self.traces.get(trace).id),
-            stated => stated,
-        }
-    }
-
-    fn services(&self, trace: u32) -> u32 {
-        let mut services = Vec::new();
-        let mut at = self.traces.get(trace).head;
-        while at != NONE {
-            let slot = self.spans.get(at);
-            if slot.state.has_span() {
-                services.push(self.service(slot.source));
-            }
-            at = slot.next;
-        }
-        services.sort_unstable();
-        services.dedup();
-        services.len() as u32
-    }
-
     /// Traces whose time has come, all of one tick.
     pub(super) fn wake_traces(&mut self, mut traces: Vec<u32>) {
         let tick = self.wheel.now();
@@ -302,7 +260,7 @@ impl Engine {
         verdict != Known::Dropped
     }
 
-    fn remember(&mut self, key: TraceKey, verdict: Known) {
+    pub(super) fn remember(&mut self, key: TraceKey, verdict: Known) {
         let before = self.verdicts.get(key);
         if before.is_some_and(|before| (before == Known::Dropped) != (verdict == Known::Dropped)) {
             self.statistics.split_decisions += 1;
@@ -386,42 +344,6 @@ impl Engine {
         let by = self.kept_by(trace);
         let (base, suffix) = self.stamped_span(item.base(), Bytes::Input(item.bytes), slot, by);
         self.leave(item, base, suffix, Outcome::Kept);
-    }
-
-    fn late_span(&mut self, item: &Item<'_>, key: TraceKey, known: Known, stated: Option<u64>) {
-        match known {
-            Known::Dropped => self.drop_item(item, Outcome::LateDropped),
-            Known::Kept { weight, .. } => {
-                let r = stated.unwrap_or_else(|| randomness(None, &key.id));
-                let by = self.late_by(weight, r);
-                let (base, suffix) = self.stamped_span(item.base(), Bytes::Input(item.bytes), None, by);
-                self.leave(item, base, suffix, Outcome::LateKept);
-            }
-        }
-    }
-
-    fn late_log(&mut self, item: &Item<'_>, key: TraceKey, known: Known) {
-        match known {
-            Known::Dropped => self.drop_item(item, Outcome::LateDropped),
-            Known::Kept { weight, .. } => {
-                let by = self.late_by(weight, randomness(None, &key.id));
-                let (base, suffix) = self.stamped_log(item.base(), Bytes::Input(item.bytes), None, by);
-                self.leave(item, base, suffix, Outcome::LateKept);
-            }
-        }
-    }
-
-    fn late_by(&self, weight: Weight, randomness: u64) -> Option<KeptBy> {
-        let dry_run = self.settings.decide.is_none_or(|decide| decide.dry_run);
-        (!dry_run).then_some(KeptBy { weight, randomness })
-    }
-
-    /// Pressure calls for fewer traces: this one is not among those that are looked at.
-    fn thin_out(&mut self, item: &Item<'_>, key: TraceKey) {
-        let kind = DecisionKind { kept: false, rule: None, trigger: Trigger::Ingest };
-        self.statistics.decisions.entry(kind).or_default().traces += 1;
-        self.remember(key, Known::Dropped);
-        self.drop_item(item, Outcome::Dropped);
     }
 
     /// Decides, or releases, everything that is held.

@@ -2,6 +2,8 @@
 
 mod absorb;
 mod decide;
+mod facts;
+mod late;
 mod logs;
 mod metrics;
 mod pressure;
