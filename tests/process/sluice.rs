@@ -67,6 +67,11 @@ impl Sluice {
 
     /// The same without waiting. `state` is the directory that the system keeps for the service.
     pub fn spawn(arguments: &[&str], state: &str) -> Self {
+        Self::spawn_with(arguments, state, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn spawn_with(arguments: &[&str], state: &str, variables: &[(&str, &str)]) -> Self {
         let (grpc, http, metrics) = (free_port(), free_port(), free_port());
         let reader = "{pull: {exporter: {prometheus: {host: 127.0.0.1, port: ";
         let sets = [
@@ -80,6 +85,7 @@ impl Sluice {
             .args(sets.iter().flat_map(|set| ["--set", set]))
             .current_dir(root())
             .env("STATE_DIRECTORY", state)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
