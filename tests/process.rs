@@ -5,6 +5,8 @@
 mod admin;
 #[path = "process/answers.rs"]
 mod answers;
+#[path = "process/auth.rs"]
+mod auth;
 #[path = "process/command.rs"]
 mod command;
 #[path = "process/configuration.rs"]

@@ -68,17 +68,22 @@ impl Sluice {
     /// The same from another directory, with its state in `state` there.
     pub fn start_in(directory: &Path, arguments: &[&str]) -> Self {
         let state = directory.join("state");
-        let mut started = Self::spawn_in(directory, arguments, state.to_str().unwrap());
+        let mut started = Self::spawn_from(directory, arguments, state.to_str().unwrap(), &[]);
         started.wait_for(READY);
         started
     }
 
     /// As [`Sluice::start`] without waiting. `state` is the directory that the system keeps for the service.
     pub fn spawn(arguments: &[&str], state: &str) -> Self {
-        Self::spawn_in(&root(), arguments, state)
+        Self::spawn_with(arguments, state, &[])
     }
 
-    fn spawn_in(directory: &Path, arguments: &[&str], state: &str) -> Self {
+    /// The same with more in its environment.
+    pub fn spawn_with(arguments: &[&str], state: &str, variables: &[(&str, &str)]) -> Self {
+        Self::spawn_from(&root(), arguments, state, variables)
+    }
+
+    fn spawn_from(directory: &Path, arguments: &[&str], state: &str, variables: &[(&str, &str)]) -> Self {
         let (grpc, http, metrics) = (free_port(), free_port(), free_port());
         let reader = "{pull: {exporter: {prometheus: {host: 127.0.0.1, port: ";
         let sets = [
@@ -92,6 +97,7 @@ impl Sluice {
             .args(sets.iter().flat_map(|set| ["--set", set]))
             .current_dir(directory)
             .env("STATE_DIRECTORY", state)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
