@@ -22,7 +22,7 @@ fn blocks(page: &str) -> Vec<Block<'_>> {
 }
 
 /// The name in "Save this as `name`:" right before a block.
-fn saved_as<'p>(before: &'p str) -> Option<&'p str> {
+fn saved_as(before: &str) -> Option<&str> {
     let (_, name) = before.trim_end().rsplit_once("ave this as `")?;
     name.strip_suffix("`:")
 }
