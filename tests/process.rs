@@ -5,6 +5,8 @@
 mod admin;
 #[path = "process/answers.rs"]
 mod answers;
+#[path = "process/auth.rs"]
+mod auth;
 #[path = "process/command.rs"]
 mod command;
 #[path = "process/configuration.rs"]
@@ -39,6 +41,8 @@ mod examples;
 mod exported;
 #[path = "process/exported_sink.rs"]
 mod exported_sink;
+#[path = "process/getting_started.rs"]
+mod getting_started;
 #[path = "process/life.rs"]
 mod life;
 #[path = "process/load.rs"]

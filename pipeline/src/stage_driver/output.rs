@@ -146,6 +146,8 @@ impl Run {
             }
             notes.expire(now);
         }
+        // What left before a restart was counted then.
+        let consumed = consumed.saturating_sub(out.repeated);
         self.driver.account.record(consumed, out.created, emitted, &dropped, held);
     }
 }

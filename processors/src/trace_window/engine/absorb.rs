@@ -70,7 +70,11 @@ impl Engine {
         let number = self.inputs.begin(entry.seq(), self.time.ms(), entry.ingest());
         // What the tick before has left must not mix with what passes.
         self.flush(&[], out);
+        self.begin_entry(entry.seq(), batch.items());
         let context: &Arc<Context> = batch.context();
+        if batch.signal() == Signal::Metrics && self.is_replaying() {
+            return self.repeat(batch.items());
+        }
         if batch.signal() == Signal::Metrics {
             return self.take_metrics(port, batch, out);
         }
@@ -159,6 +163,9 @@ impl Engine {
 
     /// An item leaves as it came, at once.
     pub(super) fn pass(&mut self, item: &Item<'_>, outcome: Outcome) {
+        if outcome == Outcome::BypassNoContext && self.is_replaying() {
+            return self.repeat(1);
+        }
         let suffix = self.outbox.arena.len();
         self.leave(item, item.base(), suffix, outcome);
     }

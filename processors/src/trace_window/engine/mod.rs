@@ -8,6 +8,7 @@ mod logs;
 mod metrics;
 mod pressure;
 mod release;
+mod restart;
 mod spans;
 mod window;
 
@@ -27,7 +28,6 @@ use super::errors::ErrorArena;
 use super::index::HandleIndex;
 use super::inputs::Inputs;
 use super::judge::Judge;
-use super::note;
 use super::origin::Origins;
 use super::outbox::{Outbox, Tables};
 use super::payload::Payload;
@@ -65,6 +65,7 @@ pub struct Engine {
     outbox: Outbox,
     /// Verdicts of this call, to be noted with its output.
     note: Vec<u8>,
+    restart: restart::Restart,
     pressure: pressure::Pressure,
     exemplars: metrics::Exemplars,
     pub(crate) statistics: Statistics,
@@ -136,6 +137,7 @@ impl Engine {
             verdicts,
             outbox: Outbox::default(),
             note: Vec::new(),
+            restart: restart::Restart::default(),
             pressure: pressure::Pressure::default(),
             exemplars: metrics::Exemplars::default(),
             statistics: Statistics::default(),
@@ -178,6 +180,7 @@ impl Engine {
 
     /// Takes an entry in, as [`sluice_pipeline::stage::Stage::absorb`] does.
     pub fn absorb(&mut self, port: Port, entry: &Entry, now: WallTime, out: &mut StageOutput) {
+        self.checkpoint(Some(entry.seq()), now, out);
         self.run_until(now, out);
         self.take_in(port, entry, out);
         self.finish(out);
@@ -185,13 +188,15 @@ impl Engine {
 
     /// Does what is due.
     pub fn tick(&mut self, now: WallTime, out: &mut StageOutput) {
+        self.checkpoint(None, now, out);
         self.run_until(now, out);
         self.finish(out);
     }
 
     /// When something may be due next.
     pub fn next_deadline(&self) -> Option<WallTime> {
-        self.wheel.next().map(|tick| self.time.wall(tick))
+        let next = [self.wheel.next(), self.checkpoint_due()].into_iter().flatten().min();
+        next.map(|tick| self.time.wall(tick))
     }
 
     /// The oldest entry of which something is held.
@@ -245,21 +250,6 @@ impl Engine {
         let Some(judge) = &mut self.judge else { return Vec::new() };
         let errors = judge.take_evaluation_errors();
         errors.into_iter().map(|(rule, count)| (judge.rule_name(rule).to_owned(), count)).collect()
-    }
-
-    /// Learns again what was noted before a restart.
-    pub fn recall(&mut self, note: &[u8], now: WallTime) {
-        self.time.advance(now);
-        let tick = self.time.tick();
-        let Engine { verdicts, origins, .. } = self;
-        note::read(note, |tenant, id, verdict| {
-            if let Some(tenant) = origins.tenant(&Tenant::new(tenant)) {
-                let key = TraceKey { tenant, id };
-                if verdicts.get(key).is_none() {
-                    verdicts.insert(key, verdict, tick);
-                }
-            }
-        });
     }
 
     /// What is known of a trace.
@@ -326,6 +316,7 @@ impl Engine {
     fn finish(&mut self, out: &mut StageOutput) {
         self.relieve_own(out);
         self.flush(&[], out);
+        self.tell_repeated(out);
         self.inputs.forget();
         self.origins.sweep();
         self.compact();

@@ -37,6 +37,7 @@ pub(super) struct World {
     pub(super) dropped: BTreeMap<&'static str, usize>,
     accepted: usize,
     forwarded: usize,
+    pub(super) repeated: usize,
     tenant: Tenant,
 }
 
@@ -51,6 +52,7 @@ impl World {
             dropped: BTreeMap::new(),
             accepted: 0,
             forwarded: 0,
+            repeated: 0,
             tenant: Tenant::default(),
         }
     }
@@ -126,8 +128,9 @@ impl World {
             *self.dropped.entry(reason).or_default() += items;
         }
         self.notes.extend(out.notes.into_iter().map(|(note, _)| note));
+        self.repeated += out.repeated;
         let dropped: usize = self.dropped.values().sum();
-        assert_eq!(self.accepted, self.forwarded + dropped + self.engine.held().items, "conservation");
+        assert_eq!(self.accepted, self.forwarded + dropped + self.repeated + self.engine.held().items, "conservation");
         assert_eq!(self.engine.held().items > 0, self.engine.low_watermark().is_some());
     }
 
