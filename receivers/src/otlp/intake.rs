@@ -113,10 +113,8 @@ impl Intake {
             (Bytes::from(wire), false)
         };
         let mut batch = Batch::new(signal, bytes, found.items, Arc::new(self.context(ingress, head, admitted)));
-        if as_it_came && let Some(encoding) = body.encoding {
-            if let Some(encoding) = encoding_of(encoding) {
-                batch = batch.with_compressed(encoding, body.bytes.clone());
-            }
+        if as_it_came && let Some(encoding) = body.encoding.and_then(encoding_of) {
+            batch = batch.with_compressed(encoding, body.bytes.clone());
         }
         Ok(batch)
     }

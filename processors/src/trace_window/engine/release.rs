@@ -61,6 +61,7 @@ impl Engine {
             }
         }
         self.verdicts.turn(to);
+        self.note_turns();
         let (spans, hasher) = (&self.spans, &self.hasher);
         self.span_index.trim(to as usize, |at| {
             let slot = spans.get(at);
