@@ -47,6 +47,8 @@ mod getting_started;
 mod life;
 #[path = "process/load.rs"]
 mod load;
+#[path = "process/mtls.rs"]
+mod mtls;
 #[path = "process/network.rs"]
 mod network;
 #[path = "process/queue.rs"]

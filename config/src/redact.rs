@@ -41,6 +41,7 @@ pub fn redact(node: &mut Node, shape: Option<&Shape>) {
     match shape.map(|shape| &shape.kind) {
         Some(Kind::Secret) => return hide(node),
         Some(Kind::Headers) => return hide_pairs(node),
+        Some(kind) if is_misplaced_secret(kind, &node.value) => return hide(node),
         _ => {}
     }
     match &mut node.value {
@@ -80,6 +81,7 @@ pub fn redact(node: &mut Node, shape: Option<&Shape>) {
 pub fn hide_from_excerpts(node: &Node, shape: &Shape) {
     match (&shape.kind, &node.value) {
         (Kind::Secret, _) => hide_text(node),
+        (kind, value) if is_misplaced_secret(kind, value) => hide_text(node),
         (Kind::Headers, Value::Map(map)) => map.values().for_each(|entry| hide_text(&entry.value)),
         (Kind::Headers, Value::Seq(items)) => items.iter().filter_map(|item| item.get("value")).for_each(hide_text),
         (Kind::List(item), Value::Seq(items)) => items.iter().for_each(|node| hide_from_excerpts(node, item)),
@@ -91,6 +93,16 @@ pub fn hide_from_excerpts(node: &Node, shape: &Shape) {
             }
         }
         _ => {}
+    }
+}
+
+/// Whether something else stands where secrets belong: a map instead of a list of them, or text instead of the block that has
+/// them. It is wrong, and a secret all the same.
+fn is_misplaced_secret(kind: &Kind, value: &Value) -> bool {
+    match (kind, value) {
+        (Kind::List(item), Value::Map(_) | Value::String(_)) => item.kind == Kind::Secret,
+        (Kind::Block(fields), Value::String(_)) => fields.iter().any(|(_, field)| field.kind == Kind::Secret),
+        _ => false,
     }
 }
 

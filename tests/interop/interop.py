@@ -10,6 +10,7 @@ import tempfile
 import time
 import traceback
 
+import authenticated
 import canonical
 import correlated
 import differences
@@ -223,8 +224,13 @@ def sampled(work):
     correlated.correlated(work, SLUICE, check)
 
 
+def who_may_send(work):
+    """SDKs that show credentials."""
+    authenticated.authenticated(work, SLUICE, check)
+
+
 # By their names on the command line, some of them alone.
-PARTS = (first_run, main_job, refusing, drop_in, over_http, sampled)
+PARTS = (first_run, main_job, refusing, drop_in, over_http, sampled, who_may_send)
 
 
 def main():

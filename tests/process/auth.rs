@@ -174,7 +174,8 @@ fn who_fails_too_often_loses_its_connection_and_no_one_else_does() {
     let mut answers = Vec::new();
     let _ = stream.read_to_end(&mut answers);
     let count = text(&answers).matches("HTTP/1.1 401").count();
-    assert!((50..2000).contains(&count), "{count} answers before the end");
+    // Of the answers that were on their way, some are lost with the connection.
+    assert!((1..500).contains(&count), "{count} answers before the end");
     assert_eq!(told(&sluice, &[("authorization", &format!("Bearer {TOKEN}"))]), IN);
     sluice.signal("TERM");
     let (_, log, _) = sluice.end();
@@ -420,7 +421,7 @@ fn no_secret_gets_out() {
         std::fs::write(path, wrong).unwrap();
         let mut said = String::new();
         for arguments in
-            [&["check", "-c", path][..], &["check", "--format", "json", "-c", path], &["print-config", "-c", path]]
+            [&["check", "-c", path][..], &["check", "-o", "json", "-c", path], &["print-config", "-c", path]]
         {
             let output = run(arguments);
             said += &text(&output.stdout);
@@ -436,6 +437,18 @@ fn no_secret_gets_out() {
         (format!("token: {TOKEN}"), format!("tokens: {{a: {TOKEN}}}")),
         (format!("joe:{}", BCRYPT.replace('$', "$$")), "joe:canary-pass".to_owned()),
         (format!("joe:{}", BCRYPT.replace('$', "$$")), "canary-pass".to_owned()),
+        (
+            format!("htpasswd: {{inline: 'joe:{}'}}", BCRYPT.replace('$', "$$")),
+            "htpasswd: 'joe:canary-pass'".to_owned(),
+        ),
+        (
+            format!("basicauth: {{htpasswd: {{inline: 'joe:{}'}}}}", BCRYPT.replace('$', "$$")),
+            "basicauth:\n    htpasswd:\n      inline: |\n        # users\n        joe:canary-pass".to_owned(),
+        ),
+        (
+            format!("bearertokenauth: {{token: {TOKEN}}}"),
+            format!("bearertokenauth:\n    tokens:\n      - [{TOKEN}]\n      - {TOKEN}\n    tokenz: {TOKEN}"),
+        ),
         ("password: canary-pass".to_owned(), "password: {a: canary-pass}".to_owned()),
         ("x-key: canary-header".to_owned(), "x-key: [canary-header]".to_owned()),
     ] {

@@ -71,3 +71,21 @@ impl Validate for Config {
         self.protection.validate(at, problems);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sluice_config::{Args, FixedSources, resolve};
+
+    use super::*;
+
+    #[test]
+    fn compression_is_gzip_unless_written() {
+        for (written, name) in [("", "gzip"), (", timeout: 3s", "gzip"), (", compression: none", "none")] {
+            let text = format!("endpoint: a:1{}\n", written.replace(", ", "\n"));
+            let sources = FixedSources::default().file("a.yaml", text.as_str());
+            let args = Args { configs: vec!["a.yaml".into()], ..Args::default() };
+            let config: Config = sluice_config::decode(&resolve(&args, &sources).unwrap().root).unwrap();
+            assert_eq!(config.compression(), name, "{written:?}");
+        }
+    }
+}

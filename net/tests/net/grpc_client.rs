@@ -73,7 +73,7 @@ async fn compressed_bytes_are_sent_as_they_are() {
     let refused = client.call(Outgoing { encoding: Some(Encoding::Deflate), ..outgoing(packed) }).await;
     let Err(CallError::Status(status)) = refused else { panic!("{refused:?}") };
     assert_eq!(status.code, Code::Unimplemented);
-    assert_eq!(status.accept_encoding.as_deref(), Some("identity,gzip,zstd"));
+    assert_eq!(status.accept_encoding.as_deref(), Some("identity,gzip,zstd,snappy"));
 }
 
 #[tokio::test]

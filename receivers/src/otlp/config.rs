@@ -21,7 +21,7 @@ pub struct Protocols {
     pub http: Toggle<HttpProtocol>,
 }
 
-/// `protocols: grpc:`, on `localhost:4317` unless written.
+/// `protocols: grpc:`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrpcProtocol {
@@ -29,13 +29,24 @@ pub struct GrpcProtocol {
     pub server: GrpcServer,
 }
 
+const GRPC: &str = "localhost:4317";
+const HTTP: &str = "localhost:4318";
+
 impl Default for GrpcProtocol {
     fn default() -> Self {
-        GrpcProtocol { server: GrpcServer { endpoint: "localhost:4317".to_owned(), ..GrpcServer::default() } }
+        GrpcProtocol { server: GrpcServer { endpoint: GRPC.to_owned(), ..GrpcServer::default() } }
     }
 }
 
-/// `protocols: http:`, on `localhost:4318` unless written.
+impl GrpcProtocol {
+    /// Where to listen. As soon as any field of the block is written, the block's own default counts for the others, and that
+    /// is no address.
+    pub fn endpoint(&self) -> &str {
+        if self.server.endpoint.is_empty() { GRPC } else { &self.server.endpoint }
+    }
+}
+
+/// `protocols: http:`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpProtocol {
@@ -49,11 +60,18 @@ pub struct HttpProtocol {
 impl Default for HttpProtocol {
     fn default() -> Self {
         HttpProtocol {
-            server: HttpServer { endpoint: "localhost:4318".to_owned(), ..HttpServer::default() },
+            server: HttpServer { endpoint: HTTP.to_owned(), ..HttpServer::default() },
             traces_url_path: "/v1/traces".to_owned(),
             metrics_url_path: "/v1/metrics".to_owned(),
             logs_url_path: "/v1/logs".to_owned(),
         }
+    }
+}
+
+impl HttpProtocol {
+    /// Where to listen.
+    pub fn endpoint(&self) -> &str {
+        if self.server.endpoint.is_empty() { HTTP } else { &self.server.endpoint }
     }
 }
 
@@ -80,5 +98,28 @@ impl Validate for Config {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_config::{Args, FixedSources, resolve};
+
+    use super::*;
+
+    fn endpoints(protocols: &str) -> [String; 2] {
+        let sources = FixedSources::default().file("a.yaml", format!("protocols: {protocols}\n").as_str());
+        let args = Args { configs: vec!["a.yaml".into()], ..Args::default() };
+        let config: Config = sluice_config::decode(&resolve(&args, &sources).unwrap().root).unwrap();
+        let (grpc, http) = (config.protocols.grpc.as_ref().unwrap(), config.protocols.http.as_ref().unwrap());
+        [grpc.endpoint().to_owned(), http.endpoint().to_owned()]
+    }
+
+    #[test]
+    fn the_usual_addresses_hold_whatever_else_is_written() {
+        let usual = ["localhost:4317", "localhost:4318"];
+        assert_eq!(endpoints("{grpc: , http: }"), usual);
+        assert_eq!(endpoints("{grpc: {max_recv_msg_size_mib: 4}, http: {include_metadata: true}}"), usual);
+        assert_eq!(endpoints("{grpc: {endpoint: 'a:1'}, http: {endpoint: 'b:2'}}"), ["a:1", "b:2"]);
     }
 }

@@ -79,11 +79,12 @@ impl OtlpReceiver {
     async fn bind_all(&self, sockets: &mut Sockets) -> Result<Bound, Error> {
         let pool = BufferPool::default();
         let failed = |error: sluice_net::Error| Error::config(error.to_string());
-        let grpc = match self.config.protocols.grpc.as_ref().map(|grpc| &grpc.server) {
+        let grpc = match self.config.protocols.grpc.as_ref() {
             None => None,
-            Some(grpc) => {
+            Some(protocol) => {
+                let grpc = &protocol.server;
                 let settings = ListenerSettings {
-                    bind: bind(&grpc.endpoint, &grpc.transport),
+                    bind: bind(protocol.endpoint(), &grpc.transport),
                     limits: grpc_listener(grpc),
                     tls: tls(grpc.tls.as_ref(), Versions::Http2)?,
                     pool: pool.clone(),
@@ -95,7 +96,7 @@ impl OtlpReceiver {
             None => None,
             Some(http) => {
                 let settings = ListenerSettings {
-                    bind: bind(&http.server.endpoint, &http.server.transport),
+                    bind: bind(http.endpoint(), &http.server.transport),
                     limits: http_listener(&http.server),
                     tls: tls(http.server.tls.as_ref(), Versions::Both)?,
                     pool,
@@ -118,7 +119,7 @@ impl OtlpReceiver {
                 intake: self.intake(ingress, Transport::GRPC, grpc.server.max_message_bytes(), self.grpc_auth.clone()),
                 reserve: Arc::clone(&reserve),
             };
-            tracing::info!(endpoint = %grpc.server.endpoint, "Starting GRPC server");
+            tracing::info!(endpoint = %grpc.endpoint(), "Starting GRPC server");
             let server = listener.serve(sluice_net::grpc::Server::new(Arc::new(service)));
             counters.push((Transport::GRPC, server.counters_handle()));
             servers.push(server);
@@ -133,7 +134,7 @@ impl OtlpReceiver {
                 cors: http.server.cors.as_ref().and_then(Cors::new),
                 encodings: encodings(&http.server),
             };
-            tracing::info!(endpoint = %http.server.endpoint, "Starting HTTP server");
+            tracing::info!(endpoint = %http.endpoint(), "Starting HTTP server");
             let server = listener.serve(sluice_net::http::Server::new(Arc::new(service)));
             counters.push((Transport::HTTP, server.counters_handle()));
             servers.push(server);
