@@ -13,7 +13,7 @@ const MAX_ORIGINS: usize = 100;
 
 const PREFIX: &str = "otelcol_processor_correlate_";
 
-const HELP: [(&str, &str); 24] = [
+const HELP: [(&str, &str); 27] = [
     ("records_total", "Items by what became of them."),
     ("lag_seconds", "By how much spans came behind their logs; negative if before."),
     ("recall_estimate", "Share of the logs with a span that met it in time."),
@@ -30,6 +30,9 @@ const HELP: [(&str, &str); 24] = [
     ("split_decisions_total", "Traces decided twice because a cache had forgotten."),
     ("id_conflicts_total", "Spans whose id another span of the trace has."),
     ("duplicate_spans_total", "Spans that repeat one byte by byte."),
+    ("taint_applied_total", "Values removed from items that redaction had found elsewhere in their trace."),
+    ("taint_lost_total", "Items of traces whose values were found and are known no more."),
+    ("taint_missed_total", "Items that had left when a value was found in their trace."),
     ("restart_repeats_total", "Items read again after a restart that had left before it."),
     ("rootless_traces_total", "Traces decided without a root."),
     ("threshold_errors_total", "Thresholds that were malformed, inconsistent, or found no room."),
@@ -120,6 +123,9 @@ impl Scrape<'_> {
             ("split_decisions_total", statistics.split_decisions),
             ("id_conflicts_total", statistics.id_conflicts),
             ("duplicate_spans_total", statistics.duplicate_spans),
+            ("taint_applied_total", statistics.taint_applied),
+            ("taint_lost_total", statistics.taint_lost),
+            ("taint_missed_total", statistics.taint_missed),
             ("restart_repeats_total", statistics.repeated),
             ("rootless_traces_total", statistics.rootless_traces),
             ("threshold_errors_total", statistics.threshold_errors),

@@ -34,8 +34,8 @@ impl Validate for Config {
         if self.exemplars.synthesize != Synthesize::None {
             problems.error(&path("exemplars::synthesize"), "`synthesize` is not supported yet");
         }
-        if self.taint.enabled {
-            problems.error(&path("taint::enabled"), "`taint` is not supported yet");
+        if self.taint.enabled && !(1..=64).contains(&self.taint.max_literals) {
+            problems.error(&path("taint::max_literals"), "`max_literals` must be between 1 and 64");
         }
         if let Some(hold) = &self.hold {
             if self.mode == Mode::Decide {

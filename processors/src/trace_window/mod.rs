@@ -16,9 +16,11 @@
 //! | `lag` | how long to wait |
 //! | `verdict_cache`, `cuckoo`, `note` | verdicts of traces that have left, also across a restart |
 //! | `exemplar` | exemplars that wait for a verdict |
+//! | `cleanse` | values that redaction found are removed from the rest of their trace |
 //! | [`attach`] | what logs and spans learn of one another |
 
 pub mod attach;
+mod cleanse;
 mod cuckoo;
 mod engine;
 mod entry;
@@ -46,5 +48,5 @@ mod tests;
 pub use attach::{LogField, SpanField};
 pub use engine::{Engine, SharedEngine, Window};
 pub use judge::Judge;
-pub use settings::{Attach, Deciding, ExemplarSettings, LogHold, Settings};
+pub use settings::{Attach, Deciding, ExemplarSettings, LogHold, OnLost, Settings, TaintSettings};
 pub use statistics::{DecisionCount, DecisionKind, ExemplarOutcome, LAG_BOUNDS_MS, Outcome, Statistics, Trigger};

@@ -72,6 +72,23 @@ pub struct ExemplarSettings {
     pub max_defer: Duration,
 }
 
+/// What is removed from traces in which redaction has found values (correlation §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaintSettings {
+    /// Most values of a trace.
+    pub max_literals: usize,
+    pub on_lost: OnLost,
+}
+
+/// What becomes of items of traces whose values nobody knows any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLost {
+    /// Bodies of logs and status messages of spans go.
+    RedactBody,
+    Drop,
+    Pass,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {

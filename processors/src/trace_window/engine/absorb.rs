@@ -11,6 +11,7 @@ use sluice_pipeline::spine::Entry;
 use sluice_pipeline::stage::{Port, StageOutput};
 
 use super::Engine;
+use super::taint::Cleansed;
 use crate::trace_window::inputs::EntryNumber;
 use crate::trace_window::origin::Envelopes;
 use crate::trace_window::outbox::{Base, ITEMS, RESOURCES, SCOPES};
@@ -172,6 +173,14 @@ impl Engine {
 
     /// An item leaves at once; what is appended is in the arena from `suffix` on.
     pub(super) fn leave(&mut self, item: &Item<'_>, base: Base, suffix: usize, outcome: Outcome) {
+        let (mut base, mut suffix) = (base, suffix);
+        if self.has_taints() {
+            match self.cleanse(item.origin, base, suffix, item.bytes) {
+                Cleansed::Same => {}
+                Cleansed::Written(written) => (base, suffix) = (written, self.outbox.arena.len()),
+                Cleansed::Dropped => return self.statistics.record(item.around.signal, Outcome::Dropped),
+            }
+        }
         self.statistics.record(item.around.signal, outcome);
         self.outbox.pass(item.origin, item.entry, item.ordinal, base, suffix);
     }

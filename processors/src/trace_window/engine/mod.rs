@@ -10,6 +10,7 @@ mod pressure;
 mod release;
 mod restart;
 mod spans;
+mod taint;
 mod window;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,6 +66,7 @@ pub struct Engine {
     /// Verdicts of this call, to be noted with its output.
     note: Vec<u8>,
     restart: restart::Restart,
+    tainted: Option<taint::Tainted>,
     pressure: pressure::Pressure,
     exemplars: metrics::Exemplars,
     pub(crate) statistics: Statistics,
@@ -137,6 +139,7 @@ impl Engine {
             outbox: Outbox::default(),
             note: Vec::new(),
             restart: restart::Restart::default(),
+            tainted: None,
             pressure: pressure::Pressure::default(),
             exemplars: metrics::Exemplars::default(),
             statistics: Statistics::default(),
@@ -180,6 +183,7 @@ impl Engine {
     /// Takes an entry in, as [`sluice_pipeline::stage::Stage::absorb`] does.
     pub fn absorb(&mut self, port: Port, entry: &Entry, now: WallTime, out: &mut StageOutput) {
         self.checkpoint(Some(entry.seq()), now, out);
+        self.note_taints(out);
         self.run_until(now, out);
         self.take_in(port, entry, out);
         self.finish(out);
@@ -188,6 +192,7 @@ impl Engine {
     /// Does what is due.
     pub fn tick(&mut self, now: WallTime, out: &mut StageOutput) {
         self.checkpoint(None, now, out);
+        self.note_taints(out);
         self.run_until(now, out);
         self.finish(out);
     }
@@ -316,6 +321,7 @@ impl Engine {
         self.relieve_own(out);
         self.flush(&[], out);
         self.tell_repeated(out);
+        self.tell_tainted(out);
         self.inputs.forget();
         self.origins.sweep();
         self.compact();
@@ -352,6 +358,7 @@ impl SharedEngine {
         }
         std::mem::swap(&mut *own, &mut *before);
         let (settings, judge) = (std::mem::take(&mut before.settings), before.judge.take());
+        own.succeed_taints(&mut before);
         own.reconfigure(settings, judge);
         true
     }

@@ -10,3 +10,4 @@ mod oracle;
 mod pressure;
 mod replay;
 mod restart;
+mod taint;
