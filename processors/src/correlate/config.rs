@@ -308,7 +308,11 @@ impl Config {
             trace_max_spans: size(self.trace.max_spans),
             dedupe: self.dedupe == Dedupe::ExactSpans,
             attach: self.attach().unwrap_or_else(|_| default.attach.clone()),
-            exemplars: ExemplarSettings { keep_unknown, max_defer: *self.exemplars.max_defer },
+            exemplars: ExemplarSettings {
+                keep_unknown,
+                max_defer: *self.exemplars.max_defer,
+                synthesize: self.exemplars.synthesize == Synthesize::Histogram,
+            },
             ..default
         }
     }

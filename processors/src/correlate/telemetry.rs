@@ -13,10 +13,14 @@ const MAX_ORIGINS: usize = 100;
 
 const PREFIX: &str = "otelcol_processor_correlate_";
 
-const HELP: [(&str, &str); 27] = [
+const HELP: [(&str, &str); 28] = [
     ("records_total", "Items by what became of them."),
     ("lag_seconds", "By how much spans came behind their logs; negative if before."),
     ("recall_estimate", "Share of the logs with a span that met it in time."),
+    (
+        "event_skew_seconds",
+        "By how much ends of spans lie behind their arrival; below zero the sender's clock is ahead.",
+    ),
     ("window_spans", "Span ids in the window."),
     ("window_traces", "Traces in the window."),
     ("window_bytes", "Bytes accounted."),
@@ -155,6 +159,16 @@ impl Scrape<'_> {
             let known = origins.len() < MAX_ORIGINS || origins.contains_key(&service);
             let sums = origins.entry(if known { service } else { "other".to_owned() }).or_default();
             *sums = (sums.0 + matched, sums.1 + missed);
+        }
+        let mut skews: BTreeMap<String, f64> = BTreeMap::new();
+        for (service, seconds) in engine.skew_by_service() {
+            let known = skews.len() < MAX_ORIGINS || skews.contains_key(&service);
+            let skew = skews.entry(if known { service } else { "other".to_owned() }).or_insert(seconds);
+            // Of several instances the one whose clock is furthest ahead.
+            *skew = skew.min(seconds);
+        }
+        for (origin, seconds) in skews {
+            self.gauge("event_skew_seconds", &[("origin", &origin)], seconds);
         }
         for (origin, (matched, missed)) in origins {
             self.gauge("recall_estimate", &[("origin", &origin)], matched as f64 / (matched + missed) as f64);

@@ -15,11 +15,12 @@
 //! | `origin`, `source`, `symbols`, `errors` | envelopes, resources, texts |
 //! | `lag` | how long to wait |
 //! | `verdict_cache`, `cuckoo`, `note` | verdicts of traces that have left, also across a restart |
-//! | `exemplar` | exemplars that wait for a verdict |
+//! | `exemplar`, `candidates` | exemplars that wait for a verdict, and spans that could stand as some |
 //! | `cleanse` | values that redaction found are removed from the rest of their trace |
 //! | [`attach`] | what logs and spans learn of one another |
 
 pub mod attach;
+mod candidates;
 mod cleanse;
 mod cuckoo;
 mod engine;

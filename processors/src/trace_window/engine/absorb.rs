@@ -173,6 +173,9 @@ impl Engine {
 
     /// An item leaves at once; what is appended is in the arena from `suffix` on.
     pub(super) fn leave(&mut self, item: &Item<'_>, base: Base, suffix: usize, outcome: Outcome) {
+        if item.around.signal == Signal::Traces && !self.exemplars.candidates.is_empty() {
+            self.offer(item.origin, base, item.bytes, outcome);
+        }
         let (mut base, mut suffix) = (base, suffix);
         if self.has_taints() {
             match self.cleanse(item.origin, base, suffix, item.bytes) {
@@ -212,7 +215,7 @@ fn others(message: &[u8], number: u32) -> Result<Vec<u8>, sluice_pdata::Error> {
 }
 
 /// The resource or scope message of an envelope; empty if there is none.
-fn inner(envelope: &[u8]) -> Result<&[u8], sluice_pdata::Error> {
+pub(super) fn inner(envelope: &[u8]) -> Result<&[u8], sluice_pdata::Error> {
     let mut found = &[][..];
     for field in fields(envelope) {
         if let Field { number: INNER, value: Value::Len(message), .. } = field? {

@@ -3,6 +3,7 @@
 mod absorb;
 mod decide;
 mod facts;
+mod infer;
 mod late;
 mod logs;
 mod metrics;

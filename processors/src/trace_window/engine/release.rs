@@ -135,6 +135,9 @@ impl Engine {
 
     pub(super) fn leave_held_as(&mut self, held: &Held, base: Base, suffix: usize, outcome: Outcome) {
         let signal = self.origins.get(held.origin).signal;
+        if signal == sluice_pdata::Signal::Traces && !self.exemplars.candidates.is_empty() {
+            self.offer(held.origin, base, &[], outcome);
+        }
         let (mut base, mut suffix) = (base, suffix);
         if self.has_taints() {
             match self.cleanse(held.origin, base, suffix, &[]) {

@@ -3,6 +3,7 @@
 mod annotate;
 mod deciding;
 mod exemplars;
+mod inference;
 mod kit;
 mod laws;
 mod memory;
