@@ -8,6 +8,7 @@ use std::any::Any;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sluice_pdata::Signal;
 use sluice_pdata::pass::Reason;
 use smallvec::SmallVec;
 
@@ -83,8 +84,8 @@ pub struct Held {
 pub struct StageOutput {
     /// What is emitted, and at which port.
     pub batches: Vec<(Port, Batch)>,
-    /// Absorbed items that are dropped.
-    pub dropped: SmallVec<[(Reason, usize); 2]>,
+    /// Absorbed items that are dropped, by their signal and reason.
+    pub dropped: SmallVec<[(Signal, Reason, usize); 2]>,
     /// Items that nobody sent.
     pub created: usize,
     /// Absorbed items that a note says were emitted or dropped before the restart.
@@ -107,10 +108,10 @@ impl StageOutput {
     }
 
     /// Drops items that were absorbed.
-    pub fn drop_items(&mut self, reason: Reason, items: usize) {
-        match self.dropped.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, count)) => *count += items,
-            None => self.dropped.push((reason, items)),
+    pub fn drop_items(&mut self, signal: Signal, reason: Reason, items: usize) {
+        match self.dropped.iter_mut().find(|(of, known, _)| (*of, *known) == (signal, reason)) {
+            Some((.., count)) => *count += items,
+            None => self.dropped.push((signal, reason, items)),
         }
     }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::Signal;
 use crate::admission::{Class, MemBudget, Reservation};
 use crate::clock::{Clock, WallTime};
 use crate::ledger::StageAccount;
@@ -60,7 +59,6 @@ pub struct StageDriver {
 
 /// One turn of the stage.
 struct Turn {
-    signal: Signal,
     consumed: usize,
     out: StageOutput,
     /// Its time at the end.
@@ -120,7 +118,7 @@ impl Run {
         }
         // At the end everything is read, room or not: it is bounded by what the log holds.
         let respects_room = matches!(orders.ending, Ending::Running);
-        let (signal, consumed, reading) = self.absorb(respects_room, &mut out).await;
+        let (consumed, reading) = self.absorb(respects_room, &mut out).await;
         let caught_up = reading == Reading::CaughtUp;
         let now = match reading {
             Reading::CaughtUp => self.time.now(&*self.driver.clock),
@@ -142,7 +140,7 @@ impl Run {
         self.account_memory(now, &mut out);
         let ending = orders.ending;
         drop(orders);
-        self.commit(Turn { signal, consumed, out, now }).await;
+        self.commit(Turn { consumed, out, now }).await;
         match ending {
             Ending::Running if reading == Reading::More => tokio::task::yield_now().await,
             Ending::Running => self.wait(now, reading).await,
@@ -166,21 +164,17 @@ impl Run {
         }
     }
 
-    /// Hands over what there is to read, up to the bounds of a turn. Gives the signal and number of items, and whether there was
-    /// nothing: then, and not before what was handed over is committed, time passes by the clock.
-    async fn absorb(&mut self, respects_room: bool, out: &mut StageOutput) -> (Signal, usize, Reading) {
-        let (mut signal, mut items) = (Signal::Traces, 0);
+    /// Hands over what there is to read, up to the bounds of a turn. Gives the number of items, and whether there was nothing: then, and not before what was handed over is committed, time passes by the clock.
+    async fn absorb(&mut self, respects_room: bool, out: &mut StageOutput) -> (usize, Reading) {
+        let mut items = 0;
         for turn in 0..TURN.0 {
             let first = turn == 0;
             if respects_room && self.driver.stage.is_full() {
-                return (signal, items, if first { Reading::Full } else { Reading::More });
+                return (items, if first { Reading::Full } else { Reading::More });
             }
             let Some((port, entry)) = self.ports.next().await else {
-                return (signal, items, if first { Reading::CaughtUp } else { Reading::More });
+                return (items, if first { Reading::CaughtUp } else { Reading::More });
             };
-            if turn == 0 {
-                signal = entry.batch().signal();
-            }
             let now = self.time.read(entry.ingest().wall);
             // Deadlines before this entry come first, as they would have without a backlog.
             self.tick(now, out);
@@ -190,7 +184,7 @@ impl Run {
                 break;
             }
         }
-        (signal, items, Reading::More)
+        (items, Reading::More)
     }
 
     fn tick(&mut self, now: WallTime, out: &mut StageOutput) {

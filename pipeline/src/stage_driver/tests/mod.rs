@@ -49,7 +49,7 @@ impl Stage for Hold {
     fn absorb(&mut self, port: Port, input: &Entry, now: WallTime, out: &mut StageOutput) {
         let batch = input.batch();
         if names(batch.bytes()) == ["sampled"] {
-            return out.drop_items(reasons::SAMPLED, batch.items());
+            return out.drop_items(batch.signal(), reasons::SAMPLED, batch.items());
         }
         self.write("absorb", batch);
         let deadline = WallTime(now.0 + HOLD.as_nanos() as u64);

@@ -89,7 +89,7 @@ impl Engine {
         let _ = self.walk_request(&mut walk);
         let read = walk.ordinal as usize;
         if read < batch.items() {
-            out.drop_items(reasons::INVALID, batch.items() - read);
+            out.drop_items(batch.signal(), reasons::INVALID, batch.items() - read);
         }
         if self.outbox.is_whole_input(batch.items()) && self.note.is_empty() {
             self.outbox.clear();
@@ -190,10 +190,11 @@ impl Engine {
 
     /// An item is dropped when it comes.
     pub(super) fn drop_item(&mut self, item: &Item<'_>, outcome: Outcome) {
-        self.statistics.record(item.around.signal, outcome);
+        let signal = item.around.signal;
+        self.statistics.record(signal, outcome);
         match outcome {
-            Outcome::Deduplicated => self.deduplicated += 1,
-            _ => self.dropped += 1,
+            Outcome::Deduplicated => self.deduplicated[signal as usize] += 1,
+            _ => self.dropped[signal as usize] += 1,
         }
     }
 

@@ -318,8 +318,9 @@ impl Engine {
             if keeps {
                 self.leave_kept(slot, trace, &held);
             } else {
-                self.statistics.record(self.origins.get(held.origin).signal, Outcome::Dropped);
-                self.dropped += 1;
+                let signal = self.origins.get(held.origin).signal;
+                self.statistics.record(signal, Outcome::Dropped);
+                self.dropped[signal as usize] += 1;
                 self.outbox.discard(held.origin, held.entry, held.place());
             }
         }

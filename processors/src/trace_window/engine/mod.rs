@@ -17,6 +17,7 @@ mod window;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
+use sluice_pdata::Signal;
 use sluice_pipeline::clock::WallTime;
 use sluice_pipeline::context::Tenant;
 use sluice_pipeline::ledger::reasons;
@@ -71,9 +72,9 @@ pub struct Engine {
     pressure: pressure::Pressure,
     exemplars: metrics::Exemplars,
     pub(crate) statistics: Statistics,
-    /// Items dropped since the last flush: by their verdict, and as repetitions.
-    dropped: usize,
-    deduplicated: usize,
+    /// Items dropped since the last flush, by signal: for their verdict, and as repetitions.
+    dropped: [usize; 3],
+    deduplicated: [usize; 3],
 }
 
 /// Stage time, counted from the first call.
@@ -144,8 +145,8 @@ impl Engine {
             pressure: pressure::Pressure::default(),
             exemplars: metrics::Exemplars::default(),
             statistics: Statistics::default(),
-            dropped: 0,
-            deduplicated: 0,
+            dropped: [0; 3],
+            deduplicated: [0; 3],
             settings,
         };
         engine.symbols.set_lifetime(engine.lifetime());
@@ -310,9 +311,9 @@ impl Engine {
         }
         let tables = Tables { origins: &mut self.origins, inputs: &mut self.inputs, payload: &mut self.payload };
         self.outbox.flush(input, tables, out);
-        for (reason, items) in [(reasons::SAMPLED, &mut self.dropped), (reasons::DEDUP, &mut self.deduplicated)] {
-            if *items > 0 {
-                out.drop_items(reason, std::mem::take(items));
+        for (reason, tally) in [(reasons::SAMPLED, &mut self.dropped), (reasons::DEDUP, &mut self.deduplicated)] {
+            for (signal, items) in Signal::ALL.into_iter().zip(std::mem::take(tally)).filter(|(_, items)| *items > 0) {
+                out.drop_items(signal, reason, items);
             }
         }
     }

@@ -124,7 +124,7 @@ impl World {
             self.forwarded += batch.items();
             self.out.push((port, batch));
         }
-        for (reason, items) in out.dropped {
+        for (_, reason, items) in out.dropped {
             *self.dropped.entry(reason).or_default() += items;
         }
         self.notes.extend(out.notes.into_iter().map(|(note, _)| note));
