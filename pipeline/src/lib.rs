@@ -31,6 +31,7 @@
 //! | [`content`] | what one item may hold, as a step |
 //! | [`ledger`] | where every item is; the equations that must hold |
 //! | [`verdict`] | what a deciding stage lets others know about traces |
+//! | [`taint`] | values to be removed from the rest of their trace |
 //! | [`telemetry`] | self-telemetry and its exposition |
 //! | [`error`] | why a component cannot be built or started |
 
@@ -60,6 +61,7 @@ pub mod send;
 pub mod spine;
 pub mod stage;
 pub mod stage_driver;
+pub mod taint;
 pub mod telemetry;
 pub mod verdict;
 

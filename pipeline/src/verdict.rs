@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::context::Tenant;
 use crate::id::ComponentId;
+use crate::taint::TaintBoard;
 
 /// What is known about a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,17 +33,25 @@ pub trait Verdicts: Send + Sync {
 
 /// The deciding components of a graph, by id. Clones share everything.
 #[derive(Clone, Default)]
-pub struct VerdictBoard(Arc<Mutex<BTreeMap<ComponentId, Arc<dyn Verdicts>>>>);
+pub struct VerdictBoard {
+    known: Arc<Mutex<BTreeMap<ComponentId, Arc<dyn Verdicts>>>>,
+    taints: TaintBoard,
+}
 
 impl VerdictBoard {
+    /// What is to be removed from the same traces: where redaction tells, and a stage reads.
+    pub fn taints(&self) -> &TaintBoard {
+        &self.taints
+    }
+
     /// Makes a component's verdicts known, in place of those before.
     pub fn register(&self, id: ComponentId, verdicts: Arc<dyn Verdicts>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, verdicts);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(id, verdicts);
     }
 
     /// The verdicts of a component; without an id, of the only one that decides.
     pub fn find(&self, id: Option<&ComponentId>) -> Option<Arc<dyn Verdicts>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match id {
             Some(id) => known.get(id).cloned(),
             None if known.len() == 1 => known.values().next().cloned(),
@@ -52,18 +61,19 @@ impl VerdictBoard {
 
     /// Whether nobody decides.
     pub fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Forgets the components that are gone.
     pub fn retain(&self, keep: impl Fn(&ComponentId) -> bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| keep(id));
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| keep(id));
+        self.taints.retain(keep);
     }
 }
 
 impl fmt::Debug for VerdictBoard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         f.debug_set().entries(known.keys().map(ComponentId::as_str)).finish()
     }
 }

@@ -7,7 +7,9 @@ use sluice_config::tree::Node;
 use sluice_config::{GoDuration, Problems};
 
 use crate::sampling::{PolicyConfig, PolicyOptions, RuleConfig, Sampler};
-use crate::trace_window::{Attach, Deciding, ExemplarSettings, LogField, LogHold, Settings, SpanField};
+use crate::trace_window::{
+    self, Attach, Deciding, ExemplarSettings, LogField, LogHold, Settings, SpanField, TaintSettings,
+};
 
 /// `processors: correlate:`.
 #[derive(Clone, Debug, Deserialize)]
@@ -306,9 +308,24 @@ impl Config {
             trace_max_spans: size(self.trace.max_spans),
             dedupe: self.dedupe == Dedupe::ExactSpans,
             attach: self.attach().unwrap_or_else(|_| default.attach.clone()),
-            exemplars: ExemplarSettings { keep_unknown, max_defer: *self.exemplars.max_defer },
+            exemplars: ExemplarSettings {
+                keep_unknown,
+                max_defer: *self.exemplars.max_defer,
+                synthesize: self.exemplars.synthesize == Synthesize::Histogram,
+            },
             ..default
         }
+    }
+
+    /// What is removed from traces; `None` if nothing is.
+    pub(super) fn taints(&self) -> Option<TaintSettings> {
+        let on_lost = match self.taint.on_lost {
+            OnLost::RedactBody => trace_window::OnLost::RedactBody,
+            OnLost::Drop => trace_window::OnLost::Drop,
+            OnLost::Pass => trace_window::OnLost::Pass,
+        };
+        let settings = TaintSettings { max_literals: size(self.taint.max_literals), on_lost };
+        self.taint.enabled.then_some(settings)
     }
 
     /// Compiles policies or rules. What is wrong goes to `problems`.

@@ -44,7 +44,13 @@ impl Factory<Processors> for CorrelateFactory {
             return Err(Error::config("invalid policies or rules"));
         }
         let judge = sampler.map(|sampler| Box::new(sampler) as Box<dyn Judge>);
-        let engine = SharedEngine::new(Engine::new(config.settings(), judge));
+        let mut engine = Engine::new(config.settings(), judge);
+        let (board, id) = (environment.verdicts.taints(), &environment.id);
+        match config.taints() {
+            Some(settings) => engine.use_taints(Some((board.clone(), id.clone(), settings))),
+            None => board.retain(|other| other != id),
+        }
+        let engine = SharedEngine::new(engine);
         if config.mode == config::Mode::Decide {
             environment.verdicts.register(environment.id.clone(), Arc::new(engine.clone()));
         }

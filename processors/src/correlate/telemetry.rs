@@ -13,10 +13,14 @@ const MAX_ORIGINS: usize = 100;
 
 const PREFIX: &str = "otelcol_processor_correlate_";
 
-const HELP: [(&str, &str); 24] = [
+const HELP: [(&str, &str); 28] = [
     ("records_total", "Items by what became of them."),
     ("lag_seconds", "By how much spans came behind their logs; negative if before."),
     ("recall_estimate", "Share of the logs with a span that met it in time."),
+    (
+        "event_skew_seconds",
+        "By how much ends of spans lie behind their arrival; below zero the sender's clock is ahead.",
+    ),
     ("window_spans", "Span ids in the window."),
     ("window_traces", "Traces in the window."),
     ("window_bytes", "Bytes accounted."),
@@ -30,6 +34,9 @@ const HELP: [(&str, &str); 24] = [
     ("split_decisions_total", "Traces decided twice because a cache had forgotten."),
     ("id_conflicts_total", "Spans whose id another span of the trace has."),
     ("duplicate_spans_total", "Spans that repeat one byte by byte."),
+    ("taint_applied_total", "Values removed from items that redaction had found elsewhere in their trace."),
+    ("taint_lost_total", "Items of traces whose values were found and are known no more."),
+    ("taint_missed_total", "Items that had left when a value was found in their trace."),
     ("restart_repeats_total", "Items read again after a restart that had left before it."),
     ("rootless_traces_total", "Traces decided without a root."),
     ("threshold_errors_total", "Thresholds that were malformed, inconsistent, or found no room."),
@@ -120,6 +127,9 @@ impl Scrape<'_> {
             ("split_decisions_total", statistics.split_decisions),
             ("id_conflicts_total", statistics.id_conflicts),
             ("duplicate_spans_total", statistics.duplicate_spans),
+            ("taint_applied_total", statistics.taint_applied),
+            ("taint_lost_total", statistics.taint_lost),
+            ("taint_missed_total", statistics.taint_missed),
             ("restart_repeats_total", statistics.repeated),
             ("rootless_traces_total", statistics.rootless_traces),
             ("threshold_errors_total", statistics.threshold_errors),
@@ -149,6 +159,16 @@ impl Scrape<'_> {
             let known = origins.len() < MAX_ORIGINS || origins.contains_key(&service);
             let sums = origins.entry(if known { service } else { "other".to_owned() }).or_default();
             *sums = (sums.0 + matched, sums.1 + missed);
+        }
+        let mut skews: BTreeMap<String, f64> = BTreeMap::new();
+        for (service, seconds) in engine.skew_by_service() {
+            let known = skews.len() < MAX_ORIGINS || skews.contains_key(&service);
+            let skew = skews.entry(if known { service } else { "other".to_owned() }).or_insert(seconds);
+            // Of several instances the one whose clock is furthest ahead.
+            *skew = skew.min(seconds);
+        }
+        for (origin, seconds) in skews {
+            self.gauge("event_skew_seconds", &[("origin", &origin)], seconds);
         }
         for (origin, (matched, missed)) in origins {
             self.gauge("recall_estimate", &[("origin", &origin)], matched as f64 / (matched + missed) as f64);

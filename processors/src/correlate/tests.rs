@@ -45,6 +45,7 @@ fn what_cannot_work_is_said() {
         ("{attach: {log: {fields: [span.colour]}}}", "unknown field \"span.colour\""),
         ("{memory_limit_mib: 0}", "`memory_limit_mib` must be positive"),
         ("{exemplars: {kept_topic: x}}", "`kept_topic` is not supported yet"),
+        ("{taint: {enabled: true, max_literals: 0}}", "`max_literals` must be between 1 and 64"),
         ("{colour: red}", "colour"),
     ] {
         let found = findings(yaml);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sluice_config::Problems;
 use sluice_pipeline::factory::{Validate, field};
 
-use super::config::{Config, Mode, Synthesize, severity};
+use super::config::{Config, Mode, severity};
 
 /// Longest hold of a log.
 const MAX_HOLD: Duration = Duration::from_secs(60);
@@ -31,11 +31,8 @@ impl Validate for Config {
             problems
                 .error(&path("exemplars::kept_topic"), "`kept_topic` is not supported yet: it needs Kafka receivers");
         }
-        if self.exemplars.synthesize != Synthesize::None {
-            problems.error(&path("exemplars::synthesize"), "`synthesize` is not supported yet");
-        }
-        if self.taint.enabled {
-            problems.error(&path("taint::enabled"), "`taint` is not supported yet");
+        if self.taint.enabled && !(1..=64).contains(&self.taint.max_literals) {
+            problems.error(&path("taint::max_literals"), "`max_literals` must be between 1 and 64");
         }
         if let Some(hold) = &self.hold {
             if self.mode == Mode::Decide {

@@ -12,6 +12,7 @@ use super::config::{Config, HashFunction};
 use super::engine::Engine;
 use super::error::RedactionError;
 use super::step::Redaction;
+use super::taint::Tainting;
 
 impl Validate for Config {
     fn validate(&self, _at: &str, problems: &mut Problems<'_>) {
@@ -40,7 +41,7 @@ impl Factory<Processors> for RedactionFactory {
         let engine = Engine::new(config).map_err(|error| Error::config(error.to_string()))?;
         let id = environment.id.to_string();
         report(&id, config, &engine);
-        Ok(Processor::Step(Arc::new(Redaction::new(&id, engine))))
+        Ok(Processor::Step(Arc::new(Tainting::new(Redaction::new(&id, engine), environment.verdicts.taints()))))
     }
 }
 

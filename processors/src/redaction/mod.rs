@@ -38,6 +38,7 @@ mod source;
 mod split;
 mod step;
 mod summary;
+mod taint;
 mod telemetry;
 mod url;
 mod visit;

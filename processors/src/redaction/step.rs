@@ -9,6 +9,7 @@ use sluice_pdata::pass::{BatchState, Cx, Hooks, Level, Reason, Step, Verdict};
 use sluice_pdata::tags::{metric, span, traces_request};
 use sluice_pdata::wire::{Value, fields};
 use sluice_pdata::{Error, Signal, canonical};
+use sluice_pipeline::taint::{Literal, TaintBoard};
 
 use super::counts::FailClosed;
 use super::engine::{Engine, Scratch};
@@ -27,6 +28,7 @@ const INVALID: Reason = "invalid";
 /// The `redaction` processor of one pipeline.
 pub struct Redaction {
     shared: Arc<Shared>,
+    pub(super) taints: TaintBoard,
 }
 
 struct Shared {
@@ -44,6 +46,8 @@ struct Worker {
     message: Candidates,
     buffers: Buffers,
     canonical: Vec<u8>,
+    /// Values of the current item that were masked for their key, if anybody wants to know.
+    taints: Option<Vec<Literal>>,
 }
 
 /// A worker while it is in use.
@@ -81,7 +85,14 @@ impl Redaction {
     /// The step of the processor `id`, such as `redaction/cards`.
     pub fn new(id: &str, engine: Engine) -> Self {
         let telemetry = Telemetry::new(id, &engine);
-        Redaction { shared: Arc::new(Shared { engine, telemetry, idle: Mutex::default() }) }
+        let shared = Arc::new(Shared { engine, telemetry, idle: Mutex::default() });
+        Redaction { shared, taints: TaintBoard::default() }
+    }
+
+    /// The values of the item before, which were masked for their key.
+    pub(super) fn take_taints<C: ?Sized>(cx: &mut Cx<'_, C>) -> Vec<Literal> {
+        let worker = cx.state::<Gathered>().and_then(|gathered| gathered.worker.as_mut());
+        worker.and_then(|worker| worker.taints.as_mut()).map(std::mem::take).unwrap_or_default()
     }
 
     /// The compiled block, for start-up messages.
@@ -97,6 +108,7 @@ impl Redaction {
             message: Candidates::default(),
             buffers: Buffers::default(),
             canonical: Vec::new(),
+            taints: None,
         })
     }
 
@@ -123,7 +135,7 @@ impl Worker {
     fn redact(&mut self, engine: &Engine, root: Root, message: &mut Message<'_>) -> Result<Verdict, Error> {
         let mut dropped = None;
         message.rewrite(|bytes, position, out| {
-            let Worker { scratch, batch, message, buffers, canonical } = self;
+            let Worker { scratch, batch, message, buffers, canonical, taints } = self;
             let (candidates, base) = match position {
                 Some(position) => (batch, position),
                 None => {
@@ -131,11 +143,12 @@ impl Worker {
                     (message, 0)
                 }
             };
-            let mut visit = visit(engine, scratch, candidates, buffers, root);
+            let mut visit = visit(engine, scratch, candidates, buffers, root, taints.as_mut());
             let mut outcome = leaves::rewrite(root, bytes, base, &mut visit, out)?;
             dropped = visit.dropped;
             if outcome == Outcome::Odd {
-                (outcome, dropped) = redact_odd(engine, root, bytes, scratch, buffers, canonical, out)?;
+                (outcome, dropped) =
+                    redact_odd(engine, root, bytes, Odd { scratch, buffers, canonical, taints: taints.as_mut() }, out)?;
             }
             if outcome == Outcome::Dropped {
                 dropped.get_or_insert(Dropped::OnLimit);
@@ -158,6 +171,7 @@ fn visit<'a>(
     candidates: &'a mut Candidates,
     buffers: &'a mut Buffers,
     root: Root,
+    taints: Option<&'a mut Vec<Literal>>,
 ) -> Visit<'a> {
     buffers.start();
     Visit {
@@ -170,7 +184,16 @@ fn visit<'a>(
         summarize: summarizes(engine),
         every_value: engine.needs_every_value(),
         max_len: engine.max_value_bytes(),
+        taints,
     }
+}
+
+/// What a worker needs for a message that is odd.
+struct Odd<'a> {
+    scratch: &'a mut Scratch,
+    buffers: &'a mut Buffers,
+    canonical: &'a mut Vec<u8>,
+    taints: Option<&'a mut Vec<Literal>>,
 }
 
 /// A message in which something occurs twice, or in an order in which it cannot be judged: what counts is its canonical
@@ -180,11 +203,10 @@ fn redact_odd(
     engine: &Engine,
     root: Root,
     bytes: &[u8],
-    scratch: &mut Scratch,
-    buffers: &mut Buffers,
-    canonical: &mut Vec<u8>,
+    odd: Odd<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(Outcome, Option<Dropped>), Error> {
+    let Odd { scratch, buffers, canonical, taints } = odd;
     scratch.counts.back_to_mark();
     scratch.counts.mark();
     canonical.clear();
@@ -198,7 +220,7 @@ fn redact_odd(
     }
     let mut candidates = Candidates::default();
     engine.scan_batch(canonical, &mut candidates);
-    let mut visit = visit(engine, scratch, &mut candidates, buffers, root);
+    let mut visit = visit(engine, scratch, &mut candidates, buffers, root, taints);
     let outcome = leaves::rewrite(root, canonical, 0, &mut visit, out)?;
     let dropped = visit.dropped;
     Ok(match outcome {
@@ -250,6 +272,7 @@ impl<C: ?Sized> Step<C> for Redaction {
         let engine = &self.shared.engine;
         engine.scan_batch(batch, &mut worker.batch);
         worker.scratch.metrics = signal == Signal::Metrics;
+        worker.taints = (signal != Signal::Metrics && self.taints.is_wanted()).then(Vec::new);
         let tally = &mut worker.scratch.counts.tally;
         tally.bytes_scanned += batch.len() as u64;
         if !engine.keeps_unknown_fields() {

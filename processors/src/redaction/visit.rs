@@ -3,6 +3,7 @@
 use sluice_pdata::leaves::{Content, Leaf, LeafAction, PairAction, Place as LeafPlace, QUIET_LEN, Root, Visitor};
 use sluice_pdata::tags::{entity_ref, log_record, metric, scope, span, span_event, span_link, status};
 use sluice_pdata::view::AnyValueView;
+use sluice_pipeline::taint::{LITERAL, Literal};
 
 use super::config::Summary;
 use super::engine::{Engine, Scratch};
@@ -56,6 +57,8 @@ pub(crate) struct Visit<'a> {
     pub(crate) summarize: bool,
     pub(crate) every_value: bool,
     pub(crate) max_len: usize,
+    /// Where values go that were masked for their key, if anybody wants to know.
+    pub(crate) taints: Option<&'a mut Vec<Literal>>,
 }
 
 /// Where an attribute or a leaf of one stands.
@@ -197,6 +200,11 @@ impl Visit<'_> {
                 PairAction::Descend
             }
             LeafVerdict::Replace | LeafVerdict::Empty => {
+                if let Some(taints) = &mut self.taints
+                    && LITERAL.contains(&self.buffers.text.len())
+                {
+                    taints.push(Literal::new(&self.buffers.text, &self.buffers.value));
+                }
                 self.note(place, Kind::Masked);
                 PairAction::ReplaceValue
             }

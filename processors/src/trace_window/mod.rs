@@ -15,10 +15,13 @@
 //! | `origin`, `source`, `symbols`, `errors` | envelopes, resources, texts |
 //! | `lag` | how long to wait |
 //! | `verdict_cache`, `cuckoo`, `note` | verdicts of traces that have left, also across a restart |
-//! | `exemplar` | exemplars that wait for a verdict |
+//! | `exemplar`, `candidates` | exemplars that wait for a verdict, and spans that could stand as some |
+//! | `cleanse` | values that redaction found are removed from the rest of their trace |
 //! | [`attach`] | what logs and spans learn of one another |
 
 pub mod attach;
+mod candidates;
+mod cleanse;
 mod cuckoo;
 mod engine;
 mod entry;
@@ -46,5 +49,5 @@ mod tests;
 pub use attach::{LogField, SpanField};
 pub use engine::{Engine, SharedEngine, Window};
 pub use judge::Judge;
-pub use settings::{Attach, Deciding, ExemplarSettings, LogHold, Settings};
+pub use settings::{Attach, Deciding, ExemplarSettings, LogHold, OnLost, Settings, TaintSettings};
 pub use statistics::{DecisionCount, DecisionKind, ExemplarOutcome, LAG_BOUNDS_MS, Outcome, Statistics, Trigger};

@@ -14,6 +14,7 @@ const CHECKPOINT: u8 = 2;
 const DROPPED: u8 = 0;
 const KEPT: u8 = 1;
 const TURN: u8 = 2;
+const TAINTED: u8 = 3;
 
 /// What is said in a note.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,11 @@ pub(crate) enum Noted<'a> {
     },
     /// The older generation of verdicts was forgotten.
     Turn,
+    /// Redaction has found something in the trace.
+    Tainted {
+        tenant: &'a str,
+        trace: [u8; 16],
+    },
     Checkpoint(Checkpoint),
 }
 
@@ -43,8 +49,7 @@ fn begin(note: &mut Vec<u8>) {
     }
 }
 
-/// Appends a verdict to a note.
-pub(crate) fn write(note: &mut Vec<u8>, tenant: &str, trace: &[u8; 16], verdict: Known) {
+fn write_key(note: &mut Vec<u8>, tenant: &str, trace: &[u8; 16]) {
     begin(note);
     // Tenants' names are short; what is longer is cut here and when it is read.
     let tenant = tenant.as_bytes();
@@ -52,6 +57,17 @@ pub(crate) fn write(note: &mut Vec<u8>, tenant: &str, trace: &[u8; 16], verdict:
     note.push(len as u8);
     note.extend_from_slice(&tenant[..len]);
     note.extend_from_slice(trace);
+}
+
+/// Appends to a note that redaction has found something in a trace.
+pub(crate) fn write_tainted(note: &mut Vec<u8>, tenant: &str, trace: &[u8; 16]) {
+    write_key(note, tenant, trace);
+    note.push(TAINTED);
+}
+
+/// Appends a verdict to a note.
+pub(crate) fn write(note: &mut Vec<u8>, tenant: &str, trace: &[u8; 16], verdict: Known) {
+    write_key(note, tenant, trace);
     match verdict {
         Known::Dropped => note.push(DROPPED),
         Known::Kept { weight, rule } => {
@@ -64,9 +80,7 @@ pub(crate) fn write(note: &mut Vec<u8>, tenant: &str, trace: &[u8; 16], verdict:
 
 /// Appends to a note that the older generation of verdicts was forgotten.
 pub(crate) fn write_turn(note: &mut Vec<u8>) {
-    begin(note);
-    note.push(0);
-    note.extend_from_slice(&[0; 16]);
+    write_key(note, "", &[0; 16]);
     note.push(TURN);
 }
 
@@ -114,6 +128,7 @@ fn record(bytes: &[u8]) -> Option<(Noted<'_>, &[u8])> {
             Some((verdict(Known::Kept { weight, rule: u16::from_le_bytes(*rule) }), rest))
         }
         TURN => Some((Noted::Turn, rest)),
+        TAINTED => Some((Noted::Tainted { tenant, trace: *trace }, rest)),
         _ => None,
     }
 }
@@ -144,19 +159,22 @@ mod tests {
         let mut note = Vec::new();
         all.iter().for_each(|(tenant, trace, verdict)| write(&mut note, tenant, trace, *verdict));
         write_turn(&mut note);
+        write_tainted(&mut note, "acme", &[4; 16]);
+        let mut tainted = None;
         let mut found = Vec::new();
         let mut turns = 0;
         read(&note, |noted| match noted {
             Noted::Verdict { tenant, trace, verdict } => found.push((tenant.to_owned(), trace, verdict)),
             Noted::Turn => turns += 1,
+            Noted::Tainted { tenant, trace } => tainted = Some((tenant.to_owned(), trace)),
             Noted::Checkpoint(_) => panic!("there is none"),
         });
         assert_eq!(found.iter().map(|(tenant, trace, it)| (&**tenant, *trace, *it)).collect::<Vec<_>>(), all);
-        assert_eq!(turns, 1);
+        assert_eq!((turns, tainted), (1, Some(("acme".to_owned(), [4; 16]))));
         for cut in 0..note.len() {
             let mut count = 0;
             read(&note[..cut], |_| count += 1);
-            assert!(count < 4);
+            assert!(count < 5);
         }
         read(&[9, 9, 9], |_| panic!("an unknown kind"));
     }

@@ -70,6 +70,25 @@ pub struct Attach {
 pub struct ExemplarSettings {
     pub keep_unknown: bool,
     pub max_defer: Duration,
+    /// Make some for histograms without any.
+    pub synthesize: bool,
+}
+
+/// What is removed from traces in which redaction has found values (correlation §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaintSettings {
+    /// Most values of a trace.
+    pub max_literals: usize,
+    pub on_lost: OnLost,
+}
+
+/// What becomes of items of traces whose values nobody knows any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLost {
+    /// Bodies of logs and status messages of spans go.
+    RedactBody,
+    Drop,
+    Pass,
 }
 
 impl Default for Settings {
@@ -94,7 +113,7 @@ impl Default for Settings {
                 span: SpanField::DEFAULT.to_vec(),
                 span_max_bytes: 768,
             },
-            exemplars: ExemplarSettings { keep_unknown: true, max_defer: Duration::from_secs(120) },
+            exemplars: ExemplarSettings { keep_unknown: true, max_defer: Duration::from_secs(120), synthesize: false },
             drop_pending_on_drain: false,
         }
     }

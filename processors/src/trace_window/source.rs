@@ -24,11 +24,18 @@ pub(crate) struct Source {
     /// Logs that found their span in time, and whose span came after they had gone.
     pub(crate) matched: u64,
     pub(crate) missed: u64,
+    /// By how much its spans' ends lie behind their arrival, smoothed, in seconds: below zero its clock is ahead.
+    pub(crate) skew: Option<f64>,
 }
 
 impl Source {
+    /// A span arrived so long after its end.
+    pub(crate) fn behind(&mut self, seconds: f64) {
+        self.skew = Some(self.skew.map_or(seconds, |before| before + (seconds - before) / 64.0));
+    }
+
     fn new(key: u64, service: Symbol, heard: u32) -> Self {
-        Source { key, service, lag: Lag::default(), heard, matched: 0, missed: 0 }
+        Source { key, service, lag: Lag::default(), heard, matched: 0, missed: 0, skew: None }
     }
 }
 

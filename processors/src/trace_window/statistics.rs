@@ -177,6 +177,10 @@ pub struct Statistics {
     pub evictions: BTreeMap<&'static str, u64>,
     pub id_conflicts: u64,
     pub duplicate_spans: u64,
+    /// Values removed that redaction had found; items whose values nobody knew any more; items that had left before.
+    pub taint_applied: u64,
+    pub taint_lost: u64,
+    pub taint_missed: u64,
     /// Items that were read again after a restart, and had left before it.
     pub repeated: u64,
     pub rootless_traces: u64,

@@ -8,6 +8,7 @@ mod pass;
 mod settings;
 mod settings_law;
 mod summary;
+mod taint;
 mod upstream;
 mod walk;
 

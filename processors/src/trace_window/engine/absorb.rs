@@ -11,6 +11,7 @@ use sluice_pipeline::spine::Entry;
 use sluice_pipeline::stage::{Port, StageOutput};
 
 use super::Engine;
+use super::taint::Cleansed;
 use crate::trace_window::inputs::EntryNumber;
 use crate::trace_window::origin::Envelopes;
 use crate::trace_window::outbox::{Base, ITEMS, RESOURCES, SCOPES};
@@ -172,6 +173,17 @@ impl Engine {
 
     /// An item leaves at once; what is appended is in the arena from `suffix` on.
     pub(super) fn leave(&mut self, item: &Item<'_>, base: Base, suffix: usize, outcome: Outcome) {
+        if item.around.signal == Signal::Traces && !self.exemplars.candidates.is_empty() {
+            self.offer(item.origin, base, item.bytes, outcome);
+        }
+        let (mut base, mut suffix) = (base, suffix);
+        if self.has_taints() {
+            match self.cleanse(item.origin, base, suffix, item.bytes) {
+                Cleansed::Same => {}
+                Cleansed::Written(written) => (base, suffix) = (written, self.outbox.arena.len()),
+                Cleansed::Dropped => return self.statistics.record(item.around.signal, Outcome::Dropped),
+            }
+        }
         self.statistics.record(item.around.signal, outcome);
         self.outbox.pass(item.origin, item.entry, item.ordinal, base, suffix);
     }
@@ -204,7 +216,7 @@ fn others(message: &[u8], number: u32) -> Result<Vec<u8>, sluice_pdata::Error> {
 }
 
 /// The resource or scope message of an envelope; empty if there is none.
-fn inner(envelope: &[u8]) -> Result<&[u8], sluice_pdata::Error> {
+pub(super) fn inner(envelope: &[u8]) -> Result<&[u8], sluice_pdata::Error> {
     let mut found = &[][..];
     for field in fields(envelope) {
         if let Field { number: INNER, value: Value::Len(message), .. } = field? {

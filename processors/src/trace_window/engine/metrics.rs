@@ -10,7 +10,9 @@ use sluice_pdata::{Error, Signal};
 use sluice_pipeline::batch::{Batch, Redacted};
 use sluice_pipeline::stage::{Port, StageOutput};
 
+use super::infer::{Durations, Passing};
 use super::{Engine, ticks};
+use crate::trace_window::candidates::Candidates;
 use crate::trace_window::entry::TraceState;
 use crate::trace_window::exemplar::{Exemplar, Judged, Waiting};
 use crate::trace_window::statistics::{ExemplarOutcome, Outcome};
@@ -23,12 +25,13 @@ const SWEEP: u32 = 100;
 #[derive(Default)]
 pub(super) struct Exemplars {
     waiting: Waiting,
+    pub(super) candidates: Candidates,
     swept: u32,
 }
 
 impl Exemplars {
     pub(super) fn bytes(&self) -> usize {
-        self.waiting.bytes()
+        self.waiting.bytes() + self.candidates.bytes()
     }
 }
 
@@ -71,6 +74,9 @@ impl Kind {
 struct Place {
     tenant: u16,
     series: u64,
+    /// Of the resource, and what the metric measures, where exemplars may be inferred.
+    identity: u64,
+    durations: Option<Durations>,
 }
 
 /// The envelopes on the way to the metrics: field numbers of what is inside, and of what names the envelope.
@@ -87,10 +93,10 @@ impl Engine {
         }
         let request = batch.bytes();
         let tenant = self.origins.tenant(&batch.context().tenant);
-        let looks = self.decides() || !self.settings.exemplars.keep_unknown;
+        let looks = self.infers() || !self.settings.exemplars.keep_unknown;
         let (true, Some(tenant)) = (looks, tenant) else { return out.emit(port, (**batch).clone()) };
         let mut written = Vec::with_capacity(request.len());
-        let place = Place { tenant, series: u64::from(port.0) };
+        let place = Place { tenant, series: u64::from(port.0), identity: 0, durations: None };
         match self.write_envelope(&ENVELOPES, request, place, &mut written) {
             // Framing was checked; what is broken deeper inside goes on as it came.
             Err(_) => out.emit(port, (**batch).clone()),
@@ -116,7 +122,10 @@ impl Engine {
     ) -> Result<(), Error> {
         let Some((&(inner, name), below)) = levels.split_first() else { return self.write_metric(message, place, out) };
         let named = Messages::new(message, name).last().transpose()?.unwrap_or_default();
-        let place = Place { series: self.hasher.hash_one((place.series, named)), ..place };
+        let mut place = Place { series: self.hasher.hash_one((place.series, named)), ..place };
+        if levels.len() == ENVELOPES.len() - 1 && self.infers() {
+            place.identity = self.identity(place.tenant, named);
+        }
         for field in fields(message) {
             let field = field?;
             match field.value {
@@ -133,7 +142,9 @@ impl Engine {
 
     fn write_metric(&mut self, message: &[u8], place: Place, out: &mut Vec<u8>) -> Result<(), Error> {
         let name = Messages::new(message, metric::NAME).last().transpose()?.unwrap_or_default();
-        let place = Place { series: self.hasher.hash_one((place.series, name)), ..place };
+        let unit = Messages::new(message, metric::UNIT).last().transpose()?.unwrap_or_default();
+        let durations = Durations::of(name, unit).filter(|_| self.infers());
+        let place = Place { series: self.hasher.hash_one((place.series, name)), durations, ..place };
         for field in fields(message) {
             let field = field?;
             let (Value::Len(data), Some(kind)) = (field.value, Kind::of(field.number)) else {
@@ -203,17 +214,37 @@ impl Engine {
             }
             out.extend_from_slice(&point[field.start..field.end]);
         }
-        if is_delta {
-            return self.write_delta(own, kind, out);
-        }
-        if own.is_empty() && !self.exemplars.waiting.has(series) {
+        let durations = place.durations.filter(|_| kind.exemplars == histogram::EXEMPLARS);
+        let had_none = own.is_empty() && !self.exemplars.waiting.has(series);
+        if had_none && durations.is_none() {
             return Ok(());
         }
+        let removed = if durations.is_some() { self.removed_values(&own) } else { Vec::new() };
+        let mut leaving = self.judge_point(own, series, is_delta, (start, end));
+        if let Some(durations) = durations {
+            let (identity, bare) = (place.identity, had_none);
+            let passing = Passing { point, series, identity, durations, delta: is_delta, removed: &removed, bare };
+            let inferred = self.infer(&passing)?;
+            if !inferred.is_empty() {
+                let time = |bytes: &[u8]| ExemplarView::parse(bytes).map_or(0, |view| view.time_unix_nano);
+                leaving.extend(inferred.into_iter().map(|(_, bytes)| bytes.into_boxed_slice()));
+                leaving.sort_by_key(|bytes| time(bytes));
+            }
+        }
+        leaving.iter().for_each(|bytes| put_len(out, kind.exemplars, bytes));
+        Ok(())
+    }
+
+    /// The exemplars that leave with a point, in the order of their times.
+    fn judge_point(&mut self, own: Vec<Exemplar>, series: u64, is_delta: bool, interval: (u64, u64)) -> Vec<Box<[u8]>> {
+        if is_delta {
+            return self.judge_delta(own);
+        }
+        let now = self.time.tick();
         let patience = self.patience();
         let mut waiting = std::mem::take(&mut self.exemplars.waiting);
-        let leaving = waiting.pass(series, own, (start, end), (now, patience), |trace| self.judge_exemplar(trace));
+        let leaving = waiting.pass(series, own, interval, (now, patience), |trace| self.judge_exemplar(trace));
         self.exemplars.waiting = waiting;
-        leaving.exemplars.iter().for_each(|bytes| put_len(out, kind.exemplars, bytes));
         for (outcome, count) in [
             (ExemplarOutcome::Kept, leaving.kept),
             (ExemplarOutcome::Removed, leaving.removed),
@@ -223,11 +254,12 @@ impl Engine {
         ] {
             self.count_exemplars(outcome, count);
         }
-        Ok(())
+        leaving.exemplars
     }
 
     /// A delta point is the only one of its interval: what is not decided cannot wait for the next one.
-    fn write_delta(&mut self, own: Vec<Exemplar>, kind: Kind, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn judge_delta(&mut self, own: Vec<Exemplar>) -> Vec<Box<[u8]>> {
+        let mut leaving = Vec::new();
         for exemplar in own {
             let (outcome, keeps) = match self.judge_exemplar(exemplar.trace) {
                 Judged::Keep => (ExemplarOutcome::Kept, true),
@@ -237,13 +269,13 @@ impl Engine {
             };
             self.count_exemplars(outcome, 1);
             if keeps {
-                put_len(out, kind.exemplars, &exemplar.bytes);
+                leaving.push(exemplar.bytes);
             }
         }
-        Ok(())
+        leaving
     }
 
-    fn judge_exemplar(&self, trace: TraceKey) -> Judged {
+    pub(super) fn judge_exemplar(&self, trace: TraceKey) -> Judged {
         let live = self.find_trace(trace).map(|at| self.traces.get(at).state);
         match (live, self.decides()) {
             (Some(TraceState::Open), true) => Judged::Pending,

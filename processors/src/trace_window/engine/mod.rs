@@ -3,6 +3,7 @@
 mod absorb;
 mod decide;
 mod facts;
+mod infer;
 mod late;
 mod logs;
 mod metrics;
@@ -10,6 +11,7 @@ mod pressure;
 mod release;
 mod restart;
 mod spans;
+mod taint;
 mod window;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,6 +68,7 @@ pub struct Engine {
     /// Verdicts of this call, to be noted with its output.
     note: Vec<u8>,
     restart: restart::Restart,
+    tainted: Option<taint::Tainted>,
     pressure: pressure::Pressure,
     exemplars: metrics::Exemplars,
     pub(crate) statistics: Statistics,
@@ -138,6 +141,7 @@ impl Engine {
             outbox: Outbox::default(),
             note: Vec::new(),
             restart: restart::Restart::default(),
+            tainted: None,
             pressure: pressure::Pressure::default(),
             exemplars: metrics::Exemplars::default(),
             statistics: Statistics::default(),
@@ -181,6 +185,7 @@ impl Engine {
     /// Takes an entry in, as [`sluice_pipeline::stage::Stage::absorb`] does.
     pub fn absorb(&mut self, port: Port, entry: &Entry, now: WallTime, out: &mut StageOutput) {
         self.checkpoint(Some(entry.seq()), now, out);
+        self.note_taints(out);
         self.run_until(now, out);
         self.take_in(port, entry, out);
         self.finish(out);
@@ -189,6 +194,7 @@ impl Engine {
     /// Does what is due.
     pub fn tick(&mut self, now: WallTime, out: &mut StageOutput) {
         self.checkpoint(None, now, out);
+        self.note_taints(out);
         self.run_until(now, out);
         self.finish(out);
     }
@@ -317,6 +323,7 @@ impl Engine {
         self.relieve_own(out);
         self.flush(&[], out);
         self.tell_repeated(out);
+        self.tell_tainted(out);
         self.inputs.forget();
         self.origins.sweep();
         self.compact();
@@ -353,6 +360,7 @@ impl SharedEngine {
         }
         std::mem::swap(&mut *own, &mut *before);
         let (settings, judge) = (std::mem::take(&mut before.settings), before.judge.take());
+        own.succeed_taints(&mut before);
         own.reconfigure(settings, judge);
         true
     }

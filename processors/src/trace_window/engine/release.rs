@@ -8,6 +8,7 @@ use sluice_pipeline::clock::WallTime;
 use sluice_pipeline::stage::StageOutput;
 
 use super::Engine;
+use super::taint::Cleansed;
 use crate::sampling::Weight;
 use crate::sampling::threshold::rewrite;
 use crate::trace_window::attach::{Appender, SpanFacts, SpanField, Stamp};
@@ -134,6 +135,20 @@ impl Engine {
 
     pub(super) fn leave_held_as(&mut self, held: &Held, base: Base, suffix: usize, outcome: Outcome) {
         let signal = self.origins.get(held.origin).signal;
+        if signal == sluice_pdata::Signal::Traces && !self.exemplars.candidates.is_empty() {
+            self.offer(held.origin, base, &[], outcome);
+        }
+        let (mut base, mut suffix) = (base, suffix);
+        if self.has_taints() {
+            match self.cleanse(held.origin, base, suffix, &[]) {
+                Cleansed::Same => {}
+                Cleansed::Written(written) => (base, suffix) = (written, self.outbox.arena.len()),
+                Cleansed::Dropped => {
+                    self.discard_tainted(held);
+                    return self.statistics.record(signal, Outcome::Dropped);
+                }
+            }
+        }
         self.statistics.record(signal, outcome);
         self.outbox.release(held.origin, held.entry, held.ordinal, held.place(), base, suffix);
     }

@@ -64,6 +64,7 @@ impl Engine {
     pub fn recall(&mut self, bytes: &[u8], now: WallTime) {
         self.time.advance(now);
         let tick = self.time.tick();
+        let mut tainted = Vec::new();
         let Engine { verdicts, origins, restart, .. } = self;
         let replay = restart.replay.get_or_insert_default();
         note::read(bytes, |noted| match noted {
@@ -78,12 +79,14 @@ impl Engine {
             }
             // What was forgotten then may have come again, and been held.
             Noted::Turn => verdicts.turn_now(tick),
+            Noted::Tainted { tenant, trace } => tainted.push((tenant.to_owned(), trace)),
             Noted::Checkpoint(checkpoint) => {
                 replay.fresh.clear();
                 replay.listed = checkpoint.listed.iter().copied().collect();
                 replay.checkpoint = Checkpoint { listed: Vec::new(), ..checkpoint };
             }
         });
+        tainted.into_iter().for_each(|(tenant, trace)| self.recall_taint(&tenant, trace, now));
     }
 
     /// An entry is about to be absorbed, or time passes (`None`): notes a checkpoint if it is time for one.

@@ -143,6 +143,8 @@ impl Engine {
         let odd = end < start || end > self.time.unix_ns().saturating_add(FUTURE_NS);
         self.statistics.odd_times += u64::from(odd);
         let duration = if odd { u32::MAX } else { u32::try_from((end - start) / 1000).unwrap_or(u32::MAX - 1) };
+        let behind = (self.time.unix_ns() as f64 - end as f64) / 1e9;
+        self.sources.get_mut(item.around.source).behind(behind);
         let arrival = self.time.ms();
         let entry = self.spans.get_mut(slot);
         entry.parent = <[u8; 8]>::try_from(view.parent_span_id).unwrap_or_default();

@@ -3,6 +3,7 @@
 mod annotate;
 mod deciding;
 mod exemplars;
+mod inference;
 mod kit;
 mod laws;
 mod memory;
@@ -10,3 +11,4 @@ mod oracle;
 mod pressure;
 mod replay;
 mod restart;
+mod taint;
