@@ -37,6 +37,7 @@ pub(super) struct Restart {
     newest: Seq,
     items: usize,
     written: u32,
+    not_before: u32,
     /// Anything has come or been decided since.
     dirty: bool,
     /// Traces in the window that were kept early.
@@ -93,7 +94,12 @@ impl Engine {
     pub(super) fn checkpoint(&mut self, next: Option<Seq>, now: WallTime, out: &mut StageOutput) {
         self.time.advance(now);
         let is_due = self.restart.items >= ITEMS || self.checkpoint_due().is_some_and(|due| due <= self.time.tick());
-        if !is_due || !self.decides() || self.restart.replay.is_some() || !out.is_empty() {
+        if !is_due || !self.decides() || self.restart.replay.is_some() {
+            return;
+        }
+        if !out.is_empty() {
+            // Later: nobody is to be woken for it at once again.
+            self.restart.not_before = self.time.tick() + 1;
             return;
         }
         // Another port may still be given the newest entry, unless there is one behind it.
@@ -110,7 +116,14 @@ impl Engine {
     /// The tick of the next checkpoint, if there is anything to say and anything that is held.
     pub(super) fn checkpoint_due(&self) -> Option<u32> {
         let wanted = self.restart.dirty && self.decides() && self.restart.replay.is_none() && self.held.len() > 0;
-        wanted.then_some(self.restart.written + TICKS)
+        wanted.then_some((self.restart.written + TICKS).max(self.restart.not_before))
+    }
+
+    /// There is something to say. Not within this tick: whoever is woken must find time gone on.
+    fn becomes_dirty(&mut self) {
+        if !std::mem::replace(&mut self.restart.dirty, true) {
+            self.restart.not_before = self.time.tick() + 1;
+        }
     }
 
     /// The items that are held of traces that are kept: entry and ordinal. `None` if they are too many.
@@ -140,10 +153,10 @@ impl Engine {
 
     /// An entry is absorbed.
     pub(super) fn begin_entry(&mut self, seq: Seq, items: usize) {
+        self.becomes_dirty();
         let restart = &mut self.restart;
         restart.newest = restart.newest.max(seq);
         restart.items += items;
-        restart.dirty = true;
         let before = restart.replay.as_ref().is_some_and(|replay| seq < replay.checkpoint.through);
         restart.current = before.then_some(seq);
         if !before {
@@ -174,7 +187,7 @@ impl Engine {
 
     /// A verdict is new: what comes of its trace has not been emitted.
     pub(super) fn is_new_verdict(&mut self, key: TraceKey) {
-        self.restart.dirty = true;
+        self.becomes_dirty();
         if let Some(replay) = &mut self.restart.replay {
             replay.fresh.insert(key);
         }

@@ -25,8 +25,8 @@ pub(super) struct Tainted {
     settings: TaintSettings,
     /// What was found up to here is known.
     seen: u64,
-    /// Items dropped since the last flush.
-    dropped: usize,
+    /// Items dropped since the last flush, by signal.
+    dropped: [usize; 3],
 }
 
 /// What becomes of an item that leaves.
@@ -43,7 +43,7 @@ impl Engine {
     pub fn use_taints(&mut self, taints: Option<(TaintBoard, ComponentId, TaintSettings)>) {
         self.tainted = taints.map(|(board, id, settings)| {
             let seen = self.tainted.as_ref().map_or(0, |before| before.seen);
-            Tainted { board, id, settings, seen, dropped: 0 }
+            Tainted { board, id, settings, seen, dropped: [0; 3] }
         });
         self.register_taints();
     }
@@ -149,7 +149,7 @@ impl Engine {
                 Ok(Some(blank)) => (whole, changed) = (blank, true),
                 // What cannot be written must not leave as it is.
                 Err(()) => {
-                    tainted.dropped += 1;
+                    tainted.dropped[origin.signal as usize] += 1;
                     return Cleansed::Dropped;
                 }
             }
@@ -161,7 +161,7 @@ impl Engine {
                 (whole, changed) = (clean, true);
             }
             Err(_) => {
-                tainted.dropped += 1;
+                tainted.dropped[origin.signal as usize] += 1;
                 return Cleansed::Dropped;
             }
         }
@@ -179,10 +179,11 @@ impl Engine {
     }
 
     pub(super) fn tell_tainted(&mut self, out: &mut StageOutput) {
-        if let Some(tainted) = &mut self.tainted
-            && tainted.dropped > 0
-        {
-            out.drop_items(reasons::REDACTION_FAILED, std::mem::take(&mut tainted.dropped));
+        let Some(tainted) = &mut self.tainted else { return };
+        for (signal, items) in Signal::ALL.into_iter().zip(std::mem::take(&mut tainted.dropped)) {
+            if items > 0 {
+                out.drop_items(signal, reasons::REDACTION_FAILED, items);
+            }
         }
     }
 }
