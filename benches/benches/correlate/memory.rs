@@ -48,11 +48,12 @@ pub(crate) fn burst(mib: u64) -> Result<(), Box<dyn Error>> {
          policies: [{{name: share, type: probabilistic, probabilistic: {{sampling_percentage: 10}}}}]}}}}"
     );
     let annotate = format!("{{memory_limit_mib: {mib}, max_live_spans: 50000000}}");
+    let mut base = None;
     for (mode, config) in [("decide", decide), ("annotate", annotate)] {
         let mut world = World::new(processor("correlate", &config)?);
         // Whatever the process itself needs to make and take requests is there before it is measured.
         world.run(&mut Feed::spans(1000, 20_000, 8), 2)?;
-        let base = resident()?;
+        let base = *base.get_or_insert(resident()?);
         let (mut most, mut accounted) = (0, 0);
         for trace in [8, 1, 2000, 8, 1] {
             let mut feed = Feed::spans(1000, 200_000, trace);
