@@ -5,12 +5,18 @@
 mod admin;
 #[path = "process/answers.rs"]
 mod answers;
+#[path = "process/auth.rs"]
+mod auth;
 #[path = "process/command.rs"]
 mod command;
 #[path = "process/configuration.rs"]
 mod configuration;
 #[path = "process/connectors.rs"]
 mod connectors;
+#[path = "process/correlate.rs"]
+mod correlate;
+#[path = "process/correlate_shop.rs"]
+mod correlate_shop;
 #[path = "process/dead_letters.rs"]
 mod dead_letters;
 #[path = "process/diagnostics.rs"]
@@ -35,6 +41,8 @@ mod examples;
 mod exported;
 #[path = "process/exported_sink.rs"]
 mod exported_sink;
+#[path = "process/getting_started.rs"]
+mod getting_started;
 #[path = "process/life.rs"]
 mod life;
 #[path = "process/load.rs"]

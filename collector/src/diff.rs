@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sluice_config::Node;
 use sluice_pipeline::ComponentId;
 use sluice_pipeline::factory::ComponentKind;
 
@@ -40,6 +41,7 @@ pub struct Diff {
     pub processors: Changes,
     pub exporters: Changes,
     pub connectors: Changes,
+    pub extensions: Changes,
 }
 
 impl Diff {
@@ -50,17 +52,32 @@ impl Diff {
         let exporters = |pipeline: &PlannedPipeline| pipeline.exporters.clone();
         // One that is used on one side only is an error.
         let connectors = |pipeline: &PlannedPipeline| pipeline.feeds.clone();
-        Diff {
+        let mut diff = Diff {
             receivers: changes(old, new, |plan| used(&plan.receivers, &plan.pipelines, receivers)),
             processors: changes(old, new, |plan| used(&plan.processors, &plan.pipelines, processors)),
             exporters: changes(old, new, |plan| used(&plan.exporters, &plan.pipelines, exporters)),
             connectors: changes(old, new, |plan| used(&plan.connectors, &plan.pipelines, connectors)),
-        }
+            extensions: changes(old, new, |plan| {
+                let used = plan.extensions.iter().filter(|extension| plan.uses_extension(&extension.id));
+                used.map(|extension| (extension.id.clone(), extension)).collect()
+            }),
+        };
+        diff.follow_authenticators(new);
+        diff
+    }
+
+    /// Who names an authenticator that changes has to ask the new one: its instance cannot stay.
+    fn follow_authenticators(&mut self, new: &Plan) {
+        let Diff { receivers, processors, exporters, connectors, extensions } = self;
+        follow(receivers, extensions, &new.receivers);
+        follow(processors, extensions, &new.processors);
+        follow(exporters, extensions, &new.exporters);
+        follow(connectors, extensions, &new.connectors);
     }
 
     /// How many components of all kinds change so.
     pub fn count(&self, change: Change) -> u64 {
-        let all = [&self.receivers, &self.processors, &self.exporters, &self.connectors];
+        let all = [&self.receivers, &self.processors, &self.exporters, &self.connectors, &self.extensions];
         all.iter().flat_map(|changes| changes.values()).filter(|is| **is == change).count() as u64
     }
 
@@ -70,6 +87,7 @@ impl Diff {
         adopt(&self.processors, &old.processors, &mut new.processors);
         adopt(&self.exporters, &old.exporters, &mut new.exporters);
         adopt(&self.connectors, &old.connectors, &mut new.connectors);
+        adopt(&self.extensions, &old.extensions, &mut new.extensions);
     }
 }
 
@@ -110,6 +128,26 @@ fn changes<'p, K: ComponentKind>(
         (id.clone(), change)
     });
     gone.chain(there).collect()
+}
+
+fn follow<K: ComponentKind>(changes: &mut Changes, extensions: &Changes, new: &[Planned<K>]) {
+    for component in new {
+        if stays(changes, &component.id) && names_a_changing_authenticator(&component.node, extensions) {
+            changes.insert(component.id.clone(), Change::Replace);
+        }
+    }
+}
+
+/// Whether there is an `authenticator` in the config, however deep, that does not stay.
+fn names_a_changing_authenticator(node: &Node, extensions: &Changes) -> bool {
+    if let Some(items) = node.as_seq() {
+        return items.iter().any(|item| names_a_changing_authenticator(item, extensions));
+    }
+    let named = node.get("authenticator").and_then(Node::text).map(ComponentId::from);
+    named.is_some_and(|id| !stays(extensions, &id))
+        || node
+            .as_map()
+            .is_some_and(|map| map.values().any(|entry| names_a_changing_authenticator(&entry.value, extensions)))
 }
 
 fn adopt<K: ComponentKind>(changes: &Changes, old: &[Planned<K>], new: &mut [Planned<K>]) {

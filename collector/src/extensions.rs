@@ -1,27 +1,66 @@
-//! The extensions of a plan, built and started before everything else.
+//! The extensions of a plan, built and started before everything else. A reload keeps those whose config is the same.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use sluice_net::listen::Sockets;
 use sluice_pipeline::ComponentId;
-use sluice_pipeline::extension::Extensions;
+use sluice_pipeline::extension::{Extension, Extensions};
 
+use crate::diff::{Diff, ends, stays};
 use crate::graph::{Surroundings, environment};
 use crate::plan::Plan;
 
-/// Those that `service::extensions` lists, and the journal, which need not be listed.
-pub async fn start(plan: &Plan, around: &Surroundings) -> anyhow::Result<Extensions> {
-    let listed = plan.service.extensions.iter().map(|it| ComponentId::new(it.id.kind(), it.id.name()));
-    let wanted: Vec<ComponentId> = listed.chain(plan.journal.clone()).collect();
+/// Builds and starts what the plan has and `running` does not.
+///
+/// # Errors
+/// What an extension says; those that were started end.
+pub async fn start(
+    plan: &Plan,
+    diff: &Diff,
+    running: &Extensions,
+    around: &Surroundings,
+) -> anyhow::Result<Extensions> {
+    let mut sockets = Sockets::default();
+    for (id, extension) in running.iter().filter(|(id, _)| ends(&diff.extensions, id)) {
+        tracing::debug!(extension = id.as_str(), "another one takes its place");
+        extension.offer(&mut sockets);
+    }
     let mut built = BTreeMap::new();
-    for planned in plan.extensions.iter().filter(|planned| wanted.contains(&planned.id)) {
+    for planned in plan.extensions.iter().filter(|planned| plan.uses_extension(&planned.id)) {
         let id = &planned.id;
+        if let Some(extension) = running.get(id).filter(|_| stays(&diff.extensions, id)) {
+            built.insert(id.clone(), Arc::clone(extension));
+            continue;
+        }
         let extension = planned
             .configured
-            .build(environment(id, &[], None, &[], around))
+            .build(environment(id, &[], None, &[], &Extensions::default(), around))
             .with_context(|| format!("failed to create {:?} extension", id.as_str()))?;
-        extension.start().await.map_err(|error| anyhow!("failed to start {:?} extension: {error}", id.as_str()))?;
+        let failed = |error| anyhow!("failed to start {:?} extension: {error}", id.as_str());
+        extension.bind(&mut sockets).await.map_err(failed)?;
+        extension.start().await.map_err(failed)?;
         built.insert(id.clone(), extension);
     }
     Ok(Extensions::new(built))
+}
+
+/// Tells them that data is taken.
+pub fn ready(extensions: &Extensions) {
+    extensions.iter().for_each(|(_, extension)| extension.ready());
+}
+
+/// Tells them that the end is near.
+pub fn not_ready(extensions: &Extensions) {
+    extensions.iter().for_each(|(_, extension)| extension.not_ready());
+}
+
+/// Stops those that are in `old` and not in `new`.
+pub async fn stop(old: Extensions, new: &Extensions, grace: Duration) {
+    let goes_on = |id: &ComponentId, it: &Arc<dyn Extension>| new.get(id).is_some_and(|other| Arc::ptr_eq(it, other));
+    for (_, extension) in old.iter().filter(|(id, extension)| !goes_on(id, extension)) {
+        extension.stop(grace).await;
+    }
 }

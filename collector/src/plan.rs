@@ -31,6 +31,14 @@ pub struct Plan {
     pub journal: Option<ComponentId>,
 }
 
+impl Plan {
+    /// Whether an extension is to run: those that `service::extensions` lists, and the journal, which need not be listed.
+    pub fn uses_extension(&self, id: &ComponentId) -> bool {
+        self.journal.as_ref() == Some(id)
+            || self.service.extensions.iter().any(|listed| component_id(&listed.id) == *id)
+    }
+}
+
 /// A component, decoded and checked.
 pub struct Planned<K: ComponentKind> {
     pub id: ComponentId,

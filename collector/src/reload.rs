@@ -51,6 +51,7 @@ impl Reloaded {
             ("processor", &diff.processors),
             ("exporter", &diff.exporters),
             ("connector", &diff.connectors),
+            ("extension", &diff.extensions),
         ];
         let changes = kinds.iter().flat_map(|(kind, changes)| {
             changes

@@ -35,7 +35,11 @@ pub(crate) fn headers(written: &Headers) -> Result<HeaderMap, Error> {
 }
 
 /// Who adds credentials to requests, as `auth` names it (collector-compat §2.6).
-pub(crate) fn auth(written: Option<&Auth>, environment: &Environment) -> Result<Option<Arc<dyn ClientAuth>>, Error> {
+pub(crate) fn auth(
+    written: Option<&Auth>,
+    protocol: &str,
+    environment: &Environment,
+) -> Result<Option<Arc<dyn ClientAuth>>, Error> {
     let Some(auth) = written else { return Ok(None) };
     let name = &auth.authenticator;
     let Some(extension) = environment.extensions.get(&ComponentId::from(name.as_str())) else {
@@ -43,7 +47,9 @@ pub(crate) fn auth(written: Option<&Auth>, environment: &Environment) -> Result<
     };
     match extension.client_auth() {
         Some(auth) => Ok(Some(auth)),
-        None => Err(Error::config(format!("{name:?}: requested authenticator is not a HTTP client authenticator"))),
+        None => {
+            Err(Error::config(format!("{name:?}: requested authenticator is not a {protocol} client authenticator")))
+        }
     }
 }
 

@@ -4,10 +4,19 @@
 //! |---|---|
 //! | [`journal`] | where acknowledged data is kept |
 //! | [`file_storage`] | the same, under upstream's name and settings |
+//! | [`bearertokenauth`] | tokens that senders show, and that exporters show |
+//! | [`basicauth`] | the same with names and passwords |
+//! | [`health_check`] | whether the collector takes data, over HTTP |
 
+pub mod basicauth;
+pub mod bearertokenauth;
+mod credential;
 pub mod file_storage;
+mod grant;
+pub mod health_check;
 pub mod journal;
 mod size;
+mod watch;
 
 use sluice_pipeline::factory::{Extensions, Registry};
 
@@ -15,4 +24,7 @@ use sluice_pipeline::factory::{Extensions, Registry};
 pub fn register(registry: &mut Registry<Extensions>) {
     registry.register(journal::JournalFactory);
     registry.register(file_storage::FileStorageFactory);
+    registry.register(bearertokenauth::BearerTokenAuthFactory);
+    registry.register(basicauth::BasicAuthFactory);
+    registry.register(health_check::HealthCheckFactory);
 }

@@ -115,6 +115,7 @@ impl Refusal {
             | Refusal::AppendFailed
             | Refusal::TenantRate
             | Refusal::DestinationUnavailable { .. }
+            | Refusal::Verifying
             | Refusal::ShuttingDown
             | Refusal::Streams
             | Refusal::Connections
@@ -184,6 +185,7 @@ impl Refusal {
             | Refusal::Recovering
             | Refusal::AppendFailed
             | Refusal::DestinationUnavailable { .. }
+            | Refusal::Verifying
             // Only gRPC clients state a deadline; should an HTTP one, it may try again.
             | Refusal::DeadlineExceeded
             | Refusal::ShuttingDown => 503,

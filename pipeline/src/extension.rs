@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_config::Secret;
+use sluice_net::listen::Sockets;
 
-use crate::BoxFuture;
 use crate::component::Component;
-use crate::context::Identity;
+use crate::context::{Identity, Tenant};
 use crate::id::ComponentId;
 use crate::outcome::Refusal;
 use crate::processor::MemoryLimit;
+use crate::{BoxFuture, Error};
 
 /// A part of the collector that carries no telemetry. What it offers to other components it returns here.
 pub trait Extension: Component {
@@ -41,6 +42,20 @@ pub trait Extension: Component {
     fn memory_limit(&self) -> Option<MemoryLimit> {
         None
     }
+
+    /// Binds its listeners before [`Component::start`], taking over sockets that an extension offers which is about to end.
+    fn bind<'a>(&'a self, _sockets: &'a mut Sockets) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Offers its sockets to whoever listens there next.
+    fn offer(&self, _sockets: &mut Sockets) {}
+
+    /// The pipelines take data from now on.
+    fn ready(&self) {}
+
+    /// The collector is about to stop.
+    fn not_ready(&self) {}
 }
 
 /// What is configured of the journal (delivery §1.1, §3).
@@ -62,8 +77,56 @@ pub struct JournalSettings {
 
 /// Decides who may send, before the body is read (security §4.3).
 pub trait ServerAuth: Send + Sync {
-    /// Either who it is, or [`Refusal::Unauthenticated`] or [`Refusal::PermissionDenied`].
-    fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Identity, Refusal>>;
+    /// Who it is, or why nobody is let in. Whoever calls it answers, counts and tells of it; nothing of a credential may get
+    /// out of here.
+    fn authenticate<'a>(&'a self, request: AuthRequest<'a>) -> BoxFuture<'a, Result<Principal, Denied>>;
+
+    /// The value of `WWW-Authenticate` in a refusal (RFC 9110 section 11.6.1).
+    fn challenge(&self) -> &str;
+}
+
+/// Who was authenticated, and what is granted (security §4.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Principal {
+    pub identity: Identity,
+    /// The tenant that the credential is bound to; `None` for the one without a name.
+    pub tenant: Option<Tenant>,
+}
+
+/// Why a request was not let in. The sender is told no more than that it was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// No credential, or an empty one.
+    Missing,
+    /// Several where one is allowed.
+    Repeated,
+    /// Another scheme, or not of its form.
+    Malformed,
+    /// Nobody's credential.
+    Wrong,
+    /// Too many credentials wait to be verified: whether this one is right was not found out.
+    Busy,
+}
+
+impl Denied {
+    /// For the audit log.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Denied::Missing => "no credential",
+            Denied::Repeated => "several credentials",
+            Denied::Malformed => "malformed credential",
+            Denied::Wrong => "wrong credential",
+            Denied::Busy => "too many verifications",
+        }
+    }
+
+    /// What the sender is told.
+    pub const fn refusal(self) -> Refusal {
+        match self {
+            Denied::Busy => Refusal::Verifying,
+            _ => Refusal::Unauthenticated,
+        }
+    }
 }
 
 /// What an authenticator may look at.
@@ -73,6 +136,8 @@ pub struct AuthRequest<'a> {
     pub headers: &'a dyn HeaderSource,
     /// Certificate chain of the client in DER, leaf first; empty without mutual TLS. Verified.
     pub certificates: &'a [&'a [u8]],
+    /// Too many requests of this address failed lately: only what costs nothing is to be tried.
+    pub penalised: bool,
 }
 
 /// Read access to request headers of whatever HTTP library.

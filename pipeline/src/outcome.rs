@@ -96,6 +96,9 @@ pub enum Refusal {
     /// Credentials missing or wrong.
     #[error("unauthenticated")]
     Unauthenticated,
+    /// Too many credentials wait to be verified.
+    #[error("too many credentials are being verified")]
+    Verifying,
     /// Credentials right, but not for this.
     #[error("permission denied")]
     PermissionDenied,
@@ -188,6 +191,7 @@ impl Refusal {
             Refusal::Headers => "headers",
             Refusal::Uri => "uri",
             Refusal::Unauthenticated => "unauthenticated",
+            Refusal::Verifying => "verifying",
             Refusal::PermissionDenied => "permission_denied",
             Refusal::DeadlineExceeded => "deadline_exceeded",
             Refusal::Streams => "streams",
@@ -210,6 +214,7 @@ impl Refusal {
                 | Refusal::AppendFailed
                 | Refusal::TenantRate
                 | Refusal::DestinationUnavailable { .. }
+                | Refusal::Verifying
                 | Refusal::ShuttingDown
         )
     }

@@ -5,8 +5,10 @@
 //! absorbed again; what had been emitted from them may then be emitted once more, under the same deterministic ids.
 
 use std::any::Any;
+use std::time::Duration;
 
 use bytes::Bytes;
+use sluice_pdata::Signal;
 use sluice_pdata::pass::Reason;
 use smallvec::SmallVec;
 
@@ -55,6 +57,17 @@ pub trait Stage: Send {
     /// Itself, for a successor that knows its type.
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 
+    /// Whether it has no room for more. Then nothing is read for it: entries stay in the spine, whose quotas refuse what is too
+    /// much, and [`Stage::tick`] is called as the clock goes on, deadline or not, until this is over. It must be over once
+    /// nothing is held. Default: never.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// By how much its reader lags behind the clock, on a log that survives a restart: there the log can absorb what would be
+    /// too much. Told before entries are read; never called on another log. Default: no matter.
+    fn lags(&mut self, _by: Duration) {}
+
     /// Gives memory back: called when reserved memory passes a rung of its class (70, 80, 85, 90, 95, 100 %). Default: nothing.
     fn relieve(&mut self, _percent: u8, _now: WallTime, _out: &mut StageOutput) {}
 }
@@ -71,10 +84,12 @@ pub struct Held {
 pub struct StageOutput {
     /// What is emitted, and at which port.
     pub batches: Vec<(Port, Batch)>,
-    /// Absorbed items that are dropped.
-    pub dropped: SmallVec<[(Reason, usize); 2]>,
+    /// Absorbed items that are dropped, by their signal and reason.
+    pub dropped: SmallVec<[(Signal, Reason, usize); 2]>,
     /// Items that nobody sent.
     pub created: usize,
+    /// Absorbed items that a note says were emitted or dropped before the restart.
+    pub repeated: usize,
     /// What is noted, and until when it is needed.
     pub notes: Vec<(Bytes, WallTime)>,
 }
@@ -93,10 +108,10 @@ impl StageOutput {
     }
 
     /// Drops items that were absorbed.
-    pub fn drop_items(&mut self, reason: Reason, items: usize) {
-        match self.dropped.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, count)) => *count += items,
-            None => self.dropped.push((reason, items)),
+    pub fn drop_items(&mut self, signal: Signal, reason: Reason, items: usize) {
+        match self.dropped.iter_mut().find(|(of, known, _)| (*of, *known) == (signal, reason)) {
+            Some((.., count)) => *count += items,
+            None => self.dropped.push((signal, reason, items)),
         }
     }
 
@@ -105,7 +120,12 @@ impl StageOutput {
         self.created += items;
     }
 
-    /// Whether the stage did nothing.
+    /// Items that were absorbed again after a restart, and had been emitted or dropped before it: they count as not absorbed.
+    pub fn repeat_items(&mut self, items: usize) {
+        self.repeated += items;
+    }
+
+    /// Whether the stage let nothing out.
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty() && self.dropped.is_empty() && self.created == 0 && self.notes.is_empty()
     }

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::Signal;
 use crate::admission::{Class, MemBudget, Reservation};
 use crate::clock::{Clock, WallTime};
 use crate::ledger::StageAccount;
@@ -27,6 +26,20 @@ use time::StageTime;
 
 /// Absorbed before the output is appended: entries, and their items.
 const TURN: (usize, usize) = (64, 8192);
+
+/// Between looks at a stage that is full.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How a turn ended to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// At the bounds of a turn: there may be more.
+    More,
+    /// There was nothing.
+    CaughtUp,
+    /// The stage has no room.
+    Full,
+}
 
 /// Percent of the class at which a stage is asked to give memory back (correlation §10).
 const RUNGS: [u8; 6] = [70, 80, 85, 90, 95, 100];
@@ -46,7 +59,6 @@ pub struct StageDriver {
 
 /// One turn of the stage.
 struct Turn {
-    signal: Signal,
     consumed: usize,
     out: StageOutput,
     /// Its time at the end.
@@ -100,9 +112,23 @@ impl Run {
         if let Some(successor) = orders.successor() {
             self.succeed(successor, &mut out);
         }
-        let (signal, consumed, caught_up) = self.absorb(&mut out).await;
-        let now = if caught_up { self.time.now(&*self.driver.clock) } else { self.time.behind() };
-        self.tick(now, &mut out);
+        let survives = self.driver.spine.cursor_rule() == CursorRule::Emitted;
+        if survives {
+            self.driver.stage.lags(self.time.lag(&*self.driver.clock));
+        }
+        // At the end everything is read, room or not: it is bounded by what the log holds.
+        let respects_room = matches!(orders.ending, Ending::Running);
+        let (consumed, reading) = self.absorb(respects_room, &mut out).await;
+        let caught_up = reading == Reading::CaughtUp;
+        let now = match reading {
+            Reading::CaughtUp => self.time.now(&*self.driver.clock),
+            Reading::More => self.time.behind(),
+            Reading::Full => self.time.stalled(&*self.driver.clock),
+        };
+        match reading {
+            Reading::Full => self.driver.stage.tick(now, &mut out),
+            Reading::More | Reading::CaughtUp => self.tick(now, &mut out),
+        }
         let decide = match orders.ending {
             Ending::Running => false,
             Ending::Shutdown | Ending::Now => self.driver.spine.cursor_rule() == CursorRule::Absorbed,
@@ -114,10 +140,10 @@ impl Run {
         self.account_memory(now, &mut out);
         let ending = orders.ending;
         drop(orders);
-        self.commit(Turn { signal, consumed, out, now }).await;
+        self.commit(Turn { consumed, out, now }).await;
         match ending {
-            Ending::Running if !caught_up => tokio::task::yield_now().await,
-            Ending::Running => self.wait(now).await,
+            Ending::Running if reading == Reading::More => tokio::task::yield_now().await,
+            Ending::Running => self.wait(now, reading).await,
             // What was read before the end is still absorbed, so that nothing is decided on less.
             _ if decide && !caught_up => {}
             Ending::Removed => {
@@ -138,17 +164,17 @@ impl Run {
         }
     }
 
-    /// Hands over what there is to read, up to the bounds of a turn. Gives the signal and number of items, and whether there was
-    /// nothing: then, and not before what was handed over is committed, time passes by the clock.
-    async fn absorb(&mut self, out: &mut StageOutput) -> (Signal, usize, bool) {
-        let (mut signal, mut items) = (Signal::Traces, 0);
+    /// Hands over what there is to read, up to the bounds of a turn. Gives the number of items, and whether there was nothing: then, and not before what was handed over is committed, time passes by the clock.
+    async fn absorb(&mut self, respects_room: bool, out: &mut StageOutput) -> (usize, Reading) {
+        let mut items = 0;
         for turn in 0..TURN.0 {
-            let Some((port, entry)) = self.ports.next().await else {
-                return (signal, items, turn == 0);
-            };
-            if turn == 0 {
-                signal = entry.batch().signal();
+            let first = turn == 0;
+            if respects_room && self.driver.stage.is_full() {
+                return (items, if first { Reading::Full } else { Reading::More });
             }
+            let Some((port, entry)) = self.ports.next().await else {
+                return (items, if first { Reading::CaughtUp } else { Reading::More });
+            };
             let now = self.time.read(entry.ingest().wall);
             // Deadlines before this entry come first, as they would have without a backlog.
             self.tick(now, out);
@@ -158,7 +184,7 @@ impl Run {
                 break;
             }
         }
-        (signal, items, false)
+        (items, Reading::More)
     }
 
     fn tick(&mut self, now: WallTime, out: &mut StageOutput) {
@@ -167,8 +193,8 @@ impl Run {
         }
     }
 
-    /// Until there is something to read, a deadline, or an order.
-    async fn wait(&mut self, now: WallTime) {
+    /// Until there is something to read and room for it, a deadline, or an order.
+    async fn wait(&mut self, now: WallTime, reading: Reading) {
         // Before the next ones are read: after a crash, they wait for that.
         self.ports.all_survived();
         let clock = &self.driver.clock;
@@ -181,7 +207,8 @@ impl Run {
             }
         };
         tokio::select! {
-            () = self.ports.readable() => {}
+            () = self.ports.readable(), if reading != Reading::Full => {}
+            () = clock.sleep(PAUSE), if reading == Reading::Full => {}
             () = timer => {}
             // A dropped sender ends nothing; the next turn sees the last value.
             Ok(()) = self.orders.changed() => {}

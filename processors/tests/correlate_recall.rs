@@ -82,7 +82,7 @@ impl Driver {
                 }
             }
         }
-        self.given += out.dropped.iter().map(|(_, items)| items).sum::<usize>();
+        self.given += out.dropped.iter().map(|(.., items)| items).sum::<usize>();
         assert_eq!(self.taken + out.created, self.given + self.stage.held().items, "conservation at {now}");
         self.taken += out.created;
     }
@@ -194,9 +194,9 @@ fn at_every_hold_the_recall_is_the_best_possible_and_the_precision_is_one() {
 fn adaptive_holds_reach_nearly_everything_in_half_the_time() {
     let long = Settings { duration: 600 * SECOND, ..Settings::default() };
     let short = Settings { timers: Timers::every(SECOND), ..long.clone() };
-    // The rule waits for 99.5 % of the spans of each source, and a little longer. What is beyond that is the tail of this shop's
-    // latencies: shorter than a long timer, longer than a short one.
-    let cases = [("default", long, 99.8, 2_200 * MILLISECOND), ("1 s", short, 99.7, 300 * MILLISECOND)];
+    // The rule waits for 99.9 % of the spans of each source, and a little longer. With 99.5 %, timers of a second lose more than
+    // two logs in a thousand to the tail of this shop's latencies, and the mean hold is the same.
+    let cases = [("default", long, 99.8, 2_200 * MILLISECOND), ("1 s", short, 99.8, 300 * MILLISECOND)];
     for (name, settings, least, most) in cases {
         let (exports, arrivals) = shop(settings);
         let driver = annotated("{}", &exports, &arrivals);

@@ -4,5 +4,7 @@
 //! |---|---|
 //! | [`otlp`] | OTLP over gRPC and HTTP |
 
+mod cors;
+mod gate;
 mod listener_metrics;
 pub mod otlp;

@@ -11,6 +11,7 @@ import time
 import traceback
 
 import canonical
+import correlated
 import differences
 import otlp_http
 import refusals
@@ -217,6 +218,15 @@ def over_http(work):
     otlp_http.otlp_http(work, SLUICE, check)
 
 
+def sampled(work):
+    """Whole traces sampled, logs and exemplars with them."""
+    correlated.correlated(work, SLUICE, check)
+
+
+# By their names on the command line, some of them alone.
+PARTS = (first_run, main_job, refusing, drop_in, over_http, sampled)
+
+
 def main():
     # Ended from outside, it takes its children along.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -230,7 +240,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="sluice-interop-") as directory:
         work = pathlib.Path(keep or directory)
         work.mkdir(parents=True, exist_ok=True)
-        for part in (first_run, main_job, refusing, drop_in, over_http):
+        for part in [part for part in PARTS if part.__name__ in sys.argv[1:] or len(sys.argv) == 1]:
             try:
                 part(work)
             except Exception as error:

@@ -116,11 +116,11 @@ class Process:
 class Prometheus(Process):
     """A Prometheus that takes both remote write messages."""
 
-    def __init__(self, work, name):
+    def __init__(self, work, name, config="prometheus.yaml"):
         self.port = port()
         accepted = "--web.remote-write-receiver.accepted-protobuf-messages"
         super().__init__(work, name, [
-            PROMETHEUS, f"--config.file={HERE}/configs/prometheus.yaml", f"--storage.tsdb.path={work}/{name}.tsdb",
+            PROMETHEUS, f"--config.file={HERE}/configs/{config}", f"--storage.tsdb.path={work}/{name}.tsdb",
             f"--web.listen-address=127.0.0.1:{self.port}", "--web.enable-remote-write-receiver",
             f"{accepted}=prometheus.WriteRequest", f"{accepted}=io.prometheus.write.v2.Request",
             "--enable-feature=exemplar-storage",

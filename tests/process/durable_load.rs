@@ -88,8 +88,13 @@ impl Load {
 
 /// One request on a connection that is kept. `None` if the server is gone.
 pub fn post(stream: &mut TcpStream, content_type: &str, body: &[u8]) -> Option<u16> {
+    post_to(stream, "/v1/traces", content_type, body)
+}
+
+/// The same to any path.
+pub fn post_to(stream: &mut TcpStream, path: &str, content_type: &str, body: &[u8]) -> Option<u16> {
     let head = format!(
-        "POST /v1/traces HTTP/1.1\r\nhost: sluice\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nhost: sluice\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(&[head.as_bytes(), body].concat()).ok()?;

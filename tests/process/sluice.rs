@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -65,8 +65,25 @@ impl Sluice {
         started
     }
 
-    /// The same without waiting. `state` is the directory that the system keeps for the service.
+    /// The same from another directory, with its state in `state` there.
+    pub fn start_in(directory: &Path, arguments: &[&str]) -> Self {
+        let state = directory.join("state");
+        let mut started = Self::spawn_from(directory, arguments, state.to_str().unwrap(), &[]);
+        started.wait_for(READY);
+        started
+    }
+
+    /// As [`Sluice::start`] without waiting. `state` is the directory that the system keeps for the service.
     pub fn spawn(arguments: &[&str], state: &str) -> Self {
+        Self::spawn_with(arguments, state, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn spawn_with(arguments: &[&str], state: &str, variables: &[(&str, &str)]) -> Self {
+        Self::spawn_from(&root(), arguments, state, variables)
+    }
+
+    fn spawn_from(directory: &Path, arguments: &[&str], state: &str, variables: &[(&str, &str)]) -> Self {
         let (grpc, http, metrics) = (free_port(), free_port(), free_port());
         let reader = "{pull: {exporter: {prometheus: {host: 127.0.0.1, port: ";
         let sets = [
@@ -78,8 +95,9 @@ impl Sluice {
             .arg("run")
             .args(arguments)
             .args(sets.iter().flat_map(|set| ["--set", set]))
-            .current_dir(root())
+            .current_dir(directory)
             .env("STATE_DIRECTORY", state)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

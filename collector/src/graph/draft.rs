@@ -7,6 +7,7 @@ use sluice_net::listen::Sockets;
 use sluice_pipeline::admission::{Limits, SystemFiles};
 use sluice_pipeline::component::Component;
 use sluice_pipeline::delivery::{Asked, resolve};
+use sluice_pipeline::extension::Extensions;
 use sluice_pipeline::{ComponentId, PipelineId};
 
 use super::parts::{Parts, ProcessorPart};
@@ -20,6 +21,7 @@ use crate::spine::{Choice, Kept, choose};
 pub struct Draft {
     pub plan: Plan,
     pub diff: Diff,
+    pub extensions: Extensions,
     pub parts: Parts,
     pub place: Choice,
     /// Why data is not on disk, if it is not.
@@ -47,12 +49,12 @@ impl Draft {
         if let Some(old) = &running.plan {
             diff.adopt(old, &mut plan);
         }
-        let extensions = crate::extensions::start(&plan, around).await?;
+        let extensions = crate::extensions::start(&plan, &diff, &running.extensions, around).await?;
         let in_use = !running.log.destinations.is_empty();
         let place = choose(&plan, &extensions, around.data_dir.as_deref(), &running.spine, in_use)?;
         let no_journal = place.no_journal().map(str::to_owned);
         let modes = modes(&plan, no_journal.as_deref())?;
-        let parts = Parts::build(&plan, &diff, &running.parts, around)?;
+        let parts = Parts::build(&plan, &diff, &running.parts, &extensions, around)?;
         let limits = Limits::resolve(&parts.memory_limits(), &SystemFiles);
         let durable = matches!(place, Choice::Open(_)) || running.spine.is_durable();
         let destinations = parts.destinations(durable);
@@ -61,7 +63,7 @@ impl Draft {
         let written: u64 = destinations.iter().filter_map(|spec| spec.max_bytes).sum();
         let written = if parts.stages.is_empty() { written } else { written.saturating_mul(2) };
         let log = Log { capacity: (limits.budget / 4).max(written), destinations };
-        Ok(Draft { plan, diff, parts, place, no_journal, modes, limits, log })
+        Ok(Draft { plan, diff, extensions, parts, place, no_journal, modes, limits, log })
     }
 
     /// Opens the spine if it is another one, binds what is to listen, makes room in the spine, and starts what is new but the

@@ -24,6 +24,7 @@ use sluice_pipeline::Refusal;
 use sluice_pipeline::admission::MemBudget;
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::delivery::AckMode;
+use sluice_pipeline::extension::Extensions;
 use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::processor::Batching;
 use sluice_pipeline::rng::Rng;
@@ -65,6 +66,7 @@ pub(crate) type Modes = BTreeMap<PipelineId, (Ack, AckMode)>;
 pub struct Graph {
     /// `None` before the first one.
     plan: Option<Plan>,
+    extensions: Extensions,
     parts: Parts,
     modes: Modes,
     /// In memory until a plan has destinations and asks for more.
@@ -103,6 +105,7 @@ impl Graph {
         let spine = Kept::in_memory(&log, around)?;
         Ok(Graph {
             plan: None,
+            extensions: Extensions::default(),
             parts: Parts::default(),
             modes: BTreeMap::new(),
             spine,
@@ -143,6 +146,7 @@ impl Graph {
     /// Stops taking work, finishes what is in flight, and delivers what would be gone with the memory. What is on disk stays
     /// there.
     pub async fn stop(mut self, intake: Duration, drain: Duration) {
+        crate::extensions::not_ready(&self.extensions);
         let receivers = self.parts.receivers.values().map(|receiver| receiver.stop(intake));
         let spine = self.spine.shared();
         // Who still waits for a destination is told to come back while there is somebody to tell it.
@@ -171,6 +175,7 @@ impl Graph {
             exporter.component().stop(intake).await;
         }
         self.spine.close().await;
+        crate::extensions::stop(self.extensions, &Extensions::default(), Duration::ZERO).await;
         if let Some(backstop) = self.backstop {
             backstop.abort();
         }

@@ -37,7 +37,7 @@ impl Graph {
     /// Puts the new graph in the place of the present one.
     pub async fn swap(&mut self, ready: Ready, around: &Surroundings, patience: &Patience) -> Diff {
         let Ready { draft, spine, wiring } = ready;
-        let Draft { plan, diff, parts, place: _, no_journal, modes, limits, log } = draft;
+        let Draft { plan, diff, extensions, parts, place: _, no_journal, modes, limits, log } = draft;
         self.announce(&modes, no_journal.as_deref(), around);
         self.modes = modes;
         // Another one only where the one before had no destinations.
@@ -106,6 +106,9 @@ impl Graph {
         for (_, exporter) in exporters.into_iter().filter(|(id, _)| ends(&diff.exporters, id)) {
             exporter.component().stop(GRACE).await;
         }
+        let extensions_before = std::mem::replace(&mut self.extensions, extensions);
+        crate::extensions::ready(&self.extensions);
+        crate::extensions::stop(extensions_before, &self.extensions, GRACE).await;
         // Who is gone decides no more.
         around.verdicts.retain(|id| self.parts.has_processor(id));
         diff

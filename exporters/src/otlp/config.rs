@@ -23,7 +23,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            client: GrpcClient { compression: "gzip".to_owned(), ..GrpcClient::default() },
+            client: GrpcClient::default(),
             timeout: Timeout::default(),
             sending_queue: Toggle::on(),
             retry_on_failure: Toggle::on(),
@@ -33,6 +33,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The name of the compression; gzip unless written.
+    pub fn compression(&self) -> &str {
+        self.client.compression.as_deref().unwrap_or("gzip")
+    }
+
     /// The blocks that the delivery helper reads.
     pub fn delivery(&self) -> Delivery {
         Delivery {
@@ -50,7 +55,7 @@ impl Validate for Config {
             problems.add("E0104", &field(at, "endpoint"), "requires a non-empty \"endpoint\"").help =
                 Some("add `endpoint: host:4317`".to_owned());
         }
-        if self.client.compression == "snappy" {
+        if self.compression() == "snappy" {
             problems.error(
                 &field(at, "compression"),
                 "compression \"snappy\" is not supported here, use gzip, zstd or none",

@@ -11,6 +11,7 @@ use sluice_pipeline::answer::Code;
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::exporter::{Attempt, Capabilities, Exporter, Payload};
+use sluice_pipeline::extension::ClientAuth;
 use sluice_pipeline::send::{RetryCause, SendOutcome};
 use sluice_pipeline::{BoxFuture, Error};
 
@@ -24,6 +25,7 @@ pub struct OtlpExporter {
     /// Index into [`FALLBACKS`]: the destination may have said that it does not read what was configured.
     encoding: AtomicUsize,
     configured: Option<Encoding>,
+    auth: Option<Arc<dyn ClientAuth>>,
 }
 
 /// Requests are built up to 64 MiB (delivery §7).
@@ -55,7 +57,8 @@ impl OtlpExporter {
             client: Client::new(settings).map_err(invalid)?,
             clock: Arc::clone(&environment.clock),
             encoding: AtomicUsize::new(0),
-            configured: Encoding::parse(&client.compression).map_err(invalid)?,
+            configured: Encoding::parse(config.compression()).map_err(invalid)?,
+            auth: crate::client::auth(client.auth.as_ref(), "gRPC", environment)?,
         })
     }
 
@@ -76,9 +79,18 @@ impl OtlpExporter {
             },
             (_, None) => (payload.parts.into_iter().collect(), None),
         };
+        let headers = match &self.auth {
+            None => HeaderMap::new(),
+            Some(auth) => match crate::client::credentials(&**auth).await {
+                Ok(headers) => headers,
+                Err(message) => {
+                    let message = format!("authentication: {message}");
+                    return SendOutcome::Retry { after: None, cause: RetryCause::Unavailable, message };
+                }
+            },
+        };
         let timeout = attempt.deadline.map(|deadline| deadline.since(self.clock.now()));
-        let outgoing =
-            Outgoing { path: payload.signal.grpc_path(), message, encoding, timeout, headers: HeaderMap::new() };
+        let outgoing = Outgoing { path: payload.signal.grpc_path(), message, encoding, timeout, headers };
         match self.client.call(outgoing).await {
             Ok(response) => PartialSuccess::from_protobuf(&response.message).outcome(),
             Err(error) => self.outcome(error, encoding.is_some()),
@@ -141,6 +153,7 @@ fn level(encoding: Encoding) -> Option<i32> {
     match encoding {
         Encoding::Gzip | Encoding::Deflate => Some(GZIP_LEVEL),
         Encoding::Zstd => Some(ZSTD_LEVEL),
+        Encoding::Snappy => None,
     }
 }
 
@@ -148,6 +161,6 @@ fn pipeline_encoding(encoding: Encoding) -> Option<sluice_pipeline::Encoding> {
     match encoding {
         Encoding::Gzip => Some(sluice_pipeline::Encoding::Gzip),
         Encoding::Zstd => Some(sluice_pipeline::Encoding::Zstd),
-        Encoding::Deflate => None,
+        Encoding::Deflate | Encoding::Snappy => None,
     }
 }

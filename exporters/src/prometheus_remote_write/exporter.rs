@@ -96,15 +96,7 @@ impl RemoteWriteExporter {
             value.set_sensitive(true);
             headers.insert(name.parse::<HeaderName>().map_err(|_| invalid())?, value);
         }
-        let auth = match &http.auth {
-            None => None,
-            Some(auth) => {
-                let id = ComponentId::from(auth.authenticator.as_str());
-                let extension = environment.extensions.get(&id);
-                let missing = || Error::config(format!("failed to resolve authenticator {:?}", auth.authenticator));
-                Some(extension.and_then(|extension| extension.client_auth()).ok_or_else(missing)?)
-            }
-        };
+        let auth = crate::client::auth(http.auth.as_ref(), "HTTP", environment)?;
         let limits = config.limits();
         let counters = Counters::new(&environment.telemetry, &environment.id);
         counters.consumers.set(1.0);

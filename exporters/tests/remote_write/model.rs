@@ -416,11 +416,13 @@ impl Model<'_> {
                 continue;
             }
             let mine = exemplars.iter().take_while(|exemplar| exemplar_value(exemplar) <= *bound).count();
-            let mine: Vec<_> = exemplars.drain(..mine).collect();
+            let mut mine: Vec<_> = exemplars.drain(..mine).collect();
+            mine.sort_by_key(|exemplar| exemplar.time_unix_nano / 1_000_000);
             let mine = mine.into_iter().filter_map(|exemplar| self.exemplar(family, exemplar)).collect();
             let le = self.bound(*bound, family);
             self.push(family, (&labels, "_bucket", Some(("le", le))), times, value(total as f64), mine);
         }
+        exemplars.sort_by_key(|exemplar| exemplar.time_unix_nano / 1_000_000);
         let rest = exemplars.into_iter().filter_map(|exemplar| self.exemplar(family, exemplar)).collect();
         let le = Some(("le", "+Inf".to_owned()));
         self.push(family, (&labels, "_bucket", le), times, value(point.count as f64), rest);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
-    self as otlp, Metric, ResourceMetrics, ScopeMetrics, metric, number_data_point,
+    self as otlp, Metric, ResourceMetrics, ScopeMetrics, exemplar, metric, number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
@@ -76,6 +76,34 @@ fn target_info_has_a_sample_every_150_seconds_and_one_at_the_end() {
     assert_eq!(info.metadata, Some((2, "Target metadata".to_owned(), String::new())));
     let all = sent(&Options::default(), &request(&resource, vec![gauge("g", &[0])]));
     assert_eq!(named(&all, "target_info").len(), 0, "no time, no sample");
+}
+
+#[test]
+fn exemplars_of_a_bucket_go_in_the_order_of_their_time() {
+    let exemplar = |ms: u64, value: f64| otlp::Exemplar {
+        time_unix_nano: NOW + ms * 1_000_000,
+        value: Some(exemplar::Value::AsDouble(value)),
+        ..otlp::Exemplar::default()
+    };
+    let point = otlp::HistogramDataPoint {
+        time_unix_nano: NOW + SECOND,
+        count: 5,
+        bucket_counts: vec![4, 1],
+        explicit_bounds: vec![10.0],
+        exemplars: vec![exemplar(1, 9.0), exemplar(2, 3.0), exemplar(3, 50.0), exemplar(4, 7.0), exemplar(4, 5.0)],
+        ..otlp::HistogramDataPoint::default()
+    };
+    let data = otlp::Histogram { data_points: vec![point], aggregation_temporality: 2 };
+    let metric = Metric { name: "h".into(), data: Some(metric::Data::Histogram(data)), ..Metric::default() };
+    let all = sent(&Options::default(), &request(&[("service.name", "a")], vec![metric]));
+    let of = |le: &str| {
+        let buckets = named(&all, "h_bucket");
+        let bucket = buckets.into_iter().find(|series| label(series, "le") == Some(le)).unwrap();
+        bucket.exemplars.iter().map(|it| (it.timestamp - (NOW / 1_000_000) as i64, it.value)).collect::<Vec<_>>()
+    };
+    let low = [(1, 9.0_f64), (2, 3.0), (4, 5.0), (4, 7.0)].map(|(time, value)| (time, value.to_bits()));
+    assert_eq!(of("10.0"), low, "of one time, the lower value first");
+    assert_eq!(of("+Inf"), [(3, 50.0_f64.to_bits())]);
 }
 
 #[test]

@@ -34,6 +34,12 @@ pub fn compress(encoding: Encoding, level: Option<i32>, input: &[u8]) -> Result<
             encoder.write_all(input).and_then(|()| encoder.finish())
         }
         Encoding::Zstd => zstd(level.unwrap_or(ZSTD_LEVEL), input),
+        Encoding::Snappy => {
+            let mut encoder = snap::write::FrameEncoder::new(out());
+            encoder
+                .write_all(input)
+                .and_then(|()| encoder.into_inner().map_err(|error| io::Error::other(error.to_string())))
+        }
     };
     compressed.map(Bytes::from).map_err(Error::Compress)
 }

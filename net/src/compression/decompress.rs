@@ -5,6 +5,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
 use super::Encoding;
+use super::snappy::Snappy;
 use crate::pool::BufferPool;
 use crate::reserve::{Exhausted, Reservation};
 
@@ -116,6 +117,14 @@ pub(crate) async fn decompress_yielding(
     }
 }
 
+fn over(limits: &DecompressLimits, cap: usize) -> DecompressError {
+    if cap == limits.max_bytes {
+        DecompressError::TooLarge { limit: limits.max_bytes }
+    } else {
+        DecompressError::Ratio { limit: limits.max_ratio }
+    }
+}
+
 enum Progress {
     Done,
     /// The output buffer is full and there may be more.
@@ -135,12 +144,13 @@ struct Run<'a> {
     cap: usize,
     /// Bytes that are reserved: the capacity of `output`, or just over the cap if that is less.
     granted: usize,
-    codec: Codec,
+    codec: Codec<'a>,
 }
 
-enum Codec {
+enum Codec<'a> {
     Inflate { inflate: Box<Decompress>, members: usize },
     Zstd(Lent),
+    Snappy(Snappy<'a>),
 }
 
 impl<'a> Run<'a> {
@@ -156,8 +166,16 @@ impl<'a> Run<'a> {
             Encoding::Zstd => Codec::Zstd(
                 Lent::take().map_err(|_| DecompressError::Malformed { encoding, reason: "no decoder available" })?,
             ),
+            Encoding::Snappy => Codec::Snappy(
+                Snappy::new(input).ok_or(DecompressError::Malformed { encoding, reason: "not a block or a stream" })?,
+            ),
         };
         let cap = limits.max_bytes.min(limits.by_ratio(input.len()));
+        if let Codec::Snappy(snappy) = &codec
+            && snappy.declared().is_some_and(|declared| declared > cap)
+        {
+            return Err(over(limits, cap));
+        }
         Ok(Run { encoding, limits, pool, input, consumed: 0, output: Vec::new(), cap, granted: 0, codec })
     }
 
@@ -169,8 +187,15 @@ impl<'a> Run<'a> {
     /// up to the cap and one byte that tells "exactly the cap" from "over it".
     fn next_buffer(&self) -> (Vec<u8>, usize) {
         let most = self.cap.saturating_add(1);
-        let wanted =
-            if self.granted == 0 { self.input.len().saturating_mul(4) } else { self.granted.saturating_mul(2) };
+        let declared = match &self.codec {
+            Codec::Snappy(snappy) => snappy.declared(),
+            _ => None,
+        };
+        let wanted = match declared {
+            Some(declared) => declared.saturating_add(1),
+            None if self.granted == 0 => self.input.len().saturating_mul(4),
+            None => self.granted.saturating_mul(2),
+        };
         let buffer = self.pool.take(wanted.max(STEP).min(most));
         let more = buffer.capacity().min(most).saturating_sub(self.granted);
         (buffer, more)
@@ -192,11 +217,7 @@ impl<'a> Run<'a> {
         let stop = self.output.len().saturating_add(allowance);
         loop {
             if self.output.len() > self.cap {
-                return Err(if self.cap == self.limits.max_bytes {
-                    DecompressError::TooLarge { limit: self.limits.max_bytes }
-                } else {
-                    DecompressError::Ratio { limit: self.limits.max_ratio }
-                });
+                return Err(over(self.limits, self.cap));
             }
             if self.output.len() == self.output.capacity() {
                 return Ok(Progress::Full);
@@ -242,6 +263,14 @@ impl<'a> Run<'a> {
                 self.consumed += from.pos();
                 Ok(hint == 0)
             }
+            Codec::Snappy(snappy) => {
+                let corrupt = DecompressError::Malformed { encoding, reason: "corrupt block or frame" };
+                let ended = snappy.step(&mut self.output).ok_or(corrupt)?;
+                if ended {
+                    self.consumed = self.input.len();
+                }
+                Ok(ended)
+            }
         }
     }
 
@@ -255,7 +284,8 @@ impl<'a> Run<'a> {
             }
             Codec::Inflate { .. } if self.encoding == Encoding::Gzip => Err(self.malformed("too many members")),
             Codec::Inflate { .. } => Err(self.malformed("data after the end of the stream")),
-            Codec::Zstd(_) => Ok(()), // the decoder starts the next frame by itself
+            Codec::Snappy(_) => Ok(()), // takes all of the input
+            Codec::Zstd(_) => Ok(()),   // the decoder starts the next frame by itself
         }
     }
 

@@ -1,8 +1,9 @@
-//! gzip, zstd and deflate with bounds: what a peer compressed is decompressed step by step, never further than the
+//! gzip, zstd, deflate and snappy with bounds: what a peer compressed is decompressed step by step, never further than the
 //! limits allow and never ahead of its reservation (`security.md` A1 and section 6).
 
 mod compress;
 mod decompress;
+mod snappy;
 #[cfg(test)]
 mod tests;
 
@@ -21,11 +22,13 @@ pub enum Encoding {
     Zstd,
     /// RFC 1950 (zlib), which HTTP calls deflate.
     Deflate,
+    /// Snappy, as a block or framed: the first bytes tell which, as upstream has it. Written framed.
+    Snappy,
 }
 
 impl Encoding {
     /// All of them, most common first.
-    pub const ALL: [Encoding; 3] = [Encoding::Gzip, Encoding::Zstd, Encoding::Deflate];
+    pub const ALL: [Encoding; 4] = [Encoding::Gzip, Encoding::Zstd, Encoding::Deflate, Encoding::Snappy];
 
     /// The name on the wire (`grpc-encoding`, `Content-Encoding`).
     pub fn name(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Encoding {
             Encoding::Gzip => "gzip",
             Encoding::Zstd => "zstd",
             Encoding::Deflate => "deflate",
+            Encoding::Snappy => "snappy",
         }
     }
 
@@ -48,6 +52,8 @@ impl Encoding {
             Ok(Some(Encoding::Zstd))
         } else if known("deflate") || known("zlib") {
             Ok(Some(Encoding::Deflate))
+        } else if known("snappy") || known("x-snappy-framed") {
+            Ok(Some(Encoding::Snappy))
         } else if known("identity") || known("none") || name.is_empty() {
             Ok(None)
         } else {

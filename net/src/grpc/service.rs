@@ -45,7 +45,7 @@ pub trait UnaryService: Send + Sync + 'static {
 
     /// Encodings accepted for messages.
     fn encodings(&self) -> &[Encoding] {
-        &[Encoding::Gzip, Encoding::Zstd]
+        &[Encoding::Gzip, Encoding::Zstd, Encoding::Snappy]
     }
 }
 

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use super::Service;
 use super::connection::{Conn, Shared, serve};
 use super::counters::{Counters, Snapshot};
-use super::head::{ConnectionInfo, Peer};
+use super::head::{ConnectionInfo, Ending, Peer};
 use super::sealed::Serve;
 use super::slots::{Full, Slots};
 use super::socket::{Accepted, Bind, Socket, Sockets};
@@ -281,7 +281,8 @@ impl<S: Serve> Acceptor<S> {
             let _held = (slot, open);
             let Some(secured) = secure(stream, tls.as_ref(), &handshakes, &shared).await else { return };
             let client_certificates = secured.client_certificates;
-            let info = ConnectionInfo { peer, uid, local, tls: tls.is_some(), client_certificates };
+            let (tls, ending) = (tls.is_some(), Ending::default());
+            let info = ConnectionInfo { peer, uid, local, tls, client_certificates, ending };
             let conn = Arc::new(Conn { info: Arc::new(info), traffic: Arc::new(Traffic::new()), shared });
             serve(secured.stream, secured.negotiated_h2, service, conn, stopped).await;
         });

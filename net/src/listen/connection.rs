@@ -256,7 +256,9 @@ where
 async fn watch_over<C: Graceful>(served: C, is_http2: bool, conn: &Conn, mut leave: watch::Receiver<bool>) {
     let mut served = pin!(served);
     let mut leave = pin!(async move { leave.wait_for(|leave| *leave).await.is_ok() });
+    let mut ended = pin!(conn.info.ending.begun());
     let mut asked = false;
+    let mut unwanted = false;
     let mut watchdog = Watchdog::new(conn, is_http2);
     let mut timer = pin!(sleep_until(watchdog.soonest()));
     poll_fn(|cx| {
@@ -274,6 +276,13 @@ async fn watch_over<C: Graceful>(served: C, is_http2: bool, conn: &Conn, mut lea
                 } else {
                     served.as_mut().leave();
                 }
+                continue;
+            }
+            if !unwanted && ended.as_mut().poll(cx).is_ready() {
+                unwanted = true;
+                // A client that does not read its answer is cut.
+                watchdog.leaves(Some(Instant::now() + LINGER));
+                served.as_mut().leave();
                 continue;
             }
             if !is_due(timer.as_mut(), watchdog.soonest(), cx) {

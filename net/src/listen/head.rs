@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use ::http::{HeaderMap, Method, Uri, Version, header, request};
 use rustls::pki_types::CertificateDer;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::limits::ListenerLimits;
@@ -48,6 +49,23 @@ pub struct ConnectionInfo {
     pub tls: bool,
     /// The verified client certificate chain, leaf first; empty without one.
     pub client_certificates: Vec<CertificateDer<'static>>,
+    /// Told when the connection is to end.
+    pub ending: Ending,
+}
+
+/// Lets a service end a connection whose client it has had enough of: requests under way are answered, then it is closed.
+#[derive(Debug, Clone, Default)]
+pub struct Ending(Arc<Notify>);
+
+impl Ending {
+    /// Ends the connection. May be called before it is watched, and often.
+    pub fn begin(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) async fn begun(&self) {
+        self.0.notified().await;
+    }
 }
 
 /// A request before its body.
@@ -80,11 +98,13 @@ impl RequestHead {
         if values.next().is_some() { None } else { first.to_str().ok() }
     }
 
-    /// The head without its headers, but for the content type.
+    /// The head without its headers, but for the content type and the origin.
     pub(crate) fn outline(&self) -> RequestHead {
         let mut headers = HeaderMap::new();
-        if let Some(content_type) = self.headers.get(header::CONTENT_TYPE) {
-            headers.insert(header::CONTENT_TYPE, content_type.clone());
+        for name in [header::CONTENT_TYPE, header::ORIGIN] {
+            if let Some(value) = self.headers.get(&name) {
+                headers.insert(name, value.clone());
+            }
         }
         RequestHead {
             method: self.method.clone(),

@@ -16,7 +16,7 @@ mod transport;
 
 pub use accept::{Listener, ListenerSettings, Server};
 pub use counters::{Counters, Snapshot};
-pub use head::{ConnectionInfo, Peer, RequestHead};
+pub use head::{ConnectionInfo, Ending, Peer, RequestHead};
 pub use respond::{Chunk, ResponseBody};
 pub use socket::{Bind, Sockets};
 pub use traffic::Traffic;

@@ -83,8 +83,8 @@ pub struct EnforcementPolicy {
 pub struct GrpcClient {
     /// `host:port`, or with the scheme `http`, `https`, `dns` or `unix`; `https` forces TLS.
     pub endpoint: String,
-    /// `gzip` (default of the OTLP exporters), `snappy`, `zstd` or `none`.
-    pub compression: String,
+    /// `gzip`, `snappy`, `zstd` or `none`. Each component has its own default; empty is none.
+    pub compression: Option<String>,
     pub tls: TlsClient,
     pub keepalive: KeepaliveClient,
     pub read_buffer_size: u64,
@@ -102,7 +102,7 @@ impl Default for GrpcClient {
     fn default() -> Self {
         GrpcClient {
             endpoint: String::new(),
-            compression: String::new(),
+            compression: None,
             tls: TlsClient::default(),
             keepalive: KeepaliveClient::default(),
             read_buffer_size: 0,
@@ -141,8 +141,9 @@ impl Validate for GrpcClient {
             problems.add("E0106", &field(at, "balancer_name"), &text).help =
                 Some("write round_robin or pick_first".to_owned());
         }
-        if !matches!(self.compression.as_str(), "" | "none" | "gzip" | "snappy" | "zstd") {
-            let text = format!("unsupported compression type {:?}", self.compression);
+        let compression = self.compression.as_deref().unwrap_or_default();
+        if !matches!(compression, "" | "none" | "gzip" | "snappy" | "zstd") {
+            let text = format!("unsupported compression type {compression:?}");
             problems.add("E0106", &field(at, "compression"), &text).help = Some("write gzip, zstd or none".to_owned());
         }
         if !self.endpoint.starts_with("unix:") && !self.endpoint.is_empty() {

@@ -143,7 +143,8 @@ impl Gathered {
         }
         for routing in self.routed {
             let Routing { account, signal, consumed, created, emitted, dropped } = routing;
-            account.record(signal, consumed, created, emitted, &dropped, 0);
+            let dropped: Vec<_> = dropped.into_iter().map(|(reason, items)| (signal, reason, items)).collect();
+            account.record(consumed, created, emitted, &dropped, 0);
         }
         for (destination, batch, sent) in &self.inline {
             if let Some(sent) = sent {

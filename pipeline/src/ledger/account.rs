@@ -161,11 +161,10 @@ impl StageAccount {
     /// One call of the stage: what it absorbed, made, emitted and dropped, and what it holds now by its own account.
     pub fn record(
         &self,
-        signal: Signal,
         consumed: usize,
         created: usize,
         emitted: usize,
-        dropped: &[(Reason, usize)],
+        dropped: &[(Signal, Reason, usize)],
         held: usize,
     ) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -173,11 +172,11 @@ impl StageAccount {
         counts.created += created as u64;
         counts.emitted += emitted as u64;
         counts.held = held as u64;
-        for &(reason, items) in dropped {
+        for &(_, reason, items) in dropped {
             *counts.dropped.entry(self.drops.registered(reason)).or_default() += items as u64;
         }
         drop(counts);
-        for &(reason, items) in dropped {
+        for &(signal, reason, items) in dropped {
             self.drops.count(&self.component, reason, signal, &Tenant::default(), items);
         }
     }

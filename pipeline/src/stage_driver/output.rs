@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::handle::{Behind, Ending, Orders};
 use super::{Run, Turn};
+use crate::Signal;
 use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::intake::Gathered;
@@ -31,8 +32,10 @@ struct Part {
 }
 
 impl Part {
-    fn items(&self) -> usize {
-        self.batches.iter().map(|(_, batch)| batch.items()).sum()
+    fn items(&self) -> [usize; 3] {
+        let mut items = [0; 3];
+        self.batches.iter().for_each(|(_, batch)| items[batch.signal() as usize] += batch.items());
+        items
     }
 
     fn bytes(&self) -> usize {
@@ -92,41 +95,44 @@ impl Run {
     /// the last one with the advance: a crash in between repeats batches and loses none. What can never be appended is
     /// dropped and counted: it must not stop the stage.
     pub(super) async fn commit(&mut self, turn: Turn) {
-        let Turn { signal, consumed, out, now } = turn;
+        let Turn { consumed, out, now } = turn;
         let survives = self.driver.spine.cursor_rule() == CursorRule::Emitted;
         let watermark = self.driver.stage.low_watermark().filter(|_| survives);
         let done = self.ports.pass(watermark);
         let notes = self.notes.as_ref().map(|notes| notes.records(&out.notes)).unwrap_or_default();
         let noted = !notes.is_empty();
-        let (mut emitted, mut stranded, mut dropped) = (0, 0, out.dropped);
-        let mut advanced = false;
+        let (mut emitted, mut stranded) = (0, [0; 3]);
+        let mut dropped = out.dropped;
+        let mut drop_all = |reason, items: [usize; 3]| {
+            let of = Signal::ALL.into_iter().zip(items).filter(|(_, items)| *items > 0);
+            dropped.extend(of.map(|(signal, items)| (signal, reason, items)));
+        };
+        let (mut advanced, mut stopped) = (false, false);
         let mut left = parts(out.batches, notes);
         let (spine, clock) = (Arc::clone(&self.driver.spine), Arc::clone(&self.driver.clock));
         let mut way = Way { spine, clock, orders: self.orders.clone() };
         while let Some(part) = left.pop_front() {
             let items = part.items();
-            if stranded > 0 {
-                stranded += items;
+            if stopped {
+                (0..3).for_each(|signal| stranded[signal] += items[signal]);
                 continue;
             }
             let advance = if left.is_empty() { &done[..] } else { &[] };
             match way.append(&part, advance).await {
-                Emission::Appended => (emitted, advanced) = (emitted + items, left.is_empty()),
+                Emission::Appended => (emitted, advanced) = (emitted + items.iter().sum::<usize>(), left.is_empty()),
                 Emission::Refused(_) if part.is_divisible() => {
                     part.divided().rev().for_each(|part| left.push_front(part));
                 }
-                Emission::Refused(refusal) => dropped.push((reason(&refusal), items)),
-                Emission::Ended => stranded = items,
+                Emission::Refused(refusal) => drop_all(reason(&refusal), items),
+                Emission::Ended => (stranded, stopped) = (items, true),
             }
         }
         let mut held = self.driver.stage.held().items;
-        if stranded > 0 && survives {
+        if stopped && survives {
             // Read again by whoever comes next.
-            held += stranded;
+            held += stranded.iter().sum::<usize>();
         } else {
-            if stranded > 0 {
-                dropped.push((reasons::SHUTDOWN_MEMORY_MODE, stranded));
-            }
+            drop_all(reasons::SHUTDOWN_MEMORY_MODE, stranded);
             if !advanced {
                 for (port, done) in done {
                     let spine = &self.driver.spine;
@@ -140,7 +146,9 @@ impl Run {
             }
             notes.expire(now);
         }
-        self.driver.account.record(signal, consumed, out.created, emitted, &dropped, held);
+        // What left before a restart was counted then.
+        let consumed = consumed.saturating_sub(out.repeated);
+        self.driver.account.record(consumed, out.created, emitted, &dropped, held);
     }
 }
 

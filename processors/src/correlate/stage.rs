@@ -1,6 +1,7 @@
 //! The stage: hands everything to the engine.
 
 use std::any::Any;
+use std::time::Duration;
 
 use sluice_pipeline::clock::WallTime;
 use sluice_pipeline::spine::{Entry, Seq};
@@ -57,6 +58,14 @@ impl Stage for Correlate {
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
         self
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.lock().stops_reading()
+    }
+
+    fn lags(&mut self, by: Duration) {
+        self.0.lock().lags(by);
     }
 
     fn relieve(&mut self, percent: u8, _now: WallTime, out: &mut StageOutput) {

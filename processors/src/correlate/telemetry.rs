@@ -13,7 +13,7 @@ const MAX_ORIGINS: usize = 100;
 
 const PREFIX: &str = "otelcol_processor_correlate_";
 
-const HELP: [(&str, &str); 23] = [
+const HELP: [(&str, &str); 24] = [
     ("records_total", "Items by what became of them."),
     ("lag_seconds", "By how much spans came behind their logs; negative if before."),
     ("recall_estimate", "Share of the logs with a span that met it in time."),
@@ -30,6 +30,7 @@ const HELP: [(&str, &str); 23] = [
     ("split_decisions_total", "Traces decided twice because a cache had forgotten."),
     ("id_conflicts_total", "Spans whose id another span of the trace has."),
     ("duplicate_spans_total", "Spans that repeat one byte by byte."),
+    ("restart_repeats_total", "Items read again after a restart that had left before it."),
     ("rootless_traces_total", "Traces decided without a root."),
     ("threshold_errors_total", "Thresholds that were malformed, inconsistent, or found no room."),
     ("fields_skipped_total", "Fields that found no room in an item."),
@@ -119,6 +120,7 @@ impl Scrape<'_> {
             ("split_decisions_total", statistics.split_decisions),
             ("id_conflicts_total", statistics.id_conflicts),
             ("duplicate_spans_total", statistics.duplicate_spans),
+            ("restart_repeats_total", statistics.repeated),
             ("rootless_traces_total", statistics.rootless_traces),
             ("threshold_errors_total", statistics.threshold_errors),
             ("fields_skipped_total", statistics.fields_skipped),

@@ -136,7 +136,7 @@ impl SpanMetrics {
             (reasons::LIMIT_CARDINALITY, refused),
         ] {
             if spans > 0 {
-                out.drop_items(reason, spans);
+                out.drop_items(Signal::Traces, reason, spans);
             }
         }
         self.metrics.add(&counts, &std::mem::take(&mut self.outcomes));

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluice_config::Problems;
 use sluice_config::tree::Node;
@@ -91,6 +92,14 @@ impl Stage for TailSampling {
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
         self
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.lock().stops_reading()
+    }
+
+    fn lags(&mut self, by: Duration) {
+        self.0.lock().lags(by);
     }
 
     fn relieve(&mut self, percent: u8, _now: WallTime, out: &mut StageOutput) {

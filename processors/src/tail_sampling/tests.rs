@@ -59,7 +59,7 @@ impl<S: Stage> Fed<S> {
     }
 
     fn take(&mut self, out: StageOutput) {
-        self.dropped += out.dropped.iter().map(|(_, items)| items).sum::<usize>();
+        self.dropped += out.dropped.iter().map(|(.., items)| items).sum::<usize>();
         for (_, batch) in out.batches {
             let request = ExportTraceServiceRequest::decode(&**batch.bytes()).unwrap();
             let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);

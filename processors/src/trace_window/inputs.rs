@@ -63,6 +63,11 @@ impl Inputs {
         self.window.get(entry.0.wrapping_sub(self.first) as usize).map_or_else(Arrival::default, |input| input.arrived)
     }
 
+    /// Its place in the log, while it holds anything.
+    pub(crate) fn seq(&self, entry: EntryNumber) -> Option<Seq> {
+        self.window.get(entry.0.wrapping_sub(self.first) as usize).map(|input| input.seq)
+    }
+
     /// How many entries came before it, of those in the window: the order of arrival.
     pub(crate) fn order(&self, entry: EntryNumber) -> u32 {
         entry.0.wrapping_sub(self.first)

@@ -177,6 +177,8 @@ pub struct Statistics {
     pub evictions: BTreeMap<&'static str, u64>,
     pub id_conflicts: u64,
     pub duplicate_spans: u64,
+    /// Items that were read again after a restart, and had left before it.
+    pub repeated: u64,
     pub rootless_traces: u64,
     pub threshold_errors: u64,
     /// Fields that found no room in an item.

@@ -63,6 +63,7 @@ pub(crate) struct VerdictCache {
     kept_capacity: usize,
     dropped_capacity: usize,
     turned: u32,
+    turns: u64,
     early_turns: u64,
 }
 
@@ -75,6 +76,7 @@ impl VerdictCache {
             kept_capacity: kept.max(1),
             dropped_capacity: dropped.max(1),
             turned: 0,
+            turns: 0,
             early_turns: 0,
         }
     }
@@ -151,8 +153,19 @@ impl VerdictCache {
         self.rotate(now);
     }
 
+    /// Lets the older generation go now.
+    pub(crate) fn turn_now(&mut self, now: u32) {
+        self.rotate(now);
+    }
+
+    /// How often a generation has gone.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns
+    }
+
     fn rotate(&mut self, now: u32) {
         self.turned = now;
+        self.turns += 1;
         self.generations.swap(0, 1);
         self.generations[0] = Generation::default();
     }

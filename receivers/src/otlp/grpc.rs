@@ -14,6 +14,7 @@ use sluice_pipeline::{Accepted, Refusal};
 use tonic::{Code, Status};
 
 use super::intake::{Format, Intake};
+use crate::gate::Admitted;
 
 /// The service behind the gRPC listener.
 pub(super) struct GrpcService {
@@ -23,20 +24,21 @@ pub(super) struct GrpcService {
 
 impl UnaryService for GrpcService {
     type Route = Signal;
-    type Context = ();
+    type Context = Admitted;
 
     fn route(&self, path: &str) -> Option<Signal> {
         Signal::ALL.into_iter().find(|signal| signal.grpc_path() == path)
     }
 
-    async fn admit(&self, signal: &Signal, _head: &RequestHead) -> Result<Admission<()>, Status> {
-        let max_wire_bytes = self.intake.admit(*signal).map_err(|refusal| self.status(*signal, &refusal))?;
-        Ok(Admission { context: (), reserve: Arc::clone(&self.reserve), max_wire_bytes })
+    async fn admit(&self, signal: &Signal, head: &RequestHead) -> Result<Admission<Admitted>, Status> {
+        let admitted = self.intake.admit(*signal, head).await;
+        let (context, max_wire_bytes) = admitted.map_err(|refusal| self.status(*signal, &refusal))?;
+        Ok(Admission { context, reserve: Arc::clone(&self.reserve), max_wire_bytes })
     }
 
-    async fn call(&self, request: Request<Signal, ()>) -> Result<Reply, Status> {
-        let Request { route: signal, head, body, must_finish, .. } = request;
-        match self.intake.take(signal, &head, body, Format::Protobuf, &must_finish).await {
+    async fn call(&self, request: Request<Signal, Admitted>) -> Result<Reply, Status> {
+        let Request { route: signal, head, context: admitted, body, must_finish } = request;
+        match self.intake.take(signal, &head, admitted, body, Format::Protobuf, &must_finish).await {
             Ok(accepted) => Ok(Reply { message: response(&accepted) }),
             Err(refusal) => Err(answer(&refusal, self.intake.delay())),
         }

@@ -16,6 +16,8 @@ use sluice_pipeline::{Accepted, Refusal};
 
 use super::grpc;
 use super::intake::{Format, Intake};
+use crate::cors::Cors;
+use crate::gate::Admitted;
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -27,34 +29,71 @@ pub(super) struct Http {
     /// By signal.
     pub(super) paths: [String; 3],
     pub(super) response_headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) cors: Option<Cors>,
+    /// Content encodings that are read.
+    pub(super) encodings: Vec<Encoding>,
+}
+
+/// Leave to read a body: as whose, and what of.
+pub(super) struct Leave {
+    admitted: Admitted,
+    format: Format,
 }
 
 impl HttpService for Http {
     type Route = Signal;
-    type Context = Format;
+    type Context = Leave;
 
     fn route(&self, path: &str) -> Option<Signal> {
         Signal::ALL.into_iter().find(|&signal| self.paths[signal as usize] == path)
     }
 
-    async fn admit(&self, signal: &Signal, head: &RequestHead) -> Result<Admission<Format>, Response<ResponseBody>> {
-        let Some(format) = format_of(head) else {
-            return Err(self.refusal(*signal, &Refusal::ContentType, Format::Protobuf));
-        };
-        let admitted = self.intake.admit(*signal);
-        let max_wire_bytes = admitted.map_err(|refusal| self.refusal(*signal, &refusal, format))?;
-        Ok(Admission { context: format, reserve: Arc::clone(&self.reserve), max_wire_bytes })
+    fn other_method(&self, _route: &Signal, head: &RequestHead) -> Option<Response<ResponseBody>> {
+        self.cors.as_ref()?.preflight(head)
     }
 
-    async fn call(&self, request: Request<Signal, Format>) -> Response<ResponseBody> {
-        let Request { route: signal, head, context: format, body, must_finish } = request;
-        match self.intake.take(signal, &head, body, format, &must_finish).await {
+    async fn admit(&self, signal: &Signal, head: &RequestHead) -> Result<Admission<Leave>, Response<ResponseBody>> {
+        let format = format_of(head);
+        let refused = |refusal| {
+            let response = self.refusal(*signal, &refusal, format.unwrap_or(Format::Protobuf));
+            self.marked(head, response)
+        };
+        // Who has no business here is told nothing about what it sends.
+        let (admitted, max_wire_bytes) = self.intake.admit(*signal, head).await.map_err(refused)?;
+        let format = format.ok_or_else(|| refused(Refusal::ContentType))?;
+        let context = Leave { admitted, format };
+        Ok(Admission { context, reserve: Arc::clone(&self.reserve), max_wire_bytes })
+    }
+
+    async fn call(&self, request: Request<Signal, Leave>) -> Response<ResponseBody> {
+        let Request { route: signal, head, context: Leave { admitted, format }, body, must_finish } = request;
+        let response = match self.intake.take(signal, &head, admitted, body, format, &must_finish).await {
             Ok(accepted) => self.respond(StatusCode::OK, format, success(signal, &accepted, format)),
             Err(refusal) => self.answer(&refusal, format),
-        }
+        };
+        self.marked(&head, response)
     }
 
     fn refuse(&self, head: &RequestHead, refusal: &NetRefusal) -> Response<ResponseBody> {
+        let response = self.refuse_unmarked(head, refusal);
+        self.marked(head, response)
+    }
+
+    fn encodings(&self) -> &[Encoding] {
+        &self.encodings
+    }
+}
+
+impl Http {
+    /// With what a browser needs to show it to its page.
+    fn marked(&self, head: &RequestHead, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+        if let Some(cors) = &self.cors {
+            cors.mark(head, response.headers_mut());
+        }
+        response
+    }
+
+    fn refuse_unmarked(&self, head: &RequestHead, refusal: &NetRefusal) -> Response<ResponseBody> {
         let refusal = match refusal {
             NetRefusal::NotFound => Refusal::UnknownPath,
             NetRefusal::MethodNotAllowed => {
@@ -74,10 +113,6 @@ impl HttpService for Http {
         };
         let signal = self.route(head.path()).unwrap_or(Signal::Traces);
         self.refusal(signal, &refusal, format_of(head).unwrap_or(Format::Protobuf))
-    }
-
-    fn encodings(&self) -> &[Encoding] {
-        &Encoding::ALL
     }
 }
 
@@ -109,6 +144,11 @@ impl Http {
                 }
                 if let Some(Ok(allow)) = allow.map(HeaderValue::from_str) {
                     headers.insert(header::ALLOW, allow);
+                }
+                if code == StatusCode::UNAUTHORIZED
+                    && let Some(Ok(challenge)) = self.intake.gate.challenge().map(HeaderValue::from_str)
+                {
+                    headers.insert(header::WWW_AUTHENTICATE, challenge);
                 }
                 if close {
                     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -9,12 +9,14 @@ use sluice_net::compression::{DecompressError, DecompressLimits};
 use sluice_net::listen::{Peer, RequestHead};
 use sluice_net::{Encoding, Exhausted, MustFinish};
 use sluice_pdata::{Signal, canonical, framing, json, schema};
-use sluice_pipeline::context::{Metadata, Tenant, Transport};
+use sluice_pipeline::context::{Metadata, Transport};
 use sluice_pipeline::outcome::{Refusal, SizeLimit, retry_delay};
 use sluice_pipeline::receiver::{CurrentIngress, Ingress, RequestLimits};
 use sluice_pipeline::telemetry::ReceiverMetrics;
 use sluice_pipeline::{Accepted, Batch, ComponentId, Context};
 use tokio::time::Instant;
+
+use crate::gate::{Admitted, Gate};
 
 /// One protocol's way in.
 pub(super) struct Intake {
@@ -24,6 +26,7 @@ pub(super) struct Intake {
     /// Largest request that is written for this listener, in bytes.
     pub(super) size: Option<u64>,
     pub(super) metrics: ReceiverMetrics,
+    pub(super) gate: Gate,
 }
 
 /// How a body is encoded.
@@ -39,6 +42,7 @@ impl Intake {
         &self,
         signal: Signal,
         head: &RequestHead,
+        admitted: Admitted,
         body: Body,
         format: Format,
         must_finish: &MustFinish,
@@ -46,7 +50,7 @@ impl Intake {
         let ingress = self.ingress.get();
         // The body, and with it the reservation, lives until the batch is accepted or refused.
         let mut body = body;
-        let batch = match self.read(&ingress, signal, head, &mut body, format).await {
+        let batch = match self.read(&ingress, signal, head, admitted, &mut body, format).await {
             Ok(batch) => batch,
             Err(refusal) => {
                 self.metrics.refused(signal, 0, &refusal);
@@ -74,6 +78,7 @@ impl Intake {
         ingress: &Ingress,
         signal: Signal,
         head: &RequestHead,
+        admitted: Admitted,
         body: &mut Body,
         format: Format,
     ) -> Result<Batch, Refusal> {
@@ -107,9 +112,9 @@ impl Intake {
             let wire = canonical::envelopes(signal, &bytes).map_err(|error| malformed(signal, &bytes, error))?;
             (Bytes::from(wire), false)
         };
-        let mut batch = Batch::new(signal, bytes, found.items, Arc::new(self.context(ingress, head)));
-        if as_it_came && let Some(encoding) = body.encoding {
-            batch = batch.with_compressed(encoding_of(encoding), body.bytes.clone());
+        let mut batch = Batch::new(signal, bytes, found.items, Arc::new(self.context(ingress, head, admitted)));
+        if as_it_came && let Some(encoding) = body.encoding.and_then(encoding_of) {
+            batch = batch.with_compressed(encoding, body.bytes.clone());
         }
         Ok(batch)
     }
@@ -122,11 +127,13 @@ impl Intake {
         }
     }
 
-    /// Before the body is read: its largest size, if some pipeline takes the signal, and takes anything at present.
-    pub(super) fn admit(&self, signal: Signal) -> Result<usize, Refusal> {
+    /// Before the body is read: who sends it, and its largest size, if some pipeline takes the signal, and takes anything at
+    /// present.
+    pub(super) async fn admit(&self, signal: Signal, head: &RequestHead) -> Result<(Admitted, usize), Refusal> {
+        let admitted = self.gate.admit(signal, head).await?;
         let ingress = self.ingress.get();
         ingress.ready(signal)?;
-        Ok(self.limits(&ingress).wire_bytes)
+        Ok((admitted, self.limits(&ingress).wire_bytes))
     }
 
     /// How long the sender of a refused request is asked to wait.
@@ -140,15 +147,16 @@ impl Intake {
         self.ingress.get().refused(signal, refusal);
     }
 
-    fn context(&self, ingress: &Ingress, head: &RequestHead) -> Context {
+    fn context(&self, ingress: &Ingress, head: &RequestHead, admitted: Admitted) -> Context {
+        let (identity, tenant) = admitted.into_parts();
         let clock = &ingress.clock;
         let headers = head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         let arrival = clock.arrival();
         let left = head.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         Context {
             peer: peer(&head.connection.peer),
-            identity: None,
-            tenant: Tenant::default(),
+            identity,
+            tenant,
             metadata: Metadata::collect(&ingress.metadata_keys, headers),
             arrival,
             deadline: left.map(|left| arrival.monotonic + left),
@@ -165,12 +173,14 @@ fn peer(peer: &Peer) -> Option<SocketAddr> {
     }
 }
 
-fn encoding_of(encoding: Encoding) -> sluice_pipeline::Encoding {
-    match encoding {
+/// As batches name it. Snappy is passed on neither as a block nor framed: a destination may read only the other one.
+fn encoding_of(encoding: Encoding) -> Option<sluice_pipeline::Encoding> {
+    Some(match encoding {
         Encoding::Gzip => sluice_pipeline::Encoding::Gzip,
         Encoding::Zstd => sluice_pipeline::Encoding::Zstd,
         Encoding::Deflate => sluice_pipeline::Encoding::Zlib,
-    }
+        Encoding::Snappy => return None,
+    })
 }
 
 fn malformed(signal: Signal, bytes: &[u8], error: sluice_pdata::Error) -> Refusal {

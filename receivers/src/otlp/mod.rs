@@ -32,6 +32,6 @@ impl Factory<Receivers> for OtlpFactory {
     }
 
     fn build(&self, config: &Config, environment: Environment) -> Result<Arc<dyn Receiver>, Error> {
-        Ok(Arc::new(OtlpReceiver::new(config.clone(), &environment)))
+        Ok(Arc::new(OtlpReceiver::new(config.clone(), &environment)?))
     }
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use sluice_net::http::{HeaderName, HeaderValue};
 use sluice_net::listen::{Listener, ListenerSettings, Server, Sockets, Versions};
 use sluice_net::tls::ServerTls;
-use sluice_net::{Bind, BufferPool, ListenerLimits, Reserve};
+use sluice_net::{Bind, BufferPool, Encoding, ListenerLimits, Reserve};
 use sluice_pipeline::blocks::{GrpcServer, HttpServer, TlsServer};
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::context::Transport;
+use sluice_pipeline::extension::ServerAuth;
 use sluice_pipeline::receiver::{CurrentIngress, Ingress, Receiver};
 use sluice_pipeline::telemetry::{ReceiverMetrics, Telemetry};
 use sluice_pipeline::{BoxFuture, ComponentId, Error};
@@ -22,12 +23,16 @@ use super::grpc::GrpcService;
 use super::http::Http;
 use super::intake::Intake;
 use super::reserve::Bodies;
+use crate::cors::Cors;
+use crate::gate::{Gate, server_auth};
 use crate::listener_metrics::{ListenerMetrics, publish};
 
 /// OTLP over gRPC and HTTP.
 pub struct OtlpReceiver {
     id: ComponentId,
     config: Config,
+    grpc_auth: Option<Arc<dyn ServerAuth>>,
+    http_auth: Option<Arc<dyn ServerAuth>>,
     telemetry: Telemetry,
     ingress: OnceLock<CurrentIngress>,
     bound: Mutex<Option<Bound>>,
@@ -47,15 +52,22 @@ struct Running {
 
 impl OtlpReceiver {
     /// A receiver that listens once it is started.
-    pub fn new(config: Config, environment: &Environment) -> Self {
-        OtlpReceiver {
+    ///
+    /// # Errors
+    /// An authenticator that is not there, or is none for servers.
+    pub fn new(config: Config, environment: &Environment) -> Result<Self, Error> {
+        let grpc = config.protocols.grpc.as_ref().and_then(|grpc| grpc.server.auth.as_ref());
+        let http = config.protocols.http.as_ref().and_then(|http| http.server.auth.as_ref());
+        Ok(OtlpReceiver {
             id: environment.id.clone(),
+            grpc_auth: server_auth(grpc, environment)?,
+            http_auth: server_auth(http, environment)?,
             config,
             telemetry: environment.telemetry.clone(),
             ingress: OnceLock::new(),
             bound: Mutex::new(None),
             running: Mutex::new(None),
-        }
+        })
     }
 
     /// The addresses that are listened on, gRPC first.
@@ -103,7 +115,7 @@ impl OtlpReceiver {
         let (mut servers, mut counters) = (Vec::new(), Vec::new());
         if let (Some(listener), Some(grpc)) = (bound.grpc, self.config.protocols.grpc.as_ref()) {
             let service = GrpcService {
-                intake: self.intake(ingress, Transport::GRPC, grpc.server.max_message_bytes()),
+                intake: self.intake(ingress, Transport::GRPC, grpc.server.max_message_bytes(), self.grpc_auth.clone()),
                 reserve: Arc::clone(&reserve),
             };
             tracing::info!(endpoint = %grpc.server.endpoint, "Starting GRPC server");
@@ -113,11 +125,13 @@ impl OtlpReceiver {
         }
         if let (Some((listener, response_headers)), Some(http)) = (bound.http, self.config.protocols.http.as_ref()) {
             let service = Http {
-                intake: self.intake(ingress, Transport::HTTP, http.server.max_body_bytes()),
+                intake: self.intake(ingress, Transport::HTTP, http.server.max_body_bytes(), self.http_auth.clone()),
                 reserve,
                 paths: [&http.traces_url_path, &http.metrics_url_path, &http.logs_url_path]
                     .map(|path| with_slash(path)),
                 response_headers,
+                cors: http.server.cors.as_ref().and_then(Cors::new),
+                encodings: encodings(&http.server),
             };
             tracing::info!(endpoint = %http.server.endpoint, "Starting HTTP server");
             let server = listener.serve(sluice_net::http::Server::new(Arc::new(service)));
@@ -144,8 +158,16 @@ impl OtlpReceiver {
         metrics.show();
     }
 
-    fn intake(&self, ingress: &CurrentIngress, transport: Transport, size: Option<u64>) -> Intake {
+    fn intake(
+        &self,
+        ingress: &CurrentIngress,
+        transport: Transport,
+        size: Option<u64>,
+        auth: Option<Arc<dyn ServerAuth>>,
+    ) -> Intake {
+        let clock = Arc::clone(&ingress.get().clock);
         Intake {
+            gate: Gate::new(auth, self.id.clone(), transport, clock),
             ingress: ingress.clone(),
             receiver: self.id.clone(),
             transport,
@@ -249,6 +271,13 @@ fn response_headers(http: &HttpProtocol) -> Result<Vec<(HeaderName, HeaderValue)
             parse(name, value.expose()).ok_or_else(|| Error::config(format!("invalid response header {name:?}")))
         })
         .collect()
+}
+
+/// What of the encodings that are known is to be read.
+fn encodings(http: &HttpServer) -> Vec<Encoding> {
+    let Some(written) = &http.compression_algorithms else { return Encoding::ALL.to_vec() };
+    let named: Vec<_> = written.iter().filter_map(|name| Encoding::parse(name).ok().flatten()).collect();
+    Encoding::ALL.into_iter().filter(|encoding| named.contains(encoding)).collect()
 }
 
 fn tls(block: Option<&TlsServer>, versions: Versions) -> Result<Option<ServerTls>, Error> {

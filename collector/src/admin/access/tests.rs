@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use sluice_net::http::{HeaderMap, HeaderName};
+use sluice_net::listen::Ending;
 use sluice_net::{ConnectionInfo, Peer};
 
 use super::*;
@@ -22,12 +23,26 @@ fn head(method: Method, headers: &[(&'static str, &str)], connection: Connection
 fn tcp(class: Class, method: Method, headers: &[(&'static str, &str)]) -> Result<(), &'static str> {
     let local = Some("127.0.0.1:7070".parse().unwrap());
     let peer = Peer::Ip("127.0.0.1:50000".parse().unwrap());
-    let connection = ConnectionInfo { peer, uid: None, local, tls: false, client_certificates: Vec::new() };
+    let connection = ConnectionInfo {
+        peer,
+        uid: None,
+        local,
+        tls: false,
+        client_certificates: Vec::new(),
+        ending: Ending::default(),
+    };
     gate().check(class, &head(method, headers, connection)).map_err(|denied| denied.code)
 }
 
 fn unix(class: Class, uid: Option<u32>) -> Result<(), &'static str> {
-    let connection = ConnectionInfo { peer: Peer::Unix, uid, local: None, tls: false, client_certificates: Vec::new() };
+    let connection = ConnectionInfo {
+        peer: Peer::Unix,
+        uid,
+        local: None,
+        tls: false,
+        client_certificates: Vec::new(),
+        ending: Ending::default(),
+    };
     gate().check(class, &head(Method::POST, &[], connection)).map_err(|denied| denied.code)
 }
 
@@ -61,7 +76,14 @@ fn every_class_by_every_credential() {
     several.append("authorization", "Bearer right".parse().unwrap());
     let local = Some("127.0.0.1:7070".parse().unwrap());
     let peer = Peer::Ip("127.0.0.1:50000".parse().unwrap());
-    let connection = ConnectionInfo { peer, uid: None, local, tls: false, client_certificates: Vec::new() };
+    let connection = ConnectionInfo {
+        peer,
+        uid: None,
+        local,
+        tls: false,
+        client_certificates: Vec::new(),
+        ending: Ending::default(),
+    };
     let mut head = head(Method::GET, &[], connection);
     head.headers = several;
     assert_eq!(gate().check(Tap, &head).map_err(|denied| denied.code), Err("wrong_token"), "which one is meant?");

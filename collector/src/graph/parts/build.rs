@@ -19,8 +19,14 @@ use crate::plan::{Link, Plan, PlannedPipeline};
 
 impl Parts {
     /// Builds what the plan names; of what stays, takes the instance that is there. Starts nothing.
-    pub fn build(plan: &Plan, diff: &Diff, old: &Parts, around: &Surroundings) -> anyhow::Result<Self> {
-        let builder = Builder { plan, diff, old, around };
+    pub fn build(
+        plan: &Plan,
+        diff: &Diff,
+        old: &Parts,
+        extensions: &Extensions,
+        around: &Surroundings,
+    ) -> anyhow::Result<Self> {
+        let builder = Builder { plan, diff, old, extensions, around };
         let mut parts = Parts::default();
         for pipeline in &plan.pipelines {
             for id in &pipeline.processors {
@@ -40,6 +46,7 @@ struct Builder<'g> {
     plan: &'g Plan,
     diff: &'g Diff,
     old: &'g Parts,
+    extensions: &'g Extensions,
     around: &'g Surroundings,
 }
 
@@ -74,7 +81,7 @@ impl Builder<'_> {
         }
         let signals = signals_of(&pipelines);
         let of = (!shared).then_some(&pipeline.id);
-        let environment = environment(id, &signals, of, &pipelines, self.around);
+        let environment = environment(id, &signals, of, &pipelines, self.extensions, self.around);
         let processor = planned.configured.build(environment).with_context(|| {
             format!("failed to create {:?} processor, in pipeline {:?}", id.as_str(), pipeline.id.as_str())
         })?;
@@ -113,7 +120,7 @@ impl Builder<'_> {
                 _ => {}
             }
         }
-        let environment = environment(id, &[link.from], None, &link.inputs, self.around);
+        let environment = environment(id, &[link.from], None, &link.inputs, self.extensions, self.around);
         let between = Between { from: link.from, to: link.to, targets: link.outputs.clone() };
         let built = planned.configured.build((environment, between)).with_context(|| {
             format!("failed to create {:?} connector, from {} to {}", id.as_str(), link.from, link.to)
@@ -141,7 +148,14 @@ impl Builder<'_> {
             let part = match before.filter(|_| stays(&self.diff.exporters, &planned.id)) {
                 Some(part) => part.clone(),
                 None => {
-                    let environment = environment(&planned.id, &signals_of(&pipelines), None, &pipelines, self.around);
+                    let environment = environment(
+                        &planned.id,
+                        &signals_of(&pipelines),
+                        None,
+                        &pipelines,
+                        self.extensions,
+                        self.around,
+                    );
                     let built = planned.configured.build(environment);
                     match built.with_context(|| format!("failed to create {:?} exporter", planned.id.as_str()))? {
                         ExporterKind::Destination(exporter, delivery) => {
@@ -166,7 +180,14 @@ impl Builder<'_> {
             let receiver = match before.filter(|_| stays(&self.diff.receivers, &planned.id)) {
                 Some(receiver) => Arc::clone(receiver),
                 None => {
-                    let environment = environment(&planned.id, &signals_of(&pipelines), None, &pipelines, self.around);
+                    let environment = environment(
+                        &planned.id,
+                        &signals_of(&pipelines),
+                        None,
+                        &pipelines,
+                        self.extensions,
+                        self.around,
+                    );
                     let built = planned.configured.build(environment);
                     built.with_context(|| format!("failed to create {:?} receiver", planned.id.as_str()))?
                 }
@@ -196,6 +217,7 @@ pub(crate) fn environment(
     signals: &[Signal],
     pipeline: Option<&PipelineId>,
     pipelines: &[PipelineId],
+    extensions: &Extensions,
     around: &Surroundings,
 ) -> Environment {
     Environment {
@@ -207,7 +229,7 @@ pub(crate) fn environment(
         rng: Arc::clone(&around.rng),
         memory: around.memory.clone(),
         telemetry: around.telemetry.clone(),
-        extensions: Extensions::default(),
+        extensions: extensions.clone(),
         verdicts: around.verdicts.clone(),
     }
 }

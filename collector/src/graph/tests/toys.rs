@@ -225,7 +225,7 @@ impl Stage for Tally {
     fn absorb(&mut self, _port: Port, input: &Entry, _now: WallTime, out: &mut StageOutput) {
         self.0 += input.batch().items();
         // What it read ends here.
-        out.drop_items(sluice_pipeline::ledger::reasons::DEDUP, input.batch().items());
+        out.drop_items(input.batch().signal(), sluice_pipeline::ledger::reasons::DEDUP, input.batch().items());
         let bytes = request(&[&format!("seen {}", self.0)]);
         out.create_items(1);
         let batch = Batch::new(sluice_pdata::Signal::Logs, bytes.into(), 1, Arc::clone(input.batch().context()));

@@ -10,7 +10,7 @@ use super::exemplar::as_double;
 use super::layout::Extra;
 use super::metric::Suffix;
 use super::number::cumulative;
-use super::point::Point;
+use super::point::{Point, millis};
 use super::walk::{Converter, Current};
 use crate::prometheus_remote_write::encode::{Encoder, Exemplars, Value};
 
@@ -31,8 +31,8 @@ impl<E: Encoder> Converter<E> {
         if !self.options.send_exemplars {
             point.exemplars.clear();
         }
-        let exemplars = by_value(point);
-        let mut exemplars = exemplars.iter().peekable();
+        let mut exemplars = by_value(point);
+        let mut written = 0;
         // Bounds without a count have no bucket.
         let bounds = point.bounds.len().min(point.counts.len());
         let has_sum = stale || point.sum.is_some();
@@ -56,10 +56,16 @@ impl<E: Encoder> Converter<E> {
                             continue;
                         }
                     }
-                    while let Some((_, exemplar)) = exemplars.next_if(|(value, _)| index == bounds || *value <= bound) {
+                    let of_bucket = |timed: &&Timed<'_>| index == bounds || timed.value <= bound;
+                    let mine = exemplars[written..].iter().take_while(of_bucket).count();
+                    let mine = &mut exemplars[written..written + mine];
+                    written += mine.len();
+                    // Backends refuse an older one behind a younger one, and of one time a lower one behind a higher one.
+                    mine.sort_by_key(|timed| timed.time);
+                    for exemplar in mine {
                         let (names, requests, writer) = self.names_of(current);
                         // An exemplar that cannot be read is left out.
-                        let _ = writer.add(exemplar, names, &mut requests.encoder);
+                        let _ = writer.add(exemplar.bytes, names, &mut requests.encoder);
                     }
                 }
                 let encoder = &mut self.requests.encoder;
@@ -89,13 +95,21 @@ impl<E: Encoder> Converter<E> {
     }
 }
 
-/// The exemplars of a point with their values, lowest first. Those that cannot be read are left out.
-fn by_value<'a>(point: &Point<'a>) -> SmallVec<[(f64, &'a [u8]); 2]> {
-    let read = |exemplar: &&'a [u8]| {
-        let value = as_double(ExemplarView::parse(exemplar).ok()?.value().ok()?)?;
-        Some((value, *exemplar))
+/// An exemplar with what it is sorted by; time in milliseconds, as backends have it.
+struct Timed<'a> {
+    value: f64,
+    time: i64,
+    bytes: &'a [u8],
+}
+
+/// The exemplars of a point, lowest value first. Those that cannot be read are left out.
+fn by_value<'a>(point: &Point<'a>) -> SmallVec<[Timed<'a>; 2]> {
+    let read = |bytes: &&'a [u8]| {
+        let view = ExemplarView::parse(bytes).ok()?;
+        let value = as_double(view.value().ok()?)?;
+        Some(Timed { value, time: millis(view.time_unix_nano), bytes })
     };
-    let mut exemplars: SmallVec<[(f64, &'a [u8]); 2]> = point.exemplars.iter().filter_map(read).collect();
-    exemplars.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let mut exemplars: SmallVec<[Timed<'a>; 2]> = point.exemplars.iter().filter_map(read).collect();
+    exemplars.sort_by(|a, b| a.value.total_cmp(&b.value));
     exemplars
 }

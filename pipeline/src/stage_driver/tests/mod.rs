@@ -27,6 +27,8 @@ type Diary = Arc<Mutex<Vec<String>>>;
 struct Hold {
     held: VecDeque<(Seq, WallTime, Port, Batch)>,
     diary: Diary,
+    /// Batches that it has room for; 0 for any number.
+    room: usize,
 }
 
 impl Hold {
@@ -47,7 +49,7 @@ impl Stage for Hold {
     fn absorb(&mut self, port: Port, input: &Entry, now: WallTime, out: &mut StageOutput) {
         let batch = input.batch();
         if names(batch.bytes()) == ["sampled"] {
-            return out.drop_items(reasons::SAMPLED, batch.items());
+            return out.drop_items(batch.signal(), reasons::SAMPLED, batch.items());
         }
         self.write("absorb", batch);
         let deadline = WallTime(now.0 + HOLD.as_nanos() as u64);
@@ -78,6 +80,10 @@ impl Stage for Hold {
         self.release(WallTime(u64::MAX), out);
     }
 
+    fn is_full(&self) -> bool {
+        self.room > 0 && self.held.len() >= self.room
+    }
+
     fn relieve(&mut self, percent: u8, _now: WallTime, out: &mut StageOutput) {
         if percent >= 95 {
             self.release(WallTime(u64::MAX), out);
@@ -98,11 +104,15 @@ impl Running {
 }
 
 fn start(world: &World, spine: &MemorySpine) -> Running {
+    start_with(world, spine, 0)
+}
+
+fn start_with(world: &World, spine: &MemorySpine, room: usize) -> Running {
     let steps: Vec<Arc<crate::Step>> = vec![Arc::new(DropNamed("drop", "filter"))];
     let outputs = Outputs { routes: to(&[1]), ..Outputs::default() };
     let diary = Diary::default();
     let driver = StageDriver {
-        stage: Box::new(Hold { diary: Arc::clone(&diary), ..Hold::default() }),
+        stage: Box::new(Hold { diary: Arc::clone(&diary), room, ..Hold::default() }),
         ports: vec![STAGE],
         notes: None,
         spine: Arc::new(spine.clone()),
@@ -304,6 +314,41 @@ async fn a_full_class_makes_the_stage_give_back_early() {
     assert_eq!((out(&spine).len(), world.memory.used(Class::State)), (10, 0));
     running.end(Ending::Shutdown).await;
     world.assert_balanced();
+}
+
+#[tokio::test]
+async fn a_full_stage_reads_nothing_and_the_log_refuses_what_is_too_much() {
+    for rule in [CursorRule::Emitted, CursorRule::Absorbed] {
+        let world = World::new();
+        let specs = [destination("hold", None, Reject), destination("out", None, Reject)];
+        let spine = world.spine(20_000, true, rule, &specs);
+        let running = start_with(&world, &spine, 2);
+        for name in ["a", "b", "c"] {
+            append(&world, &spine, &[name]).await;
+        }
+        settle().await;
+        pass(&world, 9).await;
+        assert_eq!(*running.diary.lock().unwrap(), ["absorb a", "absorb b"]);
+        // The clock goes on: room comes of itself, and each one waits its ten seconds.
+        pass(&world, 2).await;
+        assert_eq!(*running.diary.lock().unwrap(), ["absorb a", "absorb b", "emit a", "emit b", "absorb c"]);
+        pass(&world, 8).await;
+        let mut accepted = 0;
+        let refusal = loop {
+            let record = Record { batch: world.redacted(&["d"]), routes: to(&[0]) };
+            match spine.append(vec![record]).await {
+                Ok(_) => accepted += 1,
+                Err(refusal) => break refusal,
+            }
+            settle().await;
+        };
+        assert!(accepted > 2 && refusal.is_retryable(), "{accepted} {refusal}");
+        assert_eq!(running.diary.lock().unwrap().iter().filter(|it| it.starts_with("absorb")).count(), 4);
+        pass(&world, 3).await;
+        assert!(running.diary.lock().unwrap().len() > 6, "it goes on");
+        running.end(Ending::Now).await;
+        world.assert_balanced();
+    }
 }
 
 #[tokio::test]

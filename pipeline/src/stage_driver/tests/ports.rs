@@ -28,7 +28,7 @@ impl Stage for Once {
         let name = names(input.batch().bytes()).concat();
         self.write(format!("{} {name}", port.0));
         if self.known.contains(&name) {
-            return out.drop_items(reasons::DEDUP, input.batch().items());
+            return out.drop_items(input.batch().signal(), reasons::DEDUP, input.batch().items());
         }
         self.held.push((input.seq(), port, Batch::clone(input.batch())));
         if name == "go" {

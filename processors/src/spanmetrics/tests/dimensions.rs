@@ -4,6 +4,8 @@ use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::span::Event;
 
+use sluice_pdata::Signal;
+
 use super::collector::*;
 
 const CALLS: &str = "traces.span.metrics.calls";
@@ -187,8 +189,8 @@ fn what_has_no_service_name_is_skipped_and_counted() {
     collector.spans(&[("service.name", "x")], vec![backwards]);
     let out = collector.pass(60);
     let mut dropped = out.dropped.to_vec();
-    dropped.sort();
-    assert_eq!(dropped, [("aggregated", 1), ("no_service_name", 2)]);
+    dropped.sort_by_key(|(_, reason, _)| *reason);
+    assert_eq!(dropped, [(Signal::Traces, "aggregated", 1), (Signal::Traces, "no_service_name", 2)]);
     let metrics = Metrics::of(&out);
     let duration = metrics.histograms.first_key_value().unwrap().1;
     assert_eq!((duration.count, duration.sum, duration.bucket_counts[0]), (1, Some(0.0), 1));
@@ -241,6 +243,6 @@ fn malformed_spans_are_counted_and_do_not_stop_the_others() {
     assert_eq!(collector.stage.held().items, 3);
     let out = collector.pass(60);
     let mut dropped = out.dropped.to_vec();
-    dropped.sort();
-    assert_eq!(dropped, [("aggregated", 2), ("invalid", 1)]);
+    dropped.sort_by_key(|(_, reason, _)| *reason);
+    assert_eq!(dropped, [(Signal::Traces, "aggregated", 2), (Signal::Traces, "invalid", 1)]);
 }

@@ -76,7 +76,11 @@ impl Engine {
         let number = self.inputs.begin(entry.seq(), self.time.ms(), entry.ingest());
         // What the tick before has left must not mix with what passes.
         self.flush(&[], out);
+        self.begin_entry(entry.seq(), batch.items());
         let context: &Arc<Context> = batch.context();
+        if batch.signal() == Signal::Metrics && self.is_replaying() {
+            return self.repeat(batch.items());
+        }
         if batch.signal() == Signal::Metrics {
             return self.take_metrics(port, batch, out);
         }
@@ -90,7 +94,7 @@ impl Engine {
         let _ = self.walk_request(&mut walk);
         let read = walk.ordinal as usize;
         if read < batch.items() {
-            out.drop_items(reasons::INVALID, batch.items() - read);
+            out.drop_items(batch.signal(), reasons::INVALID, batch.items() - read);
         }
         if self.outbox.is_whole_input(batch.items()) && self.note.is_empty() {
             self.outbox.clear();
@@ -206,6 +210,9 @@ impl Engine {
 
     /// An item leaves as it came, at once.
     pub(super) fn pass(&mut self, item: &Item<'_>, outcome: Outcome) {
+        if outcome == Outcome::BypassNoContext && self.is_replaying() {
+            return self.repeat(1);
+        }
         let suffix = self.outbox.arena.len();
         self.leave(item, item.base(), suffix, outcome);
     }
@@ -218,10 +225,11 @@ impl Engine {
 
     /// An item is dropped when it comes.
     pub(super) fn drop_item(&mut self, item: &Item<'_>, outcome: Outcome) {
-        self.statistics.record(item.around.signal, outcome);
+        let signal = item.around.signal;
+        self.statistics.record(signal, outcome);
         match outcome {
-            Outcome::Deduplicated => self.deduplicated += 1,
-            _ => self.dropped += 1,
+            Outcome::Deduplicated => self.deduplicated[signal as usize] += 1,
+            _ => self.dropped[signal as usize] += 1,
         }
     }
 

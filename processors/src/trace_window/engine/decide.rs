@@ -274,6 +274,8 @@ impl Engine {
             self.statistics.split_decisions += 1;
         }
         self.verdicts.insert(key, verdict, self.time.tick());
+        self.note_turns();
+        self.is_new_verdict(key);
         self.statistics.early_rotations = self.verdicts.early_turns();
         note::write(&mut self.note, self.origins.tenant_name(key.tenant), &key.id, verdict);
     }
@@ -284,6 +286,7 @@ impl Engine {
             return;
         }
         self.traces.get_mut(trace).state = TraceState::Kept;
+        self.restart.streaming += 1;
         let mut at = self.traces.get(trace).head;
         while at != NONE {
             let next = self.spans.get(at).next;
@@ -302,6 +305,9 @@ impl Engine {
 
     /// A decided trace leaves the window with all it holds.
     fn close(&mut self, trace: u32, keeps: bool) {
+        if self.traces.get(trace).state == TraceState::Kept {
+            self.restart.streaming = self.restart.streaming.saturating_sub(1);
+        }
         let mut at = self.traces.get(trace).head;
         while at != NONE {
             self.release_slot(at, trace, keeps);
@@ -320,8 +326,9 @@ impl Engine {
             if keeps {
                 self.leave_kept(slot, trace, &held);
             } else {
-                self.statistics.record(self.origins.get(held.origin).signal, Outcome::Dropped);
-                self.dropped += 1;
+                let signal = self.origins.get(held.origin).signal;
+                self.statistics.record(signal, Outcome::Dropped);
+                self.dropped[signal as usize] += 1;
                 self.outbox.discard(held.origin, held.entry, held.place());
             }
         }

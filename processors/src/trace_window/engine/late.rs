@@ -10,6 +10,9 @@ use crate::trace_window::verdict_cache::{Known, TraceKey};
 
 impl Engine {
     pub(super) fn late_span(&mut self, item: &Item<'_>, key: TraceKey, known: Known, stated: Option<u64>) {
+        if self.repeats(item, key) {
+            return;
+        }
         match known {
             Known::Dropped => self.drop_item(item, Outcome::LateDropped),
             Known::Kept { weight, .. } => {
@@ -22,6 +25,9 @@ impl Engine {
     }
 
     pub(super) fn late_log(&mut self, item: &Item<'_>, key: TraceKey, known: Known) {
+        if self.repeats(item, key) {
+            return;
+        }
         match known {
             Known::Dropped => self.drop_item(item, Outcome::LateDropped),
             Known::Kept { weight, .. } => {

@@ -115,7 +115,7 @@ impl Engine {
         if !hold.adaptive {
             return Some(max).filter(|max| *max > 0);
         }
-        let quantile = if self.pressure.shortens_holds() { 900 } else { 995 };
+        let quantile = if self.pressure.shortens_holds() { 900 } else { 999 };
         Some(self.sources.lag(source).hold(max, quantile)).filter(|hold| *hold > 0)
     }
 

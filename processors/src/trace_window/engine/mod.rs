@@ -8,12 +8,14 @@ mod logs;
 mod metrics;
 mod pressure;
 mod release;
+mod restart;
 mod spans;
 mod window;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
+use sluice_pdata::Signal;
 use sluice_pipeline::admission::{Class, MemBudget};
 use sluice_pipeline::clock::WallTime;
 use sluice_pipeline::context::Tenant;
@@ -27,7 +29,6 @@ use super::errors::ErrorArena;
 use super::index::HandleIndex;
 use super::inputs::Inputs;
 use super::judge::Judge;
-use super::note;
 use super::origin::Origins;
 use super::outbox::{Outbox, Tables};
 use super::payload::Payload;
@@ -65,12 +66,13 @@ pub struct Engine {
     outbox: Outbox,
     /// Verdicts of this call, to be noted with its output.
     note: Vec<u8>,
+    restart: restart::Restart,
     pressure: pressure::Pressure,
     exemplars: metrics::Exemplars,
     pub(crate) statistics: Statistics,
-    /// Items dropped since the last flush: by their verdict, and as repetitions.
-    dropped: usize,
-    deduplicated: usize,
+    /// Items dropped since the last flush, by signal: for their verdict, and as repetitions.
+    dropped: [usize; 3],
+    deduplicated: [usize; 3],
 }
 
 /// Stage time, counted from the first call.
@@ -136,11 +138,12 @@ impl Engine {
             verdicts,
             outbox: Outbox::default(),
             note: Vec::new(),
+            restart: restart::Restart::default(),
             pressure: pressure::Pressure::default(),
             exemplars: metrics::Exemplars::default(),
             statistics: Statistics::default(),
-            dropped: 0,
-            deduplicated: 0,
+            dropped: [0; 3],
+            deduplicated: [0; 3],
             settings,
         };
         engine.symbols.set_lifetime(engine.lifetime());
@@ -178,6 +181,7 @@ impl Engine {
 
     /// Takes an entry in, as [`sluice_pipeline::stage::Stage::absorb`] does.
     pub fn absorb(&mut self, port: Port, entry: &Entry, now: WallTime, out: &mut StageOutput) {
+        self.checkpoint(Some(entry.seq()), now, out);
         self.run_until(now, out);
         self.take_in(port, entry, out);
         self.finish(out);
@@ -185,13 +189,15 @@ impl Engine {
 
     /// Does what is due.
     pub fn tick(&mut self, now: WallTime, out: &mut StageOutput) {
+        self.checkpoint(None, now, out);
         self.run_until(now, out);
         self.finish(out);
     }
 
     /// When something may be due next.
     pub fn next_deadline(&self) -> Option<WallTime> {
-        self.wheel.next().map(|tick| self.time.wall(tick))
+        let next = [self.wheel.next(), self.checkpoint_due()].into_iter().flatten().min();
+        next.map(|tick| self.time.wall(tick))
     }
 
     /// The oldest entry of which something is held.
@@ -247,21 +253,6 @@ impl Engine {
         errors.into_iter().map(|(rule, count)| (judge.rule_name(rule).to_owned(), count)).collect()
     }
 
-    /// Learns again what was noted before a restart.
-    pub fn recall(&mut self, note: &[u8], now: WallTime) {
-        self.time.advance(now);
-        let tick = self.time.tick();
-        let Engine { verdicts, origins, .. } = self;
-        note::read(note, |tenant, id, verdict| {
-            if let Some(tenant) = origins.tenant(&Tenant::new(tenant)) {
-                let key = TraceKey { tenant, id };
-                if verdicts.get(key).is_none() {
-                    verdicts.insert(key, verdict, tick);
-                }
-            }
-        });
-    }
-
     /// What is known of a trace.
     pub fn verdict(&self, tenant: &Tenant, id: &[u8; 16]) -> Verdict {
         let Some(tenant) = self.origins.known_tenant(tenant) else { return Verdict::Unknown };
@@ -315,9 +306,9 @@ impl Engine {
         }
         let tables = Tables { origins: &mut self.origins, inputs: &mut self.inputs, payload: &mut self.payload };
         self.outbox.flush(input, tables, out);
-        for (reason, items) in [(reasons::SAMPLED, &mut self.dropped), (reasons::DEDUP, &mut self.deduplicated)] {
-            if *items > 0 {
-                out.drop_items(reason, std::mem::take(items));
+        for (reason, tally) in [(reasons::SAMPLED, &mut self.dropped), (reasons::DEDUP, &mut self.deduplicated)] {
+            for (signal, items) in Signal::ALL.into_iter().zip(std::mem::take(tally)).filter(|(_, items)| *items > 0) {
+                out.drop_items(signal, reason, items);
             }
         }
     }
@@ -326,6 +317,7 @@ impl Engine {
     fn finish(&mut self, out: &mut StageOutput) {
         self.relieve_own(out);
         self.flush(&[], out);
+        self.tell_repeated(out);
         self.inputs.forget();
         self.origins.sweep();
         self.compact();

@@ -16,6 +16,9 @@ const SLACK: u8 = 5;
 /// Ticks after which the probability at ingest is looked at again: a second.
 const REVIEW: u32 = 10;
 
+/// By how much the reader may lag before new traces are thinned out, ms.
+const MAX_LAG: u32 = 60_000;
+
 /// Ticks for which the collector's budget is believed: two seconds.
 const IMPOSED: u32 = 20;
 
@@ -30,6 +33,8 @@ pub(super) struct Pressure {
     /// By how many halvings new traces are thinned out at ingest.
     halvings: u8,
     reviewed: u32,
+    /// By how much the reader lags behind the clock, where the log absorbs what is not read; ms.
+    lag: Option<u32>,
     /// When the tables were last searched for what to let go, in ticks.
     acted: u32,
 }
@@ -55,6 +60,11 @@ impl Pressure {
         (1 << 56) - ((1 << 56) >> self.halvings)
     }
 
+    /// 95 %, `decide`, where the log survives: read less, and thin out only what would come too late.
+    fn slows_reader(self) -> bool {
+        self.level >= 95 && self.lag.is_some_and(|lag| lag < MAX_LAG)
+    }
+
     fn climb(&mut self, percent: u8, now: u32) {
         let percent = if now < self.imposed_until { percent.max(self.imposed) } else { percent };
         let entered = STEPS.iter().rev().find(|&&step| percent >= step).copied().unwrap_or(0);
@@ -68,7 +78,11 @@ impl Pressure {
             return;
         }
         self.reviewed = now;
-        self.halvings = if self.level >= 95 { (self.halvings + 1).min(20) } else { self.halvings.saturating_sub(1) };
+        self.halvings = if self.level >= 95 && !self.slows_reader() {
+            (self.halvings + 1).min(20)
+        } else {
+            self.halvings.saturating_sub(1)
+        };
     }
 }
 
@@ -91,6 +105,18 @@ impl Engine {
             self.pressure.acted = now;
             if self.decides() { self.decide_heaviest(out) } else { self.release_nearest(out) }
         }
+    }
+
+    /// Whether nothing more may be read: what is in the window must leave first.
+    pub fn stops_reading(&self) -> bool {
+        let stops = self.pressure.level >= 100 || self.decides() && self.pressure.slows_reader();
+        // What nothing waits for, time does not free.
+        stops && self.wheel.next().is_some()
+    }
+
+    /// The reader lags by so much behind a log that survives.
+    pub fn lags(&mut self, by: std::time::Duration) {
+        self.pressure.lag = Some(u32::try_from(by.as_millis()).unwrap_or(u32::MAX));
     }
 
     /// The budget of the whole collector is full to `percent`.
@@ -186,8 +212,16 @@ mod tests {
             pressure.floor() as f64 / (1u64 << 56) as f64
         });
         assert_eq!(floors, [0.5, 0.5, 0.75, 0.875]);
+        // A log that survives gives time before that.
+        let thinned = pressure.halvings;
+        pressure.lag = Some(59_999);
+        pressure.review(40);
+        assert!(pressure.halvings < thinned && pressure.slows_reader());
+        pressure.lag = Some(60_000);
+        pressure.review(50);
+        assert!(pressure.halvings == thinned && !pressure.slows_reader());
         pressure.level = 0;
-        (4..8).for_each(|second| pressure.review(second * 10));
+        (6..10).for_each(|second| pressure.review(second * 10));
         assert_eq!(pressure.floor(), 0);
     }
 }

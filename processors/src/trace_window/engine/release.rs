@@ -62,6 +62,7 @@ impl Engine {
             }
         }
         self.verdicts.turn(to);
+        self.note_turns();
         self.trim(to as usize);
     }
 

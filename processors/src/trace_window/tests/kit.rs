@@ -37,6 +37,7 @@ pub(super) struct World {
     pub(super) dropped: BTreeMap<&'static str, usize>,
     accepted: usize,
     forwarded: usize,
+    pub(super) repeated: usize,
     tenant: Tenant,
 }
 
@@ -51,6 +52,7 @@ impl World {
             dropped: BTreeMap::new(),
             accepted: 0,
             forwarded: 0,
+            repeated: 0,
             tenant: Tenant::default(),
         }
     }
@@ -122,12 +124,13 @@ impl World {
             self.forwarded += batch.items();
             self.out.push((port, batch));
         }
-        for (reason, items) in out.dropped {
+        for (_, reason, items) in out.dropped {
             *self.dropped.entry(reason).or_default() += items;
         }
         self.notes.extend(out.notes.into_iter().map(|(note, _)| note));
+        self.repeated += out.repeated;
         let dropped: usize = self.dropped.values().sum();
-        assert_eq!(self.accepted, self.forwarded + dropped + self.engine.held().items, "conservation");
+        assert_eq!(self.accepted, self.forwarded + dropped + self.repeated + self.engine.held().items, "conservation");
         assert_eq!(self.engine.held().items > 0, self.engine.low_watermark().is_some());
     }
 

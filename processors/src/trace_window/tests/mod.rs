@@ -8,4 +8,5 @@ mod laws;
 mod memory;
 mod oracle;
 mod pressure;
+mod replay;
 mod restart;

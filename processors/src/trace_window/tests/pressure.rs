@@ -119,3 +119,42 @@ fn a_full_index_passes_new_spans() {
     assert_eq!(world.engine.statistics().items(Signal::Traces, Outcome::BypassPressure), 200);
     assert_eq!(world.out_spans().len(), 200);
 }
+
+#[test]
+fn at_100_nothing_more_is_read_until_something_leaves() {
+    let mut world = World::annotate();
+    world.logs("shop", vec![log(1, 1, "x")]);
+    let mut out = StageOutput::default();
+    world.engine.relieve(100, &mut out);
+    world.take(out);
+    // What waited was let go at 85 already; its slot is still known, and time frees it.
+    assert!(world.engine.stops_reading());
+    // The budget of the collector is believed for two seconds.
+    world.pass(2_500);
+    world.logs("shop", vec![]);
+    assert!(!world.engine.stops_reading());
+}
+
+#[test]
+fn at_95_a_log_that_survives_slows_its_reader_before_traces_are_thinned_out() {
+    let full = |lag: Option<u64>| {
+        let mut world = decider(deciding());
+        world.spans("shop", vec![span(1, 1, 0)]);
+        lag.into_iter().for_each(|lag| world.engine.lags(std::time::Duration::from_secs(lag)));
+        let mut thinned = 0;
+        let mut is_full = false;
+        for second in 0..3 {
+            let mut out = StageOutput::default();
+            world.engine.relieve(96, &mut out);
+            world.take(out);
+            is_full |= world.engine.stops_reading();
+            world.spans("shop", (0..50).map(|n| span(1_000 + second * 100 + n, 1, 0)).collect());
+            thinned += world.engine.statistics().decisions.iter().filter(|it| it.0.trigger == Trigger::Ingest).count();
+            world.pass(1_000);
+        }
+        (is_full, thinned > 0)
+    };
+    assert_eq!(full(Some(5)), (true, false));
+    assert_eq!(full(Some(61)), (false, true));
+    assert_eq!(full(None), (false, true));
+}
