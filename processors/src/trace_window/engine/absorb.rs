@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use sluice_pdata::Signal;
-use sluice_pdata::tags::{log_record, span};
 use sluice_pdata::view::{AttributesView, ResourceView};
 use sluice_pdata::wire::{Field, Value, fields};
 use sluice_pipeline::Context;
 use sluice_pipeline::ledger::reasons;
 use sluice_pipeline::spine::Entry;
 use sluice_pipeline::stage::{Port, StageOutput};
-use smallvec::SmallVec;
 
 use super::Engine;
 use crate::trace_window::inputs::EntryNumber;
@@ -19,13 +17,9 @@ use crate::trace_window::outbox::{Base, ITEMS, RESOURCES, SCOPES};
 use crate::trace_window::slab::NONE;
 use crate::trace_window::statistics::Outcome;
 use crate::trace_window::symbols::Symbol;
-use crate::trace_window::verdict_cache::TraceKey;
 
 /// Field number of `resource` in a `ResourceSpans` and of `scope` in a `ScopeSpans`; those of logs are the same.
 const INNER: u32 = 1;
-
-/// Items that are looked up together.
-const GROUP: usize = 16;
 
 /// An item of the request that is being read.
 #[derive(Clone, Copy)]
@@ -132,71 +126,22 @@ impl Engine {
             let around = Around { signal, tenant, source, resource, resource_envelope, scope, scope_envelope };
             let envelopes = Envelopes { request, resource: &rest, scope: &around_items };
             let mut origin = NONE;
-            let mut items = fields(scope_envelope);
-            loop {
-                let mut failed = Ok(());
-                let mut group: SmallVec<[&[u8]; GROUP]> = SmallVec::new();
-                while group.len() < GROUP
-                    && let Some(item) = items.next()
-                {
-                    match item {
-                        Ok(Field { number: ITEMS, value: Value::Len(bytes), .. }) => group.push(bytes),
-                        Ok(_) => {}
-                        Err(error) => failed = Err(error),
-                    }
+            for item in fields(scope_envelope) {
+                let Field { number: ITEMS, value: Value::Len(bytes), .. } = item? else { continue };
+                if origin == NONE {
+                    origin = self.origins.intern(walk.context, walk.port, walk.signal, envelopes, source);
                 }
-                if group.len() > 2 {
-                    self.touch(signal, tenant, &group);
-                }
-                for &bytes in &group {
-                    if origin == NONE {
-                        origin = self.origins.intern(walk.context, walk.port, walk.signal, envelopes, source);
-                    }
-                    // Both are slices of the same request.
-                    let at = bytes.as_ptr() as usize - walk.request.as_ptr() as usize;
-                    let item = Item { bytes, at, around: &around, entry: walk.entry, ordinal: walk.ordinal, origin };
-                    walk.ordinal += 1;
-                    match walk.signal {
-                        Signal::Traces => self.take_span(&item),
-                        _ => self.take_log(&item),
-                    }
-                }
-                failed?;
-                if group.is_empty() {
-                    break;
+                // Both are slices of the same request.
+                let at = bytes.as_ptr() as usize - walk.request.as_ptr() as usize;
+                let item = Item { bytes, at, around: &around, entry: walk.entry, ordinal: walk.ordinal, origin };
+                walk.ordinal += 1;
+                match walk.signal {
+                    Signal::Traces => self.take_span(&item),
+                    _ => self.take_log(&item),
                 }
             }
         }
         Ok(())
-    }
-
-    /// Looks up the traces and slots of some items together. That changes nothing; but the tables are larger than the caches,
-    /// and the memory of several items is fetched at once here, that of one after the other when they are taken in.
-    fn touch(&self, signal: Signal, tenant: u16, group: &[&[u8]]) {
-        let (trace_id, span_id) = match signal {
-            Signal::Traces => (span::TRACE_ID, span::SPAN_ID),
-            _ => (log_record::TRACE_ID, log_record::SPAN_ID),
-        };
-        let mut found: SmallVec<[(u32, [u8; 8]); GROUP]> = SmallVec::new();
-        for item in group {
-            let mut ids = (None, None);
-            for field in fields(item) {
-                match field {
-                    Ok(Field { number, value: Value::Len(id), .. }) if number == trace_id => ids.0 = id.try_into().ok(),
-                    Ok(Field { number, value: Value::Len(id), .. }) if number == span_id => ids.1 = id.try_into().ok(),
-                    _ => {}
-                }
-                if let (Some(id), Some(span)) = ids {
-                    if let Some(trace) = self.find_trace(TraceKey { tenant, id }) {
-                        found.push((trace, span));
-                    }
-                    break;
-                }
-            }
-        }
-        for (trace, span) in found {
-            std::hint::black_box(self.find_slot(trace, span));
-        }
     }
 
     /// The source of a resource.
