@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use sluice_pipeline::admission::Class;
+use sluice_pipeline::admission::{Class, MemBudget};
 use sluice_pipeline::clock::WallTime;
 use sluice_pipeline::component::Environment;
 use sluice_pipeline::spine::{Entry, Seq};
@@ -44,7 +44,7 @@ impl Judge for KeepAll {
 }
 
 /// The stage.
-pub struct GroupByTrace(SharedEngine);
+pub struct GroupByTrace(SharedEngine, MemBudget);
 
 impl GroupByTrace {
     /// A stage with nothing in it.
@@ -52,7 +52,7 @@ impl GroupByTrace {
         let settings = config.settings(memory(environment));
         let engine = SharedEngine::new(Engine::new(settings, Some(Box::new(KeepAll))));
         telemetry::show(&environment.telemetry, &environment.id, config, &engine);
-        GroupByTrace(engine)
+        GroupByTrace(engine, environment.memory.clone())
     }
 }
 
@@ -63,11 +63,11 @@ fn memory(environment: &Environment) -> usize {
 
 impl Stage for GroupByTrace {
     fn absorb(&mut self, port: Port, input: &Entry, now: WallTime, out: &mut StageOutput) {
-        self.0.lock().absorb(port, input, now, out);
+        self.0.lock_within(&self.1).absorb(port, input, now, out);
     }
 
     fn tick(&mut self, now: WallTime, out: &mut StageOutput) {
-        self.0.lock().tick(now, out);
+        self.0.lock_within(&self.1).tick(now, out);
     }
 
     fn next_deadline(&self) -> Option<WallTime> {

@@ -1,6 +1,6 @@
 //! What is known of a trace, and the items it is learned from.
 
-use sluice_pdata::view::{LogRecordView, SpanView};
+use sluice_pdata::view::{KeyValueView, LogRecordView, SpanView};
 
 use super::leaves::Leaves;
 
@@ -40,6 +40,9 @@ impl TraceFacts {
 #[derive(Clone, Copy, Debug)]
 pub struct SpanItem<'a> {
     pub view: SpanView<'a>,
+    /// Status code and attributes, where they have been read already.
+    pub status: Option<i32>,
+    pub attributes: Option<&'a [KeyValueView<'a>]>,
     /// The `Resource` message; empty if there is none.
     pub resource: &'a [u8],
     /// The `ResourceSpans` message or what stands for it: it holds the schema URL in field 3.

@@ -7,7 +7,7 @@ use sluice_ottl::value::Value;
 use sluice_ottl::{Conditions, EvalError, WireRecord, trace_state};
 use sluice_pdata::Error;
 use sluice_pdata::tags::span;
-use sluice_pdata::view::{AttributesView, Messages, ResourceView};
+use sluice_pdata::view::{AttributesView, KeyValueView, Messages, ResourceView};
 
 use super::facts::{LogItem, SpanItem};
 use super::leaf::{LeafSource, ValueMatch};
@@ -139,15 +139,21 @@ impl Observer {
                 self.look_at_resource(item.resource);
             }
             leaves.union(self.resource_leaves);
-            let attributes = AttributesView::new(item.view.bytes, span::ATTRIBUTES);
-            if self.attributes(attributes, true, leaves).is_err() {
+            let read = match item.attributes {
+                Some(pairs) => self.attributes(pairs.iter().map(|pair| Ok(*pair)), true, leaves),
+                None => self.attributes(AttributesView::new(item.view.bytes, span::ATTRIBUTES).iter(), true, leaves),
+            };
+            if read.is_err() {
                 self.failed(0);
             }
         }
         if self.statuses.iter().any(|(leaf, _)| !leaves.contains(*leaf)) {
-            match item.view.status() {
-                Ok(status) => {
-                    let code = status.map_or(0, |status| status.code);
+            let code = match item.status {
+                Some(code) => Ok(code),
+                None => item.view.status().map(|status| status.map_or(0, |status| status.code)),
+            };
+            match code {
+                Ok(code) => {
                     let bit = u32::try_from(code).ok().and_then(|code| 1_u8.checked_shl(code)).unwrap_or(0);
                     let held = self.statuses.iter().filter(|(_, codes)| codes & bit != 0);
                     held.for_each(|(leaf, _)| leaves.insert(*leaf));
@@ -175,7 +181,7 @@ impl Observer {
 
     fn look_at_resource(&mut self, resource: &[u8]) {
         let mut found = Leaves::default();
-        if self.attributes(ResourceView(resource).attributes(), false, &mut found).is_err() {
+        if self.attributes(ResourceView(resource).attributes().iter(), false, &mut found).is_err() {
             self.failed(0);
         }
         self.resource.clear();
@@ -185,9 +191,15 @@ impl Observer {
     }
 
     /// Of several attributes with one key the first counts.
-    fn attributes(&self, attributes: AttributesView<'_>, on_span: bool, leaves: &mut Leaves) -> Result<(), Error> {
+    #[inline]
+    fn attributes<'a>(
+        &self,
+        attributes: impl Iterator<Item = Result<KeyValueView<'a>, Error>>,
+        on_span: bool,
+        leaves: &mut Leaves,
+    ) -> Result<(), Error> {
         let mut seen = Leaves::default();
-        for pair in attributes.iter() {
+        for pair in attributes {
             let pair = pair?;
             if self.lengths & (1 << pair.key().len().min(63)) == 0 {
                 continue;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sluice_config::Problems;
 use sluice_config::tree::Node;
 use sluice_pipeline::Error;
-use sluice_pipeline::admission::Class;
+use sluice_pipeline::admission::{Class, MemBudget};
 use sluice_pipeline::clock::WallTime;
 use sluice_pipeline::component::Environment;
 use sluice_pipeline::spine::{Entry, Seq};
@@ -20,7 +20,7 @@ use crate::sampling::Sampler;
 use crate::trace_window::{Engine, SharedEngine};
 
 /// The stage.
-pub struct TailSampling(SharedEngine);
+pub struct TailSampling(SharedEngine, MemBudget);
 
 impl TailSampling {
     /// A stage with nothing in it, whose verdicts are known from now on.
@@ -35,7 +35,7 @@ impl TailSampling {
         let engine = SharedEngine::new(Engine::new(config.settings(memory(environment)), Some(Box::new(judge))));
         verdicts.register(id.clone(), Arc::new(engine.clone()));
         show_window(telemetry, id, &engine);
-        Ok(TailSampling(engine))
+        Ok(TailSampling(engine, environment.memory.clone()))
     }
 }
 
@@ -56,11 +56,11 @@ fn memory(environment: &Environment) -> usize {
 
 impl Stage for TailSampling {
     fn absorb(&mut self, port: Port, input: &Entry, now: WallTime, out: &mut StageOutput) {
-        self.0.lock().absorb(port, input, now, out);
+        self.0.lock_within(&self.1).absorb(port, input, now, out);
     }
 
     fn tick(&mut self, now: WallTime, out: &mut StageOutput) {
-        self.0.lock().tick(now, out);
+        self.0.lock_within(&self.1).tick(now, out);
     }
 
     fn next_deadline(&self) -> Option<WallTime> {

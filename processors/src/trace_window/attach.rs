@@ -3,7 +3,8 @@
 
 use sluice_pdata::msg::NewValue;
 use sluice_pdata::view::{AttributesView, KeyValueView};
-use sluice_pdata::wire::{put_message, varint_len};
+use sluice_pdata::wire::put_message;
+use smallvec::SmallVec;
 
 use crate::sampling::Threshold;
 use crate::sampling::threshold::encode_randomness;
@@ -123,6 +124,9 @@ const STATUSES: [&str; 3] = ["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE
 pub(crate) struct Appender<'a> {
     /// The list that is there.
     present: AttributesView<'a>,
+    /// Its keys, once they were asked for; `None` where it cannot be read.
+    keys: Option<SmallVec<[&'a [u8]; 24]>>,
+    read: bool,
     number: u32,
     out: &'a mut Vec<u8>,
     /// Bytes that may still be added.
@@ -132,7 +136,8 @@ pub(crate) struct Appender<'a> {
 
 impl<'a> Appender<'a> {
     pub(crate) fn new(item: &'a [u8], number: u32, out: &'a mut Vec<u8>, room: usize) -> Self {
-        Appender { present: AttributesView::new(item, number), number, out, room, skipped: 0 }
+        let present = AttributesView::new(item, number);
+        Appender { present, keys: None, read: false, number, out, room, skipped: 0 }
     }
 
     /// Fields that found no room.
@@ -140,25 +145,38 @@ impl<'a> Appender<'a> {
         self.skipped
     }
 
+    /// Whether a key is there. A list that cannot be read might have it.
+    fn has(&mut self, key: &[u8]) -> bool {
+        if !self.read {
+            // One walk for all that is added.
+            self.read = true;
+            self.keys = self.present.iter().map(|pair| pair.map(|pair| pair.key())).collect::<Result<_, _>>().ok();
+        }
+        self.keys.as_ref().is_none_or(|keys| keys.contains(&key))
+    }
+
     /// Adds an attribute, unless its key is there or the room is used up.
     pub(crate) fn add(&mut self, key: &str, value: NewValue<'_>) {
-        let mut pair = Vec::with_capacity(64);
-        value.write_pair(key.as_bytes(), &mut pair);
-        self.add_pair(key.as_bytes(), &pair);
+        self.add_written(key.as_bytes(), |out| value.write_pair(key.as_bytes(), out));
     }
 
     fn add_pair(&mut self, key: &[u8], pair: &[u8]) {
-        // A list that cannot be read might have the key.
-        if !matches!(self.present.get(key), Ok(None)) {
+        self.add_written(key, |out| out.extend_from_slice(pair));
+    }
+
+    fn add_written(&mut self, key: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        if self.has(key) {
             return;
         }
-        let cost = 1 + varint_len(pair.len() as u64) + pair.len();
-        let Some(left) = self.room.checked_sub(cost) else {
-            self.skipped += 1;
-            return;
-        };
-        self.room = left;
-        put_message(self.out, self.number, |out| out.extend_from_slice(pair));
+        let before = self.out.len();
+        put_message(self.out, self.number, write);
+        match self.room.checked_sub(self.out.len() - before) {
+            Some(left) => self.room = left,
+            None => {
+                self.out.truncate(before);
+                self.skipped += 1;
+            }
+        }
     }
 
     /// Adds what is known of a log's span.

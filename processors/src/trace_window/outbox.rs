@@ -40,6 +40,8 @@ struct Leaving {
     suffix: (usize, usize),
     /// Whether it was held: then its place, entry and origin are given back.
     held: Option<Place>,
+    /// In which batch and resource it is written, and how soon; known when all are there.
+    rank: Rank,
 }
 
 /// What leaves.
@@ -68,7 +70,7 @@ impl Outbox {
     pub(crate) fn pass(&mut self, origin: u32, entry: EntryNumber, ordinal: u32, base: Base, suffix: usize) {
         let suffix = (suffix, self.arena.len() - suffix);
         self.edited |= suffix.1 > 0 || !matches!(base, Base::Input(..));
-        self.items.push(Leaving { origin, entry, ordinal, base, suffix, held: None });
+        self.items.push(Leaving { origin, entry, ordinal, base, suffix, held: None, rank: Rank::default() });
     }
 
     /// A held item leaves.
@@ -83,7 +85,7 @@ impl Outbox {
     ) {
         let suffix = (suffix, self.arena.len() - suffix);
         self.edited = true;
-        self.items.push(Leaving { origin, entry, ordinal, base, suffix, held: Some(place) });
+        self.items.push(Leaving { origin, entry, ordinal, base, suffix, held: Some(place), rank: Rank::default() });
     }
 
     /// A held item is dropped.
@@ -112,13 +114,13 @@ impl Outbox {
     pub(crate) fn flush(&mut self, input: &[u8], tables: Tables<'_>, out: &mut StageOutput) {
         let Tables { origins, inputs, payload } = tables;
         let mut items = std::mem::take(&mut self.items);
-        items.sort_by_key(|item| (inputs.order(item.entry), item.ordinal));
-        let ranks = ranks(&items, origins);
-        items.sort_by_key(|item| ranks.get(&item.origin).copied().unwrap_or_default());
+        sort(&mut items, |item| (inputs.order(item.entry), item.ordinal));
+        rank(&mut items, origins);
+        sort(&mut items, |item| item.rank);
         let source = Source { input, arena: &self.arena, payload };
         let mut rest = &items[..];
         while let Some(first) = rest.first() {
-            let batch = ranks.get(&first.origin).map(|rank| rank.0);
+            let batch = first.rank.0;
             let mut bytes = 0;
             let mut last_origin = None;
             let fits = rest.iter().enumerate().take_while(|(at, item)| {
@@ -127,12 +129,10 @@ impl Outbox {
                     bytes += request.len() + resource.len() + scope.len() + 16;
                 }
                 bytes += source.len(item) + 6;
-                ranks.get(&item.origin).map(|rank| rank.0) == batch
-                    && *at < MAX_ITEMS
-                    && (bytes <= MAX_BYTES || *at == 0)
+                item.rank.0 == batch && *at < MAX_ITEMS && (bytes <= MAX_BYTES || *at == 0)
             });
             let (now, later) = rest.split_at(fits.count().max(1));
-            if let Some((port, batch)) = write(now, &ranks, origins, inputs, &source) {
+            if let Some((port, batch)) = write(now, origins, inputs, &source) {
                 out.emit(port, batch);
             }
             rest = later;
@@ -158,25 +158,35 @@ impl Outbox {
     }
 }
 
-/// For each origin the batch, the resource and the origin it is written in, all numbered as they first came.
-fn ranks(items: &[Leaving], origins: &Origins) -> HashMap<u32, Rank, ahash::RandomState> {
+/// Sorts what mostly is in order already.
+fn sort<K: Ord>(items: &mut [Leaving], key: impl Fn(&Leaving) -> K) {
+    if !items.is_sorted_by_key(&key) {
+        items.sort_by_key(key);
+    }
+}
+
+/// Gives each item the batch, the resource and the origin it is written in, all numbered as they first came.
+fn rank(items: &mut [Leaving], origins: &Origins) {
     let mut ranks: HashMap<u32, Rank, ahash::RandomState> = HashMap::default();
     let mut batches: HashMap<(Port, Signal, u32), u32, ahash::RandomState> = HashMap::default();
     let mut resources: HashMap<(u32, u64), u32, ahash::RandomState> = HashMap::default();
     let mut last = None;
     for item in items {
-        if last.replace(item.origin) == Some(item.origin) || ranks.contains_key(&item.origin) {
+        if let Some((_, rank)) = last.filter(|(origin, _)| *origin == item.origin) {
+            item.rank = rank;
             continue;
         }
-        let origin = origins.get(item.origin);
-        let next = batches.len() as u32;
-        let batch = *batches.entry((origin.port, origin.signal, origin.context)).or_insert(next);
-        let next = resources.len() as u32;
-        let resource = *resources.entry((batch, origins.resource_hash(item.origin))).or_insert(next);
         let next = ranks.len() as u32;
-        ranks.insert(item.origin, (batch, resource, next));
+        item.rank = *ranks.entry(item.origin).or_insert_with(|| {
+            let origin = origins.get(item.origin);
+            let unused = batches.len() as u32;
+            let batch = *batches.entry((origin.port, origin.signal, origin.context)).or_insert(unused);
+            let unused = resources.len() as u32;
+            let resource = *resources.entry((batch, origins.resource_hash(item.origin))).or_insert(unused);
+            (batch, resource, next)
+        });
+        last = Some((item.origin, item.rank));
     }
-    ranks
 }
 
 /// Where items' bytes are read from.
@@ -211,21 +221,14 @@ pub(crate) const SCOPES: u32 = 2;
 pub(crate) const ITEMS: u32 = 2;
 
 /// Writes items of one batch.
-fn write(
-    items: &[Leaving],
-    ranks: &HashMap<u32, Rank, ahash::RandomState>,
-    origins: &Origins,
-    inputs: &Inputs,
-    source: &Source<'_>,
-) -> Option<(Port, Batch)> {
+fn write(items: &[Leaving], origins: &Origins, inputs: &Inputs, source: &Source<'_>) -> Option<(Port, Batch)> {
     let first = items.first()?;
     let origin = origins.get(first.origin);
     let context = origins.context_of(origin)?;
     let arrival = items.iter().map(|item| inputs.arrived(item.entry)).min_by_key(|at| at.monotonic)?;
     let context = at(context, arrival);
-    let resource_of = |item: &Leaving| ranks.get(&item.origin).map(|rank| rank.1);
     let mut bytes = Vec::with_capacity(items.iter().map(|item| source.len(item) + 6).sum::<usize>() + 256);
-    for resource in items.chunk_by(|a, b| resource_of(a) == resource_of(b)) {
+    for resource in items.chunk_by(|a, b| a.rank.1 == b.rank.1) {
         let Some(first) = resource.first() else { continue };
         let envelopes = origins.get(first.origin).envelopes();
         bytes.extend_from_slice(envelopes.request);

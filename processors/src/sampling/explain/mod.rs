@@ -109,6 +109,8 @@ impl Explainer {
                 let scope = scope_spans.scope()?.0;
                 for view in scope_spans.spans() {
                     let item = SpanItem {
+                        status: None,
+                        attributes: None,
                         view: view?,
                         resource,
                         resource_envelope: resource_spans.0,

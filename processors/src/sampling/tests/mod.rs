@@ -89,6 +89,8 @@ impl Trace {
     fn span(mut self, sampler: &mut Sampler, span: &Span) -> Self {
         let bytes = span.encode_to_vec();
         let item = SpanItem {
+            status: None,
+            attributes: None,
             view: SpanView::parse(&bytes).unwrap(),
             resource: &self.resource,
             resource_envelope: &[],

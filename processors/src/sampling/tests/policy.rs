@@ -122,6 +122,8 @@ fn string_attribute_takes_values_or_patterns() {
     let mut sampler = sampler(&format!("policies: [{{name: p, {any}}}]"));
     let bytes = [0x4a, 8, 0x0a, 1, b'k', 0x12, 3, 0x0a, 1, 0xff];
     let item = SpanItem {
+        status: None,
+        attributes: None,
         view: SpanView::parse(&bytes).unwrap(),
         resource: &[],
         resource_envelope: &[],
@@ -299,6 +301,8 @@ fn damaged_attributes_are_an_error_and_no_match() {
     let mut sampler = sampler("policies: [{name: p, type: string_attribute, string_attribute: {key: k, values: [a]}}]");
     let bytes = [0x4a, 2, 0x0a, 9];
     let item = SpanItem {
+        status: None,
+        attributes: None,
         view: SpanView::parse(&bytes).unwrap(),
         resource: &[],
         resource_envelope: &[],

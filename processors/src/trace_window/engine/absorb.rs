@@ -100,7 +100,7 @@ impl Engine {
 
     fn walk_request(&mut self, walk: &mut Walk<'_>) -> Result<(), sluice_pdata::Error> {
         let request = walk.request;
-        let extra = others(request, RESOURCES)?;
+        let (extra, _) = envelope(request, RESOURCES)?;
         for resource in fields(request) {
             if let Field { number: RESOURCES, value: Value::Len(envelope), .. } = resource? {
                 self.walk_resource(walk, &extra, envelope)?;
@@ -115,25 +115,17 @@ impl Engine {
         request: &[u8],
         resource_envelope: &[u8],
     ) -> Result<(), sluice_pdata::Error> {
-        let rest = others(resource_envelope, SCOPES)?;
-        let resource = inner(resource_envelope)?;
+        let (rest, resource) = envelope(resource_envelope, SCOPES)?;
         let mut source = NONE;
         for scope in fields(resource_envelope) {
             let Field { number: SCOPES, value: Value::Len(scope_envelope), .. } = scope? else { continue };
             if source == NONE {
                 source = self.source(walk.tenant, resource);
             }
-            let around = Around {
-                signal: walk.signal,
-                tenant: walk.tenant,
-                source,
-                resource,
-                resource_envelope,
-                scope: inner(scope_envelope)?,
-                scope_envelope,
-            };
-            let scope = others(scope_envelope, ITEMS)?;
-            let envelopes = Envelopes { request, resource: &rest, scope: &scope };
+            let (around_items, scope) = envelope(scope_envelope, ITEMS)?;
+            let (signal, tenant) = (walk.signal, walk.tenant);
+            let around = Around { signal, tenant, source, resource, resource_envelope, scope, scope_envelope };
+            let envelopes = Envelopes { request, resource: &rest, scope: &around_items };
             let mut origin = NONE;
             for item in fields(scope_envelope) {
                 let Field { number: ITEMS, value: Value::Len(bytes), .. } = item? else { continue };
@@ -203,16 +195,19 @@ impl Engine {
     }
 }
 
-/// The fields of a message other than `number`, byte by byte.
-fn others(message: &[u8], number: u32) -> Result<Vec<u8>, sluice_pdata::Error> {
-    let mut rest = Vec::new();
+/// The fields of a message other than the messages `number`, byte by byte; and its resource or scope, empty if there is none.
+fn envelope(message: &[u8], number: u32) -> Result<(Vec<u8>, &[u8]), sluice_pdata::Error> {
+    let (mut rest, mut inner) = (Vec::new(), &[][..]);
     for field in fields(message) {
         let field = field?;
-        if field.number != number || field.value.len().is_none() {
-            rest.extend_from_slice(&message[field.start..field.end]);
+        match field.value {
+            Value::Len(_) if field.number == number => continue,
+            Value::Len(found) if field.number == INNER => inner = found,
+            _ => {}
         }
+        rest.extend_from_slice(&message[field.start..field.end]);
     }
-    Ok(rest)
+    Ok((rest, inner))
 }
 
 /// The resource or scope message of an envelope; empty if there is none.

@@ -1,10 +1,11 @@
 //! Mode `decide`: spans and logs wait for the verdict of their trace (correlation §2, §6).
 
-use sluice_pdata::view::{LogRecordView, SpanView};
+use sluice_pdata::view::LogRecordView;
 
 use super::Engine;
 use super::absorb::Item;
 use super::release::{Bytes, KeptBy};
+use super::spans::Read;
 use crate::sampling::threshold::{Randomness, random_value, randomness};
 use crate::sampling::{Decision, LogItem, RuleIndex, SpanItem, TraceFacts, Weight};
 use crate::trace_window::entry::{Held, HeldKind, SlotState, TraceEntry, TraceState};
@@ -13,6 +14,9 @@ use crate::trace_window::outbox::Base;
 use crate::trace_window::slab::NONE;
 use crate::trace_window::statistics::{DecisionKind, Outcome, Trigger};
 use crate::trace_window::verdict_cache::{Known, NO_RULE, TraceKey, UNKNOWN_WEIGHT, pack, unpack};
+
+/// In place of the severity, which spans have not: the span has no trace state.
+const STATELESS: u8 = u8::MAX;
 
 /// What an item meets when it comes.
 enum Met {
@@ -41,11 +45,12 @@ impl Engine {
             self.decide_oldest();
         }
         let trace = self.trace(key);
-        self.extensions[trace as usize].floor = floor;
+        self.extensions[trace].floor = floor;
         Met::Window(trace)
     }
 
-    pub(super) fn take_span_to_decide(&mut self, item: &Item<'_>, view: &SpanView<'_>, key: TraceKey, id: [u8; 8]) {
+    pub(super) fn take_span_to_decide(&mut self, item: &Item<'_>, read: &Read<'_>, key: TraceKey, id: [u8; 8]) {
+        let view = &read.view;
         let stated = match random_value(view.trace_state) {
             Randomness::Valid(r) => Some(r),
             Randomness::Absent | Randomness::Malformed => None,
@@ -56,26 +61,28 @@ impl Engine {
             Met::Thinned => return self.thin_out(item, key),
         };
         if let Some(r) = stated
-            && self.extensions[trace as usize].randomness == UNKNOWN_WEIGHT
+            && self.extensions[trace].randomness == UNKNOWN_WEIGHT
         {
-            self.extensions[trace as usize].randomness = r;
+            self.extensions[trace].randomness = r;
         }
         let content = self.content(item.bytes);
         let slot = match self.find_slot(trace, id) {
             Some(slot) if self.spans.get(slot).state.has_span() => return self.take_duplicate(item, slot, content),
             Some(slot) => {
-                self.meet(slot, trace, view, item, content);
+                self.meet(slot, trace, read, item, content);
                 slot
             }
-            None => self.new_span(trace, id, view, item, content),
+            None => self.new_span(trace, id, read, item, content),
         };
         let around = item.around;
         let now = self.time.unix_ns();
-        let extension = &mut self.extensions[trace as usize];
+        let extension = &mut self.extensions[trace];
         extension.bytes += item.bytes.len() as u64;
         if let Some(judge) = &mut self.judge {
             let seen = SpanItem {
                 view: *view,
+                status: read.status,
+                attributes: read.whole.then_some(&read.pairs),
                 resource: around.resource,
                 resource_envelope: around.resource_envelope,
                 scope: around.scope,
@@ -89,7 +96,8 @@ impl Engine {
             self.stream_span(item, trace, Some(slot));
             return self.stream_logs(slot, trace);
         }
-        if !self.hold(slot, item, HeldKind::Span, 0, u32::MAX) {
+        let stateless = if view.trace_state.is_empty() { STATELESS } else { 0 };
+        if !self.hold(slot, item, HeldKind::Span, stateless, u32::MAX) {
             return self.pass(item, Outcome::BypassPressure);
         }
         self.look_early(trace);
@@ -117,7 +125,7 @@ impl Engine {
                 scope_envelope: around.scope_envelope,
                 now,
             };
-            judge.observe_log(&seen, &mut self.extensions[trace as usize].leaves);
+            judge.observe_log(&seen, &mut self.extensions[trace].leaves);
         }
         let has_span = self.spans.get(slot).state.has_span();
         if has_span {
@@ -250,11 +258,11 @@ impl Engine {
         let rule = decision.rule.map_or(NO_RULE, |RuleIndex(rule)| rule);
         let weight = match decision.weight {
             _ if dry_run => Weight::Threshold(0),
-            Weight::Threshold(t) => Weight::Threshold(t.max(self.extensions[trace as usize].floor)),
+            Weight::Threshold(t) => Weight::Threshold(t.max(self.extensions[trace].floor)),
             Weight::Unknown => Weight::Unknown,
         };
         let verdict = if decision.kept || dry_run { Known::Kept { weight, rule } } else { Known::Dropped };
-        self.extensions[trace as usize].threshold = pack(weight);
+        self.extensions[trace].threshold = pack(weight);
         self.traces.get_mut(trace).rule = rule;
         self.remember(key, verdict);
         verdict != Known::Dropped
@@ -331,8 +339,8 @@ impl Engine {
         let by = self.kept_by(trace);
         let (base, suffix) = match held.kind {
             HeldKind::Log => self.stamped_log(base, bytes, Some(slot), by),
-            HeldKind::Span => self.stamped_span(base, bytes, Some(slot), by),
-            HeldKind::Duplicate | HeldKind::Free => self.stamped_span(base, bytes, None, by),
+            HeldKind::Span => self.stamped_span(base, bytes, held.severity == STATELESS, Some(slot), by),
+            HeldKind::Duplicate | HeldKind::Free => self.stamped_span(base, bytes, false, None, by),
         };
         self.leave_held_as(held, base, suffix, Outcome::Kept);
     }
@@ -342,14 +350,14 @@ impl Engine {
         if self.settings.decide.is_none_or(|decide| decide.dry_run) {
             return None;
         }
-        let weight = unpack(self.extensions[trace as usize].threshold);
+        let weight = unpack(self.extensions[trace].threshold);
         Some(KeptBy { weight, randomness: self.randomness_of(trace) })
     }
 
     /// A span of a trace that is kept leaves at once.
     pub(super) fn stream_span(&mut self, item: &Item<'_>, trace: u32, slot: Option<u32>) {
         let by = self.kept_by(trace);
-        let (base, suffix) = self.stamped_span(item.base(), Bytes::Input(item.bytes), slot, by);
+        let (base, suffix) = self.stamped_span(item.base(), Bytes::Input(item.bytes), false, slot, by);
         self.leave(item, base, suffix, Outcome::Kept);
     }
 

@@ -1,16 +1,19 @@
 //! What a judge is told of a trace.
 
+use smallvec::SmallVec;
+
 use super::Engine;
 use crate::sampling::TraceFacts;
 use crate::sampling::threshold::randomness;
 use crate::trace_window::entry::TraceEntry;
 use crate::trace_window::slab::NONE;
+use crate::trace_window::symbols::Symbol;
 use crate::trace_window::verdict_cache::UNKNOWN_WEIGHT;
 
 impl Engine {
     /// What is known of a trace; services are counted when it is decided.
     pub(super) fn facts(&self, trace: u32) -> TraceFacts {
-        let (entry, extension) = (self.traces.get(trace), &self.extensions[trace as usize]);
+        let (entry, extension) = (self.traces.get(trace), &self.extensions[trace]);
         let timed = extension.end > 0;
         TraceFacts {
             trace_id: entry.id,
@@ -29,19 +32,23 @@ impl Engine {
     }
 
     pub(super) fn randomness_of(&self, trace: u32) -> u64 {
-        match self.extensions[trace as usize].randomness {
+        match self.extensions[trace].randomness {
             UNKNOWN_WEIGHT => randomness(None, &self.traces.get(trace).id),
             stated => stated,
         }
     }
 
     pub(super) fn services(&self, trace: u32) -> u32 {
-        let mut services = Vec::new();
+        let mut services: SmallVec<[Symbol; 16]> = SmallVec::new();
         let mut at = self.traces.get(trace).head;
         while at != NONE {
             let slot = self.spans.get(at);
             if slot.state.has_span() {
-                services.push(self.service(slot.source));
+                let service = self.service(slot.source);
+                // Neighbours are mostly of one service.
+                if services.last() != Some(&service) {
+                    services.push(service);
+                }
             }
             at = slot.next;
         }

@@ -18,7 +18,7 @@ impl Engine {
             Known::Kept { weight, .. } => {
                 let r = stated.unwrap_or_else(|| randomness(None, &key.id));
                 let by = self.late_by(weight, r);
-                let (base, suffix) = self.stamped_span(item.base(), Bytes::Input(item.bytes), None, by);
+                let (base, suffix) = self.stamped_span(item.base(), Bytes::Input(item.bytes), false, None, by);
                 self.leave(item, base, suffix, Outcome::LateKept);
             }
         }

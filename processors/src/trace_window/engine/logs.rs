@@ -87,6 +87,7 @@ impl Engine {
                 let mut appender =
                     Appender::new(item.bytes, log_record::ATTRIBUTES, &mut self.outbox.arena, usize::MAX);
                 appender.add("correlation.status", NewValue::Str(b"pending"));
+                drop(appender);
                 self.leave(item, item.base(), suffix, Outcome::Pending);
             }
             Some(hold) => {

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
 use sluice_pdata::Signal;
+use sluice_pipeline::admission::{Class, MemBudget};
 use sluice_pipeline::clock::WallTime;
 use sluice_pipeline::context::Tenant;
 use sluice_pipeline::ledger::reasons;
@@ -34,7 +35,7 @@ use super::origin::Origins;
 use super::outbox::{Outbox, Tables};
 use super::payload::Payload;
 use super::settings::Settings;
-use super::slab::Slab;
+use super::slab::{Beside, Slab};
 use super::source::Sources;
 use super::statistics::Statistics;
 use super::symbols::Symbols;
@@ -51,7 +52,7 @@ pub struct Engine {
     time: Time,
     hasher: RandomState,
     traces: Slab<TraceEntry>,
-    extensions: Vec<TraceExtension>,
+    extensions: Beside<TraceExtension>,
     trace_index: HandleIndex,
     spans: Slab<SpanSlot>,
     span_index: HandleIndex,
@@ -125,7 +126,7 @@ impl Engine {
             time: Time::default(),
             hasher: RandomState::new(),
             traces: Slab::default(),
-            extensions: Vec::new(),
+            extensions: Beside::default(),
             trace_index: HandleIndex::default(),
             spans: Slab::default(),
             span_index: HandleIndex::default(),
@@ -157,7 +158,7 @@ impl Engine {
     pub fn reconfigure(&mut self, settings: Settings, mut judge: Option<Box<dyn Judge>>) {
         if let (Some(judge), Some(before)) = (&mut judge, self.judge.take()) {
             let names = judge.succeed(before);
-            for extension in &mut self.extensions {
+            for extension in self.extensions.iter_mut() {
                 extension.leaves = names.translate(extension.leaves);
             }
         }
@@ -346,6 +347,13 @@ impl SharedEngine {
     /// The engine, for the time of one call.
     pub fn lock(&self) -> MutexGuard<'_, Engine> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine, where its limit is what stages may hold together at most: known only when the collector has started.
+    pub fn lock_within(&self, memory: &MemBudget) -> MutexGuard<'_, Engine> {
+        let mut engine = self.lock();
+        engine.settings.memory_limit = usize::try_from(memory.class_limit(Class::State)).unwrap_or(usize::MAX);
+        engine
     }
 
     /// Takes over everything that the other one holds and knows; settings and judge stay its own. `false`, and nothing is

@@ -18,6 +18,7 @@ use crate::trace_window::payload::Place;
 use crate::trace_window::slab::NONE;
 use crate::trace_window::statistics::Outcome;
 use crate::trace_window::symbols::Symbols;
+use crate::trace_window::verdict_cache::TraceKey;
 use crate::trace_window::wheel::Alarm;
 
 /// Where the bytes are that something is appended to.
@@ -63,11 +64,21 @@ impl Engine {
         }
         self.verdicts.turn(to);
         self.note_turns();
-        let (spans, hasher) = (&self.spans, &self.hasher);
-        self.span_index.trim(to as usize, |at| {
+        self.trim(to as usize);
+    }
+
+    /// Gives back what a burst has left, a part in each round.
+    fn trim(&mut self, round: usize) {
+        let Engine { spans, traces, hasher, .. } = self;
+        self.span_index.trim(round, |at| {
             let slot = spans.get(at);
             hasher.hash_one((slot.trace, slot.id))
         });
+        self.trace_index.trim(round, |at| {
+            let trace = traces.get(at);
+            hasher.hash_one(TraceKey { tenant: trace.tenant, id: trace.id })
+        });
+        self.extensions.trim(round, traces);
     }
 
     fn wake_slot(&mut self, handle: u32) {
@@ -244,6 +255,7 @@ impl Engine {
             }
         }
         statistics.fields_skipped += appender.skipped();
+        drop(appender);
         if entry.errors == 0 {
             return suffix;
         }
@@ -270,12 +282,13 @@ impl Engine {
         suffix
     }
 
-    /// Writes a kept span anew, if its trace state changes; what is in the arena from `suffix` on stays behind it. Returns where
-    /// its bytes are and where what is appended begins.
+    /// Stamps a kept span: writes it anew if its trace state changes, or appends one where it has none (`stateless`; then
+    /// nothing needs to be read). Returns where its bytes are and where what is appended begins.
     pub(super) fn stamped_span(
         &mut self,
         base: Base,
         span: Bytes<'_>,
+        stateless: bool,
         slot: Option<u32>,
         by: Option<KeptBy>,
     ) -> (Base, usize) {
@@ -284,27 +297,33 @@ impl Engine {
             Bytes::Input(bytes) => bytes,
             Bytes::Held(place) => payload.get(place),
         };
-        let mut base = base;
-        if let Some(by) = by
-            && let Ok(view) = SpanView::parse(bytes)
-        {
-            let new = rewrite(view.trace_state, by.weight, by.randomness);
+        let state = if stateless { Ok(&[][..]) } else { SpanView::parse(bytes).map(|view| view.trace_state) };
+        let (mut base, mut suffix) = (base, None);
+        if let (Some(by), Ok(state)) = (by, state) {
+            let new = rewrite(state, by.weight, by.randomness);
             statistics.threshold_errors += u64::from(new.invalid || new.no_room);
-            if let Some(text) = new.changed {
-                let mut buffers = Buffers::default();
-                let mut message = Message::new(bytes, &mut buffers);
-                if message.set_len(span::TRACE_STATE, &text).is_ok() {
-                    let at = outbox.arena.len();
-                    message.write(&mut outbox.arena);
-                    base = Base::Arena(at, outbox.arena.len() - at);
+            match new.changed {
+                Some(text) if stateless => {
+                    suffix = Some(outbox.arena.len());
+                    put_len(&mut outbox.arena, span::TRACE_STATE, &text);
                 }
+                Some(text) => {
+                    let mut buffers = Buffers::default();
+                    let mut message = Message::new(bytes, &mut buffers);
+                    if message.set_len(span::TRACE_STATE, &text).is_ok() {
+                        let at = outbox.arena.len();
+                        message.write(&mut outbox.arena);
+                        base = Base::Arena(at, outbox.arena.len() - at);
+                    }
+                }
+                None => {}
             }
         }
-        let suffix = match slot {
+        let counts = match slot {
             Some(slot) => self.append_counts(slot, span),
             None => self.outbox.arena.len(),
         };
-        (base, suffix)
+        (base, suffix.unwrap_or(counts))
     }
 
     /// Writes what a log of a kept trace is given: what is known of its span, the verdict, and the sampled flag.

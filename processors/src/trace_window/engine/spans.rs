@@ -1,7 +1,9 @@
 //! What happens to a span that comes in (correlation §6).
 
 use sluice_pdata::tags;
-use sluice_pdata::view::{KeyValueView, Messages, SpanView};
+use sluice_pdata::view::{AnyValueView, KeyValueView, SpanView};
+use sluice_pdata::wire::{Field, Value, fields};
+use smallvec::SmallVec;
 
 use super::Engine;
 use super::absorb::Item;
@@ -18,49 +20,116 @@ pub(super) fn ids(trace: &[u8], span: &[u8]) -> Option<([u8; 16], [u8; 8])> {
     (trace != [0; 16] && span != [0; 8]).then_some((trace, span))
 }
 
-/// What is read of a span's attributes.
-#[derive(Default)]
-struct Read<'a> {
+/// What is read of a span, in one walk over its bytes.
+pub(super) struct Read<'a> {
+    pub(super) view: SpanView<'a>,
+    /// The status code, merged from all occurrences; `None` if one cannot be read.
+    pub(super) status: Option<i32>,
+    /// The attributes.
+    pub(super) pairs: SmallVec<[KeyValueView<'a>; 24]>,
+    /// Whether every attribute could be read.
+    pub(super) whole: bool,
     route: &'a [u8],
+    rank: u8,
     http_status: u16,
 }
 
 impl<'a> Read<'a> {
-    fn of(span: &'a [u8]) -> Self {
-        let mut read = Read::default();
-        let mut rank = u8::MAX;
-        for pair in Messages::new(span, tags::span::ATTRIBUTES) {
-            let Ok(Ok(pair)) = pair.map(KeyValueView::parse) else { continue };
-            let place = match pair.key() {
-                b"http.route" => 0,
-                b"rpc.method" => 1,
-                b"messaging.destination.name" => 2,
-                b"http.response.status_code" => {
-                    if let Ok(sluice_pdata::view::AnyValueView::Int(code)) = pair.value() {
-                        read.http_status = u16::try_from(code).unwrap_or(0);
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        let view = SpanView {
+            bytes,
+            trace_id: &[],
+            span_id: &[],
+            trace_state: &[],
+            parent_span_id: &[],
+            name: &[],
+            kind: 0,
+            start_time_unix_nano: 0,
+            end_time_unix_nano: 0,
+            dropped_attributes_count: 0,
+            dropped_events_count: 0,
+            dropped_links_count: 0,
+            flags: 0,
+        };
+        let pairs = SmallVec::new();
+        Read { view, status: Some(0), pairs, whole: true, route: &[], rank: u8::MAX, http_status: 0 }
+    }
+
+    /// Reads the span. The last occurrence of a scalar counts, as in [`SpanView::parse`].
+    pub(super) fn fill(&mut self) -> Result<(), sluice_pdata::Error> {
+        let view = &mut self.view;
+        for field in fields(view.bytes) {
+            let field = field?;
+            match (field.number, field.value) {
+                (tags::span::ATTRIBUTES, Value::Len(pair)) => match KeyValueView::parse(pair) {
+                    Ok(pair) => self.pairs.push(pair),
+                    Err(_) => self.whole = false,
+                },
+                (tags::span::TRACE_ID, Value::Len(id)) => view.trace_id = id,
+                (tags::span::SPAN_ID, Value::Len(id)) => view.span_id = id,
+                (tags::span::TRACE_STATE, Value::Len(state)) => view.trace_state = state,
+                (tags::span::PARENT_SPAN_ID, Value::Len(id)) => view.parent_span_id = id,
+                (tags::span::NAME, Value::Len(name)) => view.name = name,
+                (tags::span::KIND, Value::Varint(kind)) => view.kind = kind as i32,
+                (tags::span::START_TIME_UNIX_NANO, Value::Fixed64(time)) => view.start_time_unix_nano = time,
+                (tags::span::END_TIME_UNIX_NANO, Value::Fixed64(time)) => view.end_time_unix_nano = time,
+                (tags::span::DROPPED_ATTRIBUTES_COUNT, Value::Varint(n)) => view.dropped_attributes_count = n as u32,
+                (tags::span::DROPPED_EVENTS_COUNT, Value::Varint(n)) => view.dropped_events_count = n as u32,
+                (tags::span::DROPPED_LINKS_COUNT, Value::Varint(n)) => view.dropped_links_count = n as u32,
+                (tags::span::FLAGS, Value::Fixed32(flags)) => view.flags = flags,
+                (tags::span::STATUS, Value::Len(status)) => {
+                    self.status = self.status.and_then(|before| code(status, before));
+                }
+                _ => {}
+            }
+        }
+        for pair in &self.pairs {
+            let key = pair.key();
+            let place = match key.len() {
+                10 if key == b"http.route" => 0,
+                10 if key == b"rpc.method" => 1,
+                26 if key == b"messaging.destination.name" => 2,
+                25 if key == b"http.response.status_code" => {
+                    if let Ok(AnyValueView::Int(code)) = pair.value() {
+                        self.http_status = u16::try_from(code).unwrap_or(0);
                     }
                     continue;
                 }
                 _ => continue,
             };
-            if place < rank {
-                (rank, read.route) = (place, pair.bytes());
+            if place < self.rank {
+                (self.rank, self.route) = (place, pair.bytes());
             }
         }
-        read
+        Ok(())
     }
+}
+
+/// The code of one occurrence of a status, or that of those before it.
+fn code(status: &[u8], before: i32) -> Option<i32> {
+    let mut code = before;
+    for field in fields(status) {
+        if let Field { number: tags::status::CODE, value: Value::Varint(found), .. } = field.ok()? {
+            code = found as i32;
+        }
+    }
+    Some(code)
 }
 
 impl Engine {
     pub(super) fn take_span(&mut self, item: &Item<'_>) {
-        let Ok(view) = SpanView::parse(item.bytes) else { return self.pass(item, Outcome::BypassNoContext) };
+        let mut read = Read::new(item.bytes);
+        if read.fill().is_err() {
+            return self.pass(item, Outcome::BypassNoContext);
+        }
+        let (read, view) = (&read, &read.view);
         let Some((trace_id, span_id)) = ids(view.trace_id, view.span_id) else {
             return self.pass(item, Outcome::BypassNoContext);
         };
         self.sources.lag(item.around.source).span(view.flags & 1 != 0);
         let key = TraceKey { tenant: item.around.tenant, id: trace_id };
         if self.decides() {
-            return self.take_span_to_decide(item, &view, key, span_id);
+            return self.take_span_to_decide(item, read, key, span_id);
         }
         if self.pressure.passes_new() || self.is_full() {
             return self.pass(item, Outcome::BypassPressure);
@@ -74,10 +143,10 @@ impl Engine {
         let slot = match self.find_slot(trace, span_id) {
             Some(slot) if self.spans.get(slot).state.has_span() => return self.take_duplicate(item, slot, content),
             Some(slot) => {
-                self.meet(slot, trace, &view, item, content);
+                self.meet(slot, trace, read, item, content);
                 slot
             }
-            None => self.new_span(trace, span_id, &view, item, content),
+            None => self.new_span(trace, span_id, read, item, content),
         };
         let hold = self.settings.hold_span.as_millis() as u32;
         if hold == 0 {
@@ -92,26 +161,19 @@ impl Engine {
     }
 
     /// A slot for a span nobody has heard of.
-    pub(super) fn new_span(
-        &mut self,
-        trace: u32,
-        id: [u8; 8],
-        view: &SpanView<'_>,
-        item: &Item<'_>,
-        content: u32,
-    ) -> u32 {
+    pub(super) fn new_span(&mut self, trace: u32, id: [u8; 8], read: &Read<'_>, item: &Item<'_>, content: u32) -> u32 {
         let slot = self.add_slot(SpanSlot { id, trace, ..SpanSlot::default() });
-        self.learn(slot, trace, view, item, content);
+        self.learn(slot, trace, read, item, content);
         slot
     }
 
     /// The span comes whose logs came before: they learn of it, and leave in `annotate`.
-    pub(super) fn meet(&mut self, slot: u32, trace: u32, view: &SpanView<'_>, item: &Item<'_>, content: u32) {
+    pub(super) fn meet(&mut self, slot: u32, trace: u32, read: &Read<'_>, item: &Item<'_>, content: u32) {
         let (source, first_log, logs) = {
             let before = self.spans.get(slot);
             (before.source, before.arrival, u32::from(before.logs))
         };
-        self.learn(slot, trace, view, item, content);
+        self.learn(slot, trace, read, item, content);
         let held = self.record_lags(slot);
         // Those that had to go before: their slot has kept when the first of them came.
         let missed = logs.saturating_sub(held);
@@ -132,12 +194,12 @@ impl Engine {
     }
 
     /// Writes into a slot what is known of its span.
-    fn learn(&mut self, slot: u32, trace: u32, view: &SpanView<'_>, item: &Item<'_>, content: u32) {
+    fn learn(&mut self, slot: u32, trace: u32, read: &Read<'_>, item: &Item<'_>, content: u32) {
         let now = self.time.tick();
-        let read = Read::of(item.bytes);
+        let view = &read.view;
         let name = self.symbols.intern(view.name, now);
         let route = self.symbols.intern(read.route, now);
-        let status = view.status().ok().flatten().map_or(0, |status| status.code.clamp(0, 2) as u8);
+        let status = read.status.map_or(0, |code| code.clamp(0, 2) as u8);
         let kind = view.kind.clamp(0, 5) as u8;
         let (start, end) = (view.start_time_unix_nano, view.end_time_unix_nano);
         let odd = end < start || end > self.time.unix_ns().saturating_add(FUTURE_NS);
@@ -163,7 +225,7 @@ impl Engine {
             self.root_came(trace);
         }
         if self.decides() && !odd {
-            let facts = &mut self.extensions[trace as usize];
+            let facts = &mut self.extensions[trace];
             facts.start = if facts.end == 0 { start } else { facts.start.min(start) };
             facts.end = facts.end.max(end);
         }

@@ -35,12 +35,13 @@ impl Engine {
         }
     }
 
-    /// Bytes accounted (correlation §5). Tables by what is live in them: their chunks are used again.
+    /// Bytes accounted (correlation §5): what is allocated, a hash index by what is in it.
     pub fn accounted(&self) -> usize {
-        let extension = if self.decides() { size_of::<TraceExtension>() } else { 0 };
-        self.spans.len() * (size_of::<SpanSlot>() + INDEX_ENTRY)
-            + self.traces.len() * (size_of::<TraceEntry>() + INDEX_ENTRY + extension)
-            + self.held.len() * size_of::<Held>()
+        (self.spans.len() + self.traces.len()) * INDEX_ENTRY
+            + self.spans.bytes()
+            + self.traces.bytes()
+            + self.extensions.bytes()
+            + self.held.bytes()
             + self.payload.bytes()
             + self.inputs.bytes()
             + self.origins.bytes()
@@ -79,11 +80,9 @@ impl Engine {
             hasher.hash_one(TraceKey { tenant: trace.tenant, id: trace.id })
         });
         if self.settings.decide.is_some() {
-            if self.extensions.len() <= handle as usize {
-                self.extensions.resize(handle as usize + 1, TraceExtension::default());
-            }
-            self.extensions[handle as usize] =
-                TraceExtension { randomness: UNKNOWN_WEIGHT, threshold: UNKNOWN_WEIGHT, ..TraceExtension::default() };
+            let extension =
+                TraceExtension { randomness: UNKNOWN_WEIGHT, threshold: UNKNOWN_WEIGHT, ..Default::default() };
+            self.extensions.set(handle, extension);
             self.wheel.set(deadline, Alarm::Trace(handle));
         }
         handle
