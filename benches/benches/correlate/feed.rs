@@ -80,7 +80,7 @@ impl Feed {
         let now = self.start + number * self.step;
         let mut requests = vec![(Signal::Traces, self.request(Signal::Traces, number + self.apart, now))];
         if self.with == Logs::OneEach {
-            let of = if number % 2 == 0 { number + 2 * self.apart } else { number };
+            let of = if number.is_multiple_of(2) { number + 2 * self.apart } else { number };
             requests.push((Signal::Logs, self.request(Signal::Logs, of, now)));
         }
         (now, requests)
