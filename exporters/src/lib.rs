@@ -5,7 +5,7 @@
 //! | [`delivery`] | reading from the spine, merging, retrying: the same for every destination |
 //! | [`otlp`] | OTLP over gRPC |
 //! | [`otlp_http`] | OTLP over HTTP, in protobuf or JSON |
-//! | [`file`] | OTLP in files |
+//! | [`mod@file`] | OTLP in files |
 //! | [`debug`] | what arrives, in the terminal |
 //! | [`prometheus_remote_write`] | Prometheus remote write |
 //! | [`nop`] | nothing |

@@ -1,5 +1,5 @@
 //! The shape of a config type: its fields, their types, which of them are secrets. Nothing is written down twice: a
-//! shape is what the type's own `Deserialize` asks a deserializer for ([`probe`]), so that it cannot drift from what
+//! shape is what the type's own `Deserialize` asks a deserializer for (`probe`), so that it cannot drift from what
 //! the decoder takes. JSON Schema ([`schema`]) and the redaction of printed configuration ([`crate::redact`]) are made
 //! of it.
 
