@@ -1,6 +1,7 @@
 //! The processor as a stage.
 
 use std::any::Any;
+use std::time::Duration;
 
 use sluice_pipeline::admission::{Class, MemBudget};
 use sluice_pipeline::clock::WallTime;
@@ -97,6 +98,14 @@ impl Stage for GroupByTrace {
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
         self
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.lock().stops_reading()
+    }
+
+    fn lags(&mut self, by: Duration) {
+        self.0.lock().lags(by);
     }
 
     fn relieve(&mut self, percent: u8, _now: WallTime, out: &mut StageOutput) {
