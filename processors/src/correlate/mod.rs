@@ -5,7 +5,6 @@
 //! share it; what came in at one leaves there.
 
 mod config;
-mod stage;
 mod telemetry;
 mod validate;
 
@@ -13,7 +12,6 @@ mod validate;
 mod tests;
 
 pub use config::Config;
-pub use stage::Correlate;
 
 use std::sync::Arc;
 
@@ -24,7 +22,7 @@ use sluice_pipeline::component::{Environment, Stability};
 use sluice_pipeline::factory::{Factory, Instances, Meta, Processors};
 use sluice_pipeline::processor::Processor;
 
-use crate::trace_window::{Engine, Judge, SharedEngine};
+use crate::trace_window::{Engine, Judge, SharedEngine, WindowStage};
 
 /// Makes `correlate` processors.
 pub struct CorrelateFactory;
@@ -55,6 +53,6 @@ impl Factory<Processors> for CorrelateFactory {
             environment.verdicts.register(environment.id.clone(), Arc::new(engine.clone()));
         }
         telemetry::publish(&environment.telemetry, &environment.id, &engine);
-        Ok(Processor::Stage(Box::new(Correlate::new(engine))))
+        Ok(Processor::Stage(Box::new(WindowStage::new(engine))))
     }
 }

@@ -36,6 +36,6 @@ impl Factory<Processors> for GroupByTraceFactory {
         if let Some(other) = environment.signals.iter().find(|signal| **signal != Signal::Traces) {
             return Err(Error::config(format!("groupbytrace is for traces, not {}", other.name())));
         }
-        Ok(Processor::Stage(Box::new(GroupByTrace::new(config, &environment))))
+        Ok(Processor::Stage(Box::new(GroupByTrace::stage(config, &environment))))
     }
 }

@@ -9,9 +9,9 @@ use crate::tail_sampling::tests::{Fed, environment, span};
 
 const SECOND: u64 = 1_000_000_000;
 
-fn fed(yaml: &str, environment: &Environment) -> Fed<GroupByTrace> {
+fn fed(yaml: &str, environment: &Environment) -> Fed<crate::trace_window::WindowStage> {
     let config: Config = sluice_config::decode(&sluice_config::parse(yaml.as_bytes()).unwrap()).unwrap();
-    Fed::new(GroupByTrace::new(&config, environment))
+    Fed::new(GroupByTrace::stage(&config, environment))
 }
 
 #[test]

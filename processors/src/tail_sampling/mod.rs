@@ -38,6 +38,6 @@ impl Factory<Processors> for TailSamplingFactory {
         if let Some(other) = environment.signals.iter().find(|signal| **signal != Signal::Traces) {
             return Err(Error::config(format!("tail_sampling is for traces, not {}", other.name())));
         }
-        Ok(Processor::Stage(Box::new(TailSampling::new(config, &environment)?)))
+        Ok(Processor::Stage(Box::new(TailSampling::stage(config, &environment)?)))
     }
 }

@@ -122,9 +122,9 @@ fn checked(yaml: &str) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
     problems.finish().map(|warnings| (config, warnings))
 }
 
-fn fed(yaml: &str, environment: &Environment) -> Fed<TailSampling> {
+fn fed(yaml: &str, environment: &Environment) -> Fed<crate::trace_window::WindowStage> {
     let (config, _) = checked(yaml).unwrap_or_else(|found| panic!("{found:?}"));
-    Fed::new(TailSampling::new(&config, environment).unwrap())
+    Fed::new(TailSampling::stage(&config, environment).unwrap())
 }
 
 const ERRORS_AND_HALF: &str = r"
@@ -216,7 +216,7 @@ fn a_reload_keeps_the_window_and_what_was_seen() {
     let mut old = fed(&yaml(&["a", "b"]), &environment);
     old.send(vec![span(1, 1, "a"), span(2, 1, "b"), span(3, 1, "c")]);
     let (config, _) = checked(&yaml(&["c", "b"])).unwrap();
-    let mut new = TailSampling::new(&config, &environment).unwrap();
+    let mut new = TailSampling::stage(&config, &environment).unwrap();
     assert!(new.succeed(Box::new(old.stage)).is_none());
     let mut fed = Fed { stage: new, seq: 1, now: old.now, spans: Vec::new(), dropped: 0 };
     fed.send(vec![span(4, 1, "c")]);
