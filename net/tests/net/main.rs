@@ -7,6 +7,7 @@ mod grpc_server;
 mod grpc_traps;
 mod http;
 mod limits;
+mod proxy;
 mod takeover;
 mod tls;
 mod unix;
