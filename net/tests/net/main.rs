@@ -8,6 +8,7 @@ mod grpc_traps;
 mod http;
 mod limits;
 mod proxy;
+mod rotation;
 mod takeover;
 mod tls;
 mod unix;
