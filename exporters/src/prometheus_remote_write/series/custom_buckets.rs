@@ -28,6 +28,9 @@ impl<E: Encoder> Converter<E> {
         if !fits {
             return self.histogram(Current { kind: Kind::Histogram, ..current }, context, point);
         }
+        if point.count == 0 && point.sum.is_some_and(|sum| sum != 0.0) && !point.is_stale() {
+            self.warn_sum_of_nothing(current);
+        }
         let mut content = std::mem::take(&mut self.histogram);
         let made = content.write_custom(point, self.options.compat);
         let sent = made.and_then(|()| self.native(current, context, point, &content.bytes));

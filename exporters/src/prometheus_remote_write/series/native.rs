@@ -33,6 +33,9 @@ impl<E: Encoder> Converter<E> {
         bytes: &[u8],
     ) -> Result<(), Reason> {
         let view = ExponentialHistogramDataPointView::parse(bytes).map_err(|_| drops::INVALID)?;
+        if view.count == 0 && view.sum.is_some_and(|sum| sum != 0.0) && !point.is_stale() {
+            self.warn_sum_of_nothing(current);
+        }
         let mut content = std::mem::take(&mut self.histogram);
         let made = content.write(&view, self.options.compat, point.is_stale());
         let sent = made.and_then(|()| self.native(current, context, point, &content.bytes));

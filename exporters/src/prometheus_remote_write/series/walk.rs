@@ -348,6 +348,14 @@ impl<E: Encoder> Converter<E> {
         }
     }
 
+    /// Tells once of a metric that holds a sum of nothing: it is sent as it is.
+    pub(super) fn warn_sum_of_nothing(&mut self, current: Current<'_>) {
+        let name = &self.metrics.get(current.id).name;
+        if self.warned.len() < MAX_WARNED && self.warned.insert(name.as_bytes().into()) {
+            tracing::warn!(metric = %name, "histogram counts nothing and has a sum that is not 0");
+        }
+    }
+
     fn warn_temporality(&mut self, metric: &MetricView<'_>, reason: Reason) {
         if self.warned.len() < MAX_WARNED && self.warned.insert(metric.name.into()) {
             tracing::warn!(
