@@ -53,6 +53,8 @@ mod load;
 mod mtls;
 #[path = "process/network.rs"]
 mod network;
+#[path = "process/proxied.rs"]
+mod proxied;
 #[path = "process/queue.rs"]
 mod queue;
 #[path = "process/refusals.rs"]

@@ -16,6 +16,7 @@ import correlated
 import differences
 import otlp_http
 import refusals
+from native_histograms import native_histograms as histograms_of_sdks
 from peers import (
     HERE, OTELCOL, PYTHON, Backend, Collector, FirstRun, Process, Prometheus, missing, send_all, until,
 )
@@ -229,8 +230,13 @@ def who_may_send(work):
     authenticated.authenticated(work, SLUICE, check)
 
 
+def native_histograms(work):
+    """Native histograms and custom buckets, and receivers that read remote write 1.0 only."""
+    histograms_of_sdks(work, SLUICE, check)
+
+
 # By their names on the command line, some of them alone.
-PARTS = (first_run, main_job, refusing, drop_in, over_http, sampled, who_may_send)
+PARTS = (first_run, main_job, refusing, drop_in, over_http, sampled, who_may_send, native_histograms)
 
 
 def main():

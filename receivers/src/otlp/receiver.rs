@@ -14,7 +14,7 @@ use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::context::Transport;
 use sluice_pipeline::extension::ServerAuth;
 use sluice_pipeline::receiver::{CurrentIngress, Ingress, Receiver};
-use sluice_pipeline::telemetry::{ReceiverMetrics, Telemetry};
+use sluice_pipeline::telemetry::{ReceiverMetrics, Telemetry, show_certificates};
 use sluice_pipeline::{BoxFuture, ComponentId, Error};
 use tokio::time::Instant;
 
@@ -86,7 +86,7 @@ impl OtlpReceiver {
                 let settings = ListenerSettings {
                     bind: bind(protocol.endpoint(), &grpc.transport),
                     limits: grpc_listener(grpc),
-                    tls: tls(grpc.tls.as_ref(), Versions::Http2)?,
+                    tls: self.tls(grpc.tls.as_ref(), Versions::Http2, Transport::GRPC)?,
                     pool: pool.clone(),
                 };
                 Some(Listener::bind_or_take(settings, sockets).await.map_err(failed)?)
@@ -98,7 +98,7 @@ impl OtlpReceiver {
                 let settings = ListenerSettings {
                     bind: bind(http.endpoint(), &http.server.transport),
                     limits: http_listener(&http.server),
-                    tls: tls(http.server.tls.as_ref(), Versions::Both)?,
+                    tls: self.tls(http.server.tls.as_ref(), Versions::Both, Transport::HTTP)?,
                     pool,
                 };
                 let headers = response_headers(http)?;
@@ -106,6 +106,23 @@ impl OtlpReceiver {
             }
         };
         Ok(Bound { grpc, http })
+    }
+
+    /// Loads what a `tls` block names, and shows from now on how it is doing.
+    fn tls(
+        &self,
+        block: Option<&TlsServer>,
+        versions: Versions,
+        transport: Transport,
+    ) -> Result<Option<ServerTls>, Error> {
+        let Some(block) = block else { return Ok(None) };
+        let settings = block.settings();
+        let invalid = |error: sluice_net::Error| Error::config(error.to_string());
+        settings.validate().map_err(invalid)?;
+        let tls = ServerTls::new(settings, versions).map_err(invalid)?;
+        let labels = [("receiver", self.id.as_str()), ("transport", transport.0)];
+        show_certificates(&self.telemetry, &labels, tls.watch());
+        Ok(Some(tls))
     }
 
     fn serve(&self, bound: Bound) -> Result<(), Error> {
@@ -279,12 +296,4 @@ fn encodings(http: &HttpServer) -> Vec<Encoding> {
     let Some(written) = &http.compression_algorithms else { return Encoding::ALL.to_vec() };
     let named: Vec<_> = written.iter().filter_map(|name| Encoding::parse(name).ok().flatten()).collect();
     Encoding::ALL.into_iter().filter(|encoding| named.contains(encoding)).collect()
-}
-
-fn tls(block: Option<&TlsServer>, versions: Versions) -> Result<Option<ServerTls>, Error> {
-    let Some(block) = block else { return Ok(None) };
-    let settings = block.settings();
-    let invalid = |error: sluice_net::Error| Error::config(error.to_string());
-    settings.validate().map_err(invalid)?;
-    ServerTls::new(settings, versions).map(Some).map_err(invalid)
 }
