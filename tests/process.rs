@@ -43,6 +43,8 @@ mod exported;
 mod exported_sink;
 #[path = "process/getting_started.rs"]
 mod getting_started;
+#[path = "process/hostile/mod.rs"]
+mod hostile;
 #[path = "process/life.rs"]
 mod life;
 #[path = "process/load.rs"]

@@ -13,9 +13,10 @@ use crate::compression::{DecompressError, DecompressLimits, Encoding, decompress
 use crate::listen::Traffic;
 use crate::pool::BufferPool;
 use crate::reserve::{Exhausted, Reservation, Reserve};
+use growing::Growing;
 
-/// Bodies of unknown length are reserved in steps of this (`delivery.md` section 5).
-const STEP: usize = 64 << 10;
+mod growing;
+
 /// Messages up to this size are copied out of the connection's read buffer, so that a small message that is kept does
 /// not pin a large buffer.
 const COPY_BELOW: usize = 8 << 10;
@@ -186,37 +187,25 @@ where
             _ => return Err(too_large),
         },
     };
-    let first_step = announced.unwrap_or(STEP.min(limit));
-    let mut reservation = memory.reserve.reserve(first_step).await.map_err(ReadError::Exhausted)?;
-    let Some(first) = frames.next().await? else { return Ok((Bytes::new(), reservation)) };
+    let mut body = Growing::begin(memory, announced, 0).await?;
+    let Some(first) = frames.next().await? else { return Ok((Bytes::new(), body.into_reservation())) };
     if announced == Some(first.len()) {
+        body.promise(first.len()).await?;
         expect_end(&mut frames, &too_large).await?;
-        return Ok((keep(first), reservation));
+        return Ok((keep(first), body.into_reservation()));
     }
-    let mut buffer = memory.pool.take(first_step.max(first.len()).min(limit));
     let mut next = Some(first);
     while let Some(data) = next {
-        let length = buffer.len().saturating_add(data.len());
-        if length > limit {
+        if body.len().saturating_add(data.len()) > limit {
             return Err(too_large);
         }
-        if length > reservation.bytes() {
-            let more = (length - reservation.bytes()).next_multiple_of(STEP).max(buffer.len().min(1 << 20));
-            reservation.grow(more).await.map_err(ReadError::Exhausted)?;
-        }
-        if length > buffer.capacity() {
-            let mut larger = memory.pool.take(reservation.bytes().max(length));
-            larger.extend_from_slice(&buffer);
-            drop(memory.pool.seal(std::mem::replace(&mut buffer, larger)));
-        }
-        buffer.extend_from_slice(&data);
+        body.push(&data).await?;
         next = frames.next().await?;
     }
-    if announced.is_some_and(|length| length != buffer.len()) {
+    if announced.is_some_and(|length| length != body.len()) {
         return Err(ReadError::Gone);
     }
-    reservation.shrink_to(buffer.len());
-    Ok((memory.pool.seal(buffer), reservation))
+    Ok(body.finish())
 }
 
 /// One gRPC message.
@@ -259,29 +248,29 @@ where
         Ok(length) if length <= limit => length,
         _ => return Err(ReadError::TooLarge { limit }),
     };
-    let reservation = memory.reserve.reserve(length).await.map_err(ReadError::Exhausted)?;
     let surplus = ReadError::NotOneMessage("more than one message");
+    let mut body = Growing::begin(memory, Some(length), rest.len()).await?;
     if rest.is_empty() && length > 0 {
         rest = frames.next().await?.ok_or(ReadError::NotOneMessage("truncated message"))?;
     }
-    let bytes = if rest.len() >= length {
+    let (bytes, reservation) = if rest.len() >= length {
         if rest.len() > length {
             return Err(surplus);
         }
-        keep(rest)
+        body.promise(length).await?;
+        (keep(rest), body.into_reservation())
     } else {
-        let mut buffer = memory.pool.take(length);
         loop {
-            if rest.len() > length - buffer.len() {
+            if rest.len() > length - body.len() {
                 return Err(surplus);
             }
-            buffer.extend_from_slice(&rest);
-            if buffer.len() == length {
+            body.push(&rest).await?;
+            if body.len() == length {
                 break;
             }
             rest = frames.next().await?.ok_or(ReadError::NotOneMessage("truncated message"))?;
         }
-        memory.pool.seal(buffer)
+        body.finish()
     };
     expect_end(&mut frames, &surplus).await?;
     Ok(Message { bytes, compressed: flag == 1, reservation })
