@@ -62,6 +62,8 @@ pub(crate) enum ReadError {
     Deadline,
     /// The stream or connection broke.
     Gone,
+    /// The framing of HTTP/1 is none.
+    Broken,
     /// The gRPC framing contradicts the protocol itself.
     Framing(&'static str),
     /// The gRPC framing is fine and its content is not one message.
@@ -101,7 +103,7 @@ pub(crate) struct Frames<'a, B> {
 
 impl<'a, B> Frames<'a, B>
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
 {
     /// `traffic` counts the bytes of the connection: a large HTTP/2 frame arrives all at once, after a long time in
     /// which its body seems to stand still.
@@ -120,7 +122,7 @@ where
             // A body that is there is read whatever the clock says.
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(None) => return Poll::Ready(Ok(None)),
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(ReadError::Gone)),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(cause_of(&error))),
                 Poll::Ready(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data()
                         && !data.is_empty()
@@ -176,7 +178,7 @@ pub(crate) async fn read_plain<B>(
     memory: &Memory<'_>,
 ) -> Result<(Bytes, Box<dyn Reservation>), ReadError>
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
 {
     let limit = memory.max_bytes;
     let too_large = ReadError::TooLarge { limit };
@@ -222,7 +224,7 @@ pub(crate) const PREFIX: usize = 5;
 /// Reads a body that must be exactly one gRPC message.
 pub(crate) async fn read_message<B>(mut frames: Frames<'_, B>, memory: &Memory<'_>) -> Result<Message, ReadError>
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
 {
     let mut prefix = [0_u8; PREFIX];
     let mut have = 0;
@@ -278,7 +280,7 @@ where
 
 async fn expect_end<B>(frames: &mut Frames<'_, B>, surplus: &ReadError) -> Result<(), ReadError>
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
 {
     match frames.next().await? {
         None => Ok(()),
@@ -287,6 +289,16 @@ where
             _ => ReadError::NotOneMessage("more than one message"),
         }),
     }
+}
+
+/// The HTTP library tells chunks that are none from a connection that is gone only by the kind of the error behind its own.
+fn cause_of(error: &(dyn std::error::Error + 'static)) -> ReadError {
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
+    let mut sources = std::iter::successors(Some(error), |error| error.source());
+    let is_broken = sources.any(|error| {
+        error.downcast_ref::<std::io::Error>().is_some_and(|error| matches!(error.kind(), InvalidData | InvalidInput))
+    });
+    if is_broken { ReadError::Broken } else { ReadError::Gone }
 }
 
 fn keep(data: Bytes) -> Bytes {

@@ -82,11 +82,11 @@ struct Rule {
 }
 
 /// `SLUICE_HOSTILE_SECONDS=3`: each attack for so long, on a quiet machine, and good clients within twice their p99, or 20 ms.
-/// Without it each attack takes half a second, beside other tests, and 150 ms are no delay.
+/// Without it each attack takes a fifth of a second, beside other tests, and 250 ms are no delay.
 fn rule() -> Rule {
     match std::env::var("SLUICE_HOSTILE_SECONDS").ok().and_then(|seconds| seconds.parse().ok()) {
         Some(seconds) => Rule { window: Duration::from_secs_f64(seconds), floor: Duration::from_millis(20) },
-        None => Rule { window: Duration::from_millis(500), floor: Duration::from_millis(150) },
+        None => Rule { window: Duration::from_millis(200), floor: Duration::from_millis(250) },
     }
 }
 
@@ -143,6 +143,11 @@ impl Arena {
         seen.map_or(0, |(_, times)| *times)
     }
 
+    /// Bytes by which memory grew in the last attack.
+    pub fn growth_last(&self) -> u64 {
+        self.rows.last().map_or(0, |row| row.growth)
+    }
+
     fn refused(&self, cause: &str) -> u64 {
         self.metric(&format!("sluice_requests_refused_total{{receiver=\"otlp\",cause=\"{cause}\"}}"))
     }
@@ -173,7 +178,7 @@ impl Arena {
 
     fn observe(&self, attacks: &[Attack]) -> Vec<Row> {
         let rule = rule();
-        let before = self.quiet(rule.window / 2);
+        let before = self.quiet(rule.window / 4);
         let process = self.sluice.id();
         let counted: Vec<u64> =
             attacks.iter().map(|attack| attack.cause.map_or(0, |cause| self.refused(cause))).collect();
@@ -183,7 +188,7 @@ impl Arena {
         let seen = self.runtime.block_on(all(attacks, self.target(), rule.window));
         let beside = self.good.between(from, Instant::now());
         let growth = resident::peak(process).saturating_sub(resident);
-        let before = before.and(self.quiet(rule.window / 2));
+        let before = before.and(self.quiet(rule.window / 4));
         let p99_allowed = (before.p99() * 2).max(rule.floor);
         let rows = attacks.iter().zip(seen).zip(counted).map(|((attack, seen), counted)| Row {
             attack: attack.name.clone(),

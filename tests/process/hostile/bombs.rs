@@ -27,6 +27,7 @@ fn zstd_zeros(window_log: u8, runs: usize) -> Vec<u8> {
 fn bombs() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str, &'static str, &'static str)> {
     let zeros = vec![0; 64 << 20];
     let packed = |encoding, bytes: &[u8]| compress(encoding, Some(9), bytes).unwrap().to_vec();
+    let framed = packed(Encoding::Snappy, &vec![0; 80 << 20]);
     let gzip = packed(Encoding::Gzip, &zeros);
     let member = packed(Encoding::Gzip, &zeros[..1 << 20]);
     let empty = packed(Encoding::Gzip, b"");
@@ -46,7 +47,7 @@ fn bombs() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str, &'static s
         ("zstd, window of 2 GiB", "zstd", zstd_zeros(31, 1), bad, invalid, malformed),
         ("snappy that claims 4 GiB", "snappy", claims(&[0xff, 0xff, 0xff, 0xff, 0x0f]), large, exhausted, counted),
         ("snappy that claims 1 GiB", "snappy", claims(&[0x80, 0x80, 0x80, 0x80, 0x04]), large, exhausted, counted),
-        ("snappy, framed, of 64 MiB of zeros", "snappy", packed(Encoding::Snappy, &zeros), bad, invalid, malformed),
+        ("snappy, framed, of 80 MiB of zeros", "snappy", framed, large, exhausted, counted),
     ]
 }
 
@@ -71,7 +72,7 @@ fn bombs_are_put_out_before_they_grow() {
 fn a_hundred_bombs_at_once_cost_no_more_than_a_few() {
     let mut arena = Arena::open("A hundred bombs at once", &["-c", LOOKED_AT], true);
     for (name, encoding, bytes, ..) in bombs() {
-        if !name.contains("zeros") || name.contains("framed") || name.contains("members") {
+        if !name.contains("zeros") {
             continue;
         }
         let request = post(&[PROTOBUF, ("content-encoding", encoding)], &bytes);
@@ -90,7 +91,8 @@ fn a_length_is_not_believed_before_the_bytes_are_there() {
     arena.face(Attack::new("Content-Length of 1 GiB", "http", "413", declared).counted("too_large"));
     let absurd = head("POST", "/v1/traces", &[PROTOBUF, ("content-length", "18446744073709551615")]);
     let declared = move |target: Target| ask::http(target.http, absurd.clone());
-    arena.face(Attack::new("Content-Length of 2⁶⁴−1", "http", "400|413", declared));
+    // The HTTP library takes it for a head that is too large.
+    arena.face(Attack::new("Content-Length of 2⁶⁴−1", "http", "431|413", declared));
     for (name, length) in [("gRPC frame of 1 GiB", GIB as u32), ("gRPC frame of 4 GiB", u32::MAX)] {
         let prefix = [&[0][..], &length.to_be_bytes()].concat();
         let call = move |target: Target| grpc(target.grpc, Call::new(prefix.clone()).open());

@@ -80,7 +80,7 @@ fn floods_of_frames_end_their_connection_and_nothing_else() {
     let rapid = |stream| [call(stream), frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())].concat();
     arena.face(by_stream("rapid reset", "cut", rapid).counted("flood"));
     // A frame that the collector has to answer with a reset of its own.
-    let made = |stream| [call(stream), frame(WINDOW_UPDATE, 0, stream, &[0; 4])].concat();
+    let made = |stream| [call(stream), frame(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff])].concat();
     arena.face(by_stream("made to reset", "cut", made).counted("flood"));
     let open = |stream| call(stream);
     arena.face(by_stream("streams without end", "cut", open).counted("streams"));

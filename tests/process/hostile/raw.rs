@@ -85,7 +85,6 @@ pub fn call(stream: u32) -> Vec<u8> {
 pub struct Frame {
     pub kind: u8,
     pub flags: u8,
-    pub stream: u32,
     pub payload: Vec<u8>,
 }
 
@@ -121,10 +120,10 @@ impl Raw {
     pub async fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.stream.read_exact(&mut head).await.ok()?;
-        let [a, b, c, kind, flags, stream @ ..] = head;
+        let [a, b, c, kind, flags, ..] = head;
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.stream.read_exact(&mut payload).await.ok()?;
-        Some(Frame { kind, flags, stream: u32::from_be_bytes(stream) & 0x7fff_ffff, payload })
+        Some(Frame { kind, flags, payload })
     }
 
     /// What comes first of all that decides: `GOAWAY x`, `RST x`, `answered`, `pong`, `closed`; `open` if nothing does for a while.
@@ -142,11 +141,6 @@ impl Raw {
             }
         };
         timeout(patience, deciding).await.unwrap_or_else(|_| "open".to_owned())
-    }
-
-    /// Reads to the end: whether there is one.
-    pub async fn is_closed(&mut self, patience: Duration) -> bool {
-        timeout(patience, async { while self.next().await.is_some() {} }).await.is_ok()
     }
 }
 

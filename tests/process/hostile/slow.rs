@@ -1,9 +1,12 @@
 //! Peers that hold on to a connection and give nothing for it.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use sluice_net::http::{Client, ClientSettings, HeaderMap, Method, Outgoing, Proxy, header};
+use sluice_net::tls::{ClientTls, ClientTlsSettings, TlsSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -108,17 +111,56 @@ async fn attentive(port: u16, first: Vec<u8>, drops: Option<Vec<u8>>, within: Du
     }
 }
 
-/// Asks again and again and reads no answer.
+/// Asks again and again and reads no answer. Its time begins when nothing more can be written.
 async fn never_reads(port: u16, within: Duration) -> String {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.bind((source(), 0).into()).unwrap();
-    let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await.unwrap();
-    let began = Instant::now();
+    let mut stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await.unwrap();
     let request = b"POST /v1/nonsense HTTP/1.1\r\nhost: sluice\r\ncontent-length: 0\r\n\r\n".repeat(200);
-    let mut stream = stream;
-    let ended = timeout(NEVER, async { while stream.write_all(&request).await.is_ok() {} }).await.is_ok();
-    in_time(ended, began, within)
+    let full = Duration::from_secs(1);
+    while let Ok(Ok(())) = timeout(full, stream.write_all(&request)).await {}
+    let began = Instant::now() - full;
+    while began.elapsed() < NEVER {
+        match stream.try_write(b"x") {
+            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return in_time(true, began, within),
+            _ => sleep(DRIP).await,
+        }
+    }
+    in_time(false, began, within)
+}
+
+/// What a TLS client says first.
+async fn hello() -> Vec<u8> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let client = tokio::spawn(over_tls(port, None));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut hello = vec![0; 16 << 10];
+    let read = stream.read(&mut hello).await.unwrap();
+    client.abort();
+    hello.truncate(read);
+    hello
+}
+
+/// A good request over a TLS connection of its own: its status.
+async fn over_tls(port: u16, authority: Option<PathBuf>) -> String {
+    let common = TlsSettings { ca_file: authority, ..TlsSettings::default() };
+    let tls = ClientTls::new(&ClientTlsSettings { common, ..ClientTlsSettings::default() }).unwrap();
+    let settings = ClientSettings { tls: Some(tls), proxy: Proxy::None, ..ClientSettings::default() };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, PROTOBUF.1.parse().unwrap());
+    let outgoing = Outgoing {
+        method: Method::POST,
+        uri: format!("https://localhost:{port}/v1/traces").parse().unwrap(),
+        headers,
+        body: trace("x").into(),
+        timeout: Some(Duration::from_secs(4)),
+    };
+    match Client::new(settings).unwrap().send(outgoing).await {
+        Ok(answer) => answer.status.as_u16().to_string(),
+        Err(error) => error.to_string(),
+    }
 }
 
 /// Where upstream has a setting for a time, it is short, so that this test is; the rest has its default.
@@ -150,6 +192,7 @@ fn who_is_slow_is_closed_in_time_and_keeps_nobody_waiting() {
     let tls = free_port();
     let mut arena = Arena::open("Slow peers, all at the same time", &["-c", &config(tls, folder.path())], true);
     let descriptors = resident::descriptors(arena.sluice.id());
+    let greeting = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(hello());
     let each = if is_long() { 200 } else { 40 };
     let seconds = Duration::from_secs;
     let settings = || [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
@@ -164,7 +207,7 @@ fn who_is_slow_is_closed_in_time_and_keeps_nobody_waiting() {
             dripped(target.grpc, first.clone(), drops.clone(), seconds(within))
         })
     };
-    let over_tls = |name: &str, first: Vec<u8>, within: u64| {
+    let stalled = |name: &str, first: Vec<u8>, within: u64| {
         Attack::new(format!("{name}, {within} s"), "tls", "closed in time", move |_| {
             dripped(tls, first.clone(), Vec::new(), seconds(within))
         })
@@ -177,7 +220,7 @@ fn who_is_slow_is_closed_in_time_and_keeps_nobody_waiting() {
     let served = [good.as_bytes(), &trace("x")].concat();
     let drip = vec![b'a'; 200];
     // A record of 512 bytes, of which these are the first.
-    let hello = [&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3][..], &[7; 20]].concat();
+    let half = [&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3][..], &[7; 20]].concat();
     let dripping = [&settings()[..], &call(1), &frame(DATA, 0, 1, &[0, 0, 1, 0, 0])].concat();
     let unread = [PREFACE, &frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])].concat();
     let mut attacks = vec![
@@ -198,12 +241,8 @@ fn who_is_slow_is_closed_in_time_and_keeps_nobody_waiting() {
             attentive(target.grpc, dripping.clone(), Some(frame(DATA, 0, 1, &[7])), seconds(11))
         })
         .counted("slow"),
-        over_tls("TLS, silence", Vec::new(), 5),
-        over_tls("TLS, half a hello", hello, 5),
-        Attack::new(format!("reads no answer, {write} s"), "http", "closed in time", move |target: Target| {
-            never_reads(target.http, seconds(write + 5))
-        })
-        .counted("slow"),
+        stalled("TLS, silence", Vec::new(), 5),
+        stalled("TLS, half a hello", half, 5),
     ];
     if is_long() {
         let message = crate::wire::frame(&trace("x"));
@@ -215,7 +254,18 @@ fn who_is_slow_is_closed_in_time_and_keeps_nobody_waiting() {
             .counted("slow"),
         );
     }
-    let attacks = attacks.into_iter().map(|attack| attack.by(each).lasting(Duration::ZERO)).collect();
+    let mut attacks: Vec<_> = attacks.into_iter().map(|attack| attack.by(each)).collect();
+    let unread = move |target: Target| never_reads(target.http, seconds(write));
+    attacks.push(
+        Attack::new(format!("reads no answer, {write} s"), "http", "closed in time", unread).counted("slow").by(3),
+    );
+    // More than may shake hands at one time, and somebody who comes with good intent.
+    let stalls = move |_| dripped(tls, greeting.clone(), Vec::new(), seconds(5));
+    attacks.push(Attack::new("TLS, nothing behind the hello, 5 s", "tls", "closed in time", stalls).by(100));
+    let mut attacks: Vec<_> = attacks.into_iter().map(|attack| attack.lasting(Duration::ZERO)).collect();
+    let authority = folder.path().join("tls.pem");
+    let good = move |_| over_tls(tls, Some(authority.clone()));
+    attacks.push(Attack::new("TLS, a good client meanwhile", "tls", "200", good).lasting(seconds(5)));
     arena.face_all(attacks);
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut now = resident::descriptors(arena.sluice.id());
