@@ -45,6 +45,8 @@ mod exported_sink;
 mod exposure;
 #[path = "process/getting_started.rs"]
 mod getting_started;
+#[path = "process/hostile/mod.rs"]
+mod hostile;
 #[path = "process/life.rs"]
 mod life;
 #[path = "process/load.rs"]

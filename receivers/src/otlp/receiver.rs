@@ -274,6 +274,7 @@ fn grpc_listener(grpc: &GrpcServer) -> ListenerLimits {
 
 fn http_listener(http: &HttpServer) -> ListenerLimits {
     let mut limits = ListenerLimits { http1_keep_alive: http.keep_alives_enabled, ..ListenerLimits::default() };
+    limits.header_timeout = given(http.read_header_timeout.0).unwrap_or(limits.header_timeout);
     limits.body_timeout = given(http.read_timeout.0).unwrap_or(limits.body_timeout);
     limits.idle_timeout = given(http.idle_timeout.0).unwrap_or(limits.idle_timeout);
     limits.write_timeout = given(http.write_timeout.0).unwrap_or(limits.write_timeout);
