@@ -7,6 +7,8 @@ mod admin;
 mod answers;
 #[path = "process/auth.rs"]
 mod auth;
+#[path = "process/browsers.rs"]
+mod browsers;
 #[path = "process/command.rs"]
 mod command;
 #[path = "process/configuration.rs"]
@@ -43,6 +45,10 @@ mod exported;
 mod exported_sink;
 #[path = "process/getting_started.rs"]
 mod getting_started;
+#[path = "process/headers.rs"]
+mod headers;
+#[path = "process/health.rs"]
+mod health;
 #[path = "process/life.rs"]
 mod life;
 #[path = "process/load.rs"]
@@ -59,6 +65,8 @@ mod refusals;
 mod reload;
 #[path = "process/sampling.rs"]
 mod sampling;
+#[path = "process/secrets.rs"]
+mod secrets;
 #[path = "process/send.rs"]
 mod send;
 #[path = "process/sink.rs"]

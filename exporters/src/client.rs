@@ -7,8 +7,9 @@ use sluice_net::http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_net::tls::ClientTls;
 use sluice_pipeline::blocks::{Auth, TlsClient};
 use sluice_pipeline::component::Environment;
-use sluice_pipeline::extension::ClientAuth;
-use sluice_pipeline::{ComponentId, Error};
+use sluice_pipeline::extension::{ClientAuth, NoCredentials};
+use sluice_pipeline::send::{RetryCause, SendOutcome};
+use sluice_pipeline::{ComponentId, Context, Error};
 
 /// Bytes of a peer's text that are told.
 const MAX_TEXT: usize = 1024;
@@ -53,16 +54,33 @@ pub(crate) fn auth(
     }
 }
 
-/// The headers of an authenticator for the next request.
-pub(crate) async fn credentials(auth: &dyn ClientAuth) -> Result<HeaderMap, String> {
+/// The headers of an authenticator for the next request; none without one.
+///
+/// # Errors
+/// What becomes of the payload without them.
+pub(crate) async fn credentials(auth: Option<&dyn ClientAuth>, context: &Context) -> Result<HeaderMap, SendOutcome> {
     let mut headers = HeaderMap::new();
-    for (name, value) in auth.headers().await? {
-        let name: HeaderName = name.parse().map_err(|_| format!("invalid header name {name:?}"))?;
-        let mut value: HeaderValue = value.expose().parse().map_err(|_| format!("invalid value of header {name}"))?;
+    let Some(auth) = auth else { return Ok(headers) };
+    let told = |error: NoCredentials| {
+        let message = format!("authentication: {error}");
+        match error {
+            NoCredentials::Now(_) => SendOutcome::Retry { after: None, cause: RetryCause::Unavailable, message },
+            NoCredentials::ForThis(_) => SendOutcome::Permanent { message },
+        }
+    };
+    for (name, value) in auth.headers(context).await.map_err(told)? {
+        let invalid = |what: &str| told(NoCredentials::ForThis(format!("invalid {what} of header {name:?}")));
+        let key: HeaderName = name.parse().map_err(|_| invalid("name"))?;
+        let mut value: HeaderValue = value.expose().parse().map_err(|_| invalid("value"))?;
         value.set_sensitive(true);
-        headers.insert(name, value);
+        headers.insert(key, value);
     }
     Ok(headers)
+}
+
+/// The metadata keys by which payloads must be kept apart for the sake of an authenticator.
+pub(crate) fn partition(auth: Option<&Arc<dyn ClientAuth>>) -> Vec<String> {
+    auth.map(|auth| auth.metadata_keys()).unwrap_or_default()
 }
 
 /// What a peer says, fit to be logged and handed on: short, on one line, without control characters (security A13).

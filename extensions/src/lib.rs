@@ -6,6 +6,7 @@
 //! | [`file_storage`] | the same, under upstream's name and settings |
 //! | [`bearertokenauth`] | tokens that senders show, and that exporters show |
 //! | [`basicauth`] | the same with names and passwords |
+//! | [`headers_setter`] | headers of outgoing requests, fixed or from the request that brought the data |
 //! | [`health_check`] | whether the collector takes data, over HTTP |
 
 pub mod basicauth;
@@ -13,6 +14,7 @@ pub mod bearertokenauth;
 mod credential;
 pub mod file_storage;
 mod grant;
+pub mod headers_setter;
 pub mod health_check;
 pub mod journal;
 mod size;
@@ -26,5 +28,6 @@ pub fn register(registry: &mut Registry<Extensions>) {
     registry.register(file_storage::FileStorageFactory);
     registry.register(bearertokenauth::BearerTokenAuthFactory);
     registry.register(basicauth::BasicAuthFactory);
+    registry.register(headers_setter::HeadersSetterFactory);
     registry.register(health_check::HealthCheckFactory);
 }

@@ -103,6 +103,7 @@ impl Config {
             retry: self.retry_on_failure.as_ref().copied(),
             timeout: Duration::ZERO,
             protection: self.protection,
+            partition: Vec::new(),
         }
     }
 

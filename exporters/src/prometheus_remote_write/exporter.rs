@@ -10,6 +10,7 @@ use sluice_pdata::view::{MetricsView, ResourceMetricsView};
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::exporter::{Attempt, Capabilities, Exporter, Payload};
+use sluice_pipeline::extension::ClientAuth;
 use sluice_pipeline::send::SendOutcome;
 use sluice_pipeline::{BoxFuture, ComponentId, Error};
 
@@ -34,6 +35,7 @@ const MIN_BATCH_BYTES: usize = 64 << 10;
 /// Sends metrics to one remote-write endpoint.
 pub struct RemoteWriteExporter {
     id: ComponentId,
+    auth: Option<Arc<dyn ClientAuth>>,
     sender: Sender,
     negotiation: Negotiation,
     options: Arc<Options>,
@@ -102,11 +104,11 @@ impl RemoteWriteExporter {
         counters.consumers.set(1.0);
         Ok(RemoteWriteExporter {
             id: environment.id.clone(),
+            auth,
             sender: Sender {
                 client: Client::new(settings).map_err(invalid)?,
                 endpoint,
                 headers,
-                auth,
                 timeout: config.timeout(),
                 reading: Reading { retry_429: config.retry_on_http_429, max_retry_after: *config.max_retry_after },
             },
@@ -123,6 +125,11 @@ impl RemoteWriteExporter {
             refusals: AtomicU64::new(0),
             clock: Arc::clone(&environment.clock),
         })
+    }
+
+    /// The metadata keys by which payloads must be kept apart.
+    pub fn partition(&self) -> Vec<String> {
+        crate::client::partition(self.auth.as_ref())
     }
 
     async fn convert(&self, payload: &Payload, version: Version, skip: usize, retry: bool) -> Converted {
@@ -178,6 +185,10 @@ impl RemoteWriteExporter {
         if payload.signal != Signal::Metrics {
             return SendOutcome::Internal { message: format!("{} cannot be remote-written", payload.signal.name()) };
         }
+        let credentials = match crate::client::credentials(self.auth.as_deref(), &payload.context).await {
+            Ok(credentials) => credentials,
+            Err(outcome) => return outcome,
+        };
         let retry = attempt.number > 0;
         let mut pending = match self.pending.take(&payload) {
             Some(pending) => pending,
@@ -204,7 +215,7 @@ impl RemoteWriteExporter {
                 };
             };
             let version = pending.version;
-            let reply = self.sender.send(request, version, attempt.number).await;
+            let reply = self.sender.send(request, &credentials, version, attempt.number).await;
             self.counters.sent_batches.increment(1);
             if version == Version::V2 && self.negotiation.notes(&reply, self.clock.now()) {
                 tracing::info!(exporter = %self.id, "endpoint does not read remote write 2.0, sending 1.0");

@@ -16,10 +16,12 @@ use sluice_pipeline::extension::ServerAuth;
 use sluice_pipeline::receiver::{CurrentIngress, Ingress, Receiver};
 use sluice_pipeline::telemetry::{ReceiverMetrics, Telemetry};
 use sluice_pipeline::{BoxFuture, ComponentId, Error};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::config::{Config, HttpProtocol};
 use super::grpc::GrpcService;
+use super::health::Health;
 use super::http::Http;
 use super::intake::Intake;
 use super::reserve::Bodies;
@@ -37,12 +39,20 @@ pub struct OtlpReceiver {
     ingress: OnceLock<CurrentIngress>,
     bound: Mutex<Option<Bound>>,
     running: Mutex<Option<Running>>,
+    /// Whether requests are taken; who watches the health service is told.
+    serving: watch::Sender<bool>,
 }
 
 /// What listens and does not accept yet.
 struct Bound {
     grpc: Option<Listener>,
     http: Option<(Listener, Vec<(HeaderName, HeaderValue)>)>,
+}
+
+/// What the blocks of both protocols say of requests.
+struct Way {
+    size: Option<u64>,
+    include_metadata: bool,
 }
 
 struct Running {
@@ -67,6 +77,7 @@ impl OtlpReceiver {
             ingress: OnceLock::new(),
             bound: Mutex::new(None),
             running: Mutex::new(None),
+            serving: watch::Sender::new(true),
         })
     }
 
@@ -116,8 +127,9 @@ impl OtlpReceiver {
         let (mut servers, mut counters) = (Vec::new(), Vec::new());
         if let (Some(listener), Some(grpc)) = (bound.grpc, self.config.protocols.grpc.as_ref()) {
             let service = GrpcService {
-                intake: self.intake(ingress, Transport::GRPC, grpc.server.max_message_bytes(), self.grpc_auth.clone()),
+                intake: self.intake(ingress, Transport::GRPC, &grpc_way(&grpc.server), self.grpc_auth.clone()),
                 reserve: Arc::clone(&reserve),
+                health: Health::new(self.serving.subscribe()),
             };
             tracing::info!(endpoint = %grpc.endpoint(), "Starting GRPC server");
             let server = listener.serve(sluice_net::grpc::Server::new(Arc::new(service)));
@@ -126,7 +138,7 @@ impl OtlpReceiver {
         }
         if let (Some((listener, response_headers)), Some(http)) = (bound.http, self.config.protocols.http.as_ref()) {
             let service = Http {
-                intake: self.intake(ingress, Transport::HTTP, http.server.max_body_bytes(), self.http_auth.clone()),
+                intake: self.intake(ingress, Transport::HTTP, &http_way(&http.server), self.http_auth.clone()),
                 reserve,
                 paths: [&http.traces_url_path, &http.metrics_url_path, &http.logs_url_path]
                     .map(|path| with_slash(path)),
@@ -147,6 +159,7 @@ impl OtlpReceiver {
     async fn end<F: Future<Output = usize> + Send + 'static>(&self, how: impl Fn(Server) -> F) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Running { servers, metrics }) = running else { return };
+        self.serving.send_replace(false);
         // All at once: each has the whole grace.
         let tasks: Vec<_> = servers.into_iter().map(|server| tokio::spawn(how(server))).collect();
         for task in tasks {
@@ -163,7 +176,7 @@ impl OtlpReceiver {
         &self,
         ingress: &CurrentIngress,
         transport: Transport,
-        size: Option<u64>,
+        way: &Way,
         auth: Option<Arc<dyn ServerAuth>>,
     ) -> Intake {
         let clock = Arc::clone(&ingress.get().clock);
@@ -172,7 +185,8 @@ impl OtlpReceiver {
             ingress: ingress.clone(),
             receiver: self.id.clone(),
             transport,
-            size,
+            include_metadata: way.include_metadata,
+            size: way.size,
             metrics: ReceiverMetrics::new(&self.telemetry, &self.id, transport),
         }
     }
@@ -238,6 +252,14 @@ fn bind(endpoint: &str, transport: &str) -> Bind {
 
 fn given(duration: Duration) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
+}
+
+fn grpc_way(grpc: &GrpcServer) -> Way {
+    Way { size: grpc.max_message_bytes(), include_metadata: grpc.include_metadata }
+}
+
+fn http_way(http: &HttpServer) -> Way {
+    Way { size: http.max_body_bytes(), include_metadata: http.include_metadata }
 }
 
 fn grpc_listener(grpc: &GrpcServer) -> ListenerLimits {
