@@ -75,5 +75,7 @@ mod sink;
 mod sluice;
 #[path = "process/upstream_examples.rs"]
 mod upstream_examples;
+#[path = "process/ways_in.rs"]
+mod ways_in;
 #[path = "process/wire.rs"]
 mod wire;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sluice_config::Headers;
 use sluice_net::http::{HeaderMap, HeaderName, HeaderValue};
 use sluice_net::tls::ClientTls;
-use sluice_pipeline::blocks::{Auth, TlsClient};
+use sluice_pipeline::blocks::{Auth, Middleware, TlsClient};
 use sluice_pipeline::component::Environment;
 use sluice_pipeline::extension::{ClientAuth, NoCredentials};
 use sluice_pipeline::send::{RetryCause, SendOutcome};
@@ -35,12 +35,18 @@ pub(crate) fn headers(written: &Headers) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
-/// Who adds credentials to requests, as `auth` names it (collector-compat §2.6).
+/// Who adds credentials to requests, as `auth` names it (collector-compat §2.6). Of `middlewares` there are none for clients.
 pub(crate) fn auth(
     written: Option<&Auth>,
+    middlewares: &[Middleware],
     protocol: &str,
     environment: &Environment,
 ) -> Result<Option<Arc<dyn ClientAuth>>, Error> {
+    if let Some(Middleware { id }) = middlewares.first() {
+        let is_there = environment.extensions.get(&ComponentId::from(id.as_str())).is_some();
+        let what = if is_there { "requested extension is not a client middleware" } else { "middleware not found" };
+        return Err(Error::config(format!("failed to resolve middleware {id:?}: {what}")));
+    }
     let Some(auth) = written else { return Ok(None) };
     let name = &auth.authenticator;
     let Some(extension) = environment.extensions.get(&ComponentId::from(name.as_str())) else {

@@ -246,12 +246,24 @@ fn a_reload_with_another_token_takes_it_to_the_receiver() {
 }
 
 #[test]
-fn an_authenticator_that_is_not_there_or_is_none_stops_the_start() {
+fn an_authenticator_or_middleware_that_is_not_there_or_is_none_stops_the_start() {
+    let middleware = |id: &str| bearer("").replace("grpc: {", &format!("grpc: {{middlewares: [{{id: {id}}}], "));
     let client = "basicauth: {client_auth: {username: joe, password: x}}";
     for (config, said) in [
         (bearer("").replace("authenticator: bearertokenauth", "authenticator: nobody"), "authenticator not found"),
         (bearer("").replace("extensions: [bearertokenauth], ", ""), "authenticator not found"),
         (config(client, "basicauth"), "requested authenticator is not a server authenticator"),
+        (middleware("nobody"), "failed to resolve middleware \"nobody\": middleware not found"),
+        (middleware("bearertokenauth"), "requested extension is not a middleware"),
+        (
+            bearer("")
+                .replace(
+                    "nop: }",
+                    "nop: , otlp_http: {endpoint: 'http://127.0.0.1:1', middlewares: [{id: bearertokenauth}]}}",
+                )
+                .replace("exporters: [nop]", "exporters: [otlp_http]"),
+            "requested extension is not a client middleware",
+        ),
     ] {
         let output = run(&["run", "-c", &format!("yaml:{config}"), "--admin", "off"]);
         assert_eq!(output.status.code(), Some(1), "{config}");

@@ -53,6 +53,7 @@ fn headers_follow_their_data_through_the_journal_and_a_kill_and_are_not_mixed() 
     let path = folder.path().join("config.yaml");
     let journal = "ack: durable, allow_volatile: true";
     std::fs::write(&path, config(port, journal, "")).unwrap();
+    std::fs::create_dir(folder.path().join("state")).unwrap();
     let arguments = ["-c", path.to_str().unwrap()];
     let sluice = Sluice::start_in(folder.path(), &arguments);
     // Nobody listens there yet.

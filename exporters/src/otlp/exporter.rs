@@ -57,7 +57,7 @@ impl OtlpExporter {
             clock: Arc::clone(&environment.clock),
             encoding: AtomicUsize::new(0),
             configured: Encoding::parse(config.compression()).map_err(invalid)?,
-            auth: crate::client::auth(client.auth.as_ref(), "gRPC", environment)?,
+            auth: crate::client::auth(client.auth.as_ref(), &client.middlewares, "gRPC", environment)?,
         })
     }
 

@@ -76,7 +76,7 @@ impl OtlpHttpExporter {
             format: Format::new(&config.encoding),
             compression,
             plain: AtomicBool::new(false),
-            auth: crate::client::auth(http.auth.as_ref(), "HTTP", environment)?,
+            auth: crate::client::auth(http.auth.as_ref(), &http.middlewares, "HTTP", environment)?,
             timeout: config.timeout(),
             clock: Arc::clone(&environment.clock),
         })

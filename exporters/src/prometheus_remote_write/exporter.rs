@@ -98,7 +98,7 @@ impl RemoteWriteExporter {
             value.set_sensitive(true);
             headers.insert(name.parse::<HeaderName>().map_err(|_| invalid())?, value);
         }
-        let auth = crate::client::auth(http.auth.as_ref(), "HTTP", environment)?;
+        let auth = crate::client::auth(http.auth.as_ref(), &http.middlewares, "HTTP", environment)?;
         let limits = config.limits();
         let counters = Counters::new(&environment.telemetry, &environment.id);
         counters.consumers.set(1.0);

@@ -26,7 +26,7 @@ use super::http::Http;
 use super::intake::Intake;
 use super::reserve::Bodies;
 use crate::cors::Cors;
-use crate::gate::{Gate, server_auth};
+use crate::gate::{Gate, check_middlewares, server_auth};
 use crate::listener_metrics::{ListenerMetrics, publish};
 
 /// OTLP over gRPC and HTTP.
@@ -64,10 +64,15 @@ impl OtlpReceiver {
     /// A receiver that listens once it is started.
     ///
     /// # Errors
-    /// An authenticator that is not there, or is none for servers.
+    /// An authenticator or middleware that is not there, or is none for servers.
     pub fn new(config: Config, environment: &Environment) -> Result<Self, Error> {
         let grpc = config.protocols.grpc.as_ref().and_then(|grpc| grpc.server.auth.as_ref());
         let http = config.protocols.http.as_ref().and_then(|http| http.server.auth.as_ref());
+        let protocols = &config.protocols;
+        let of_grpc = protocols.grpc.as_ref().map(|grpc| &grpc.server.middlewares);
+        for middlewares in of_grpc.into_iter().chain(protocols.http.as_ref().map(|http| &http.server.middlewares)) {
+            check_middlewares(middlewares, environment)?;
+        }
         Ok(OtlpReceiver {
             id: environment.id.clone(),
             grpc_auth: server_auth(grpc, environment)?,
