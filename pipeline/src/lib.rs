@@ -52,6 +52,7 @@ pub mod factory;
 pub mod id;
 pub mod intake;
 pub mod ledger;
+pub mod listening;
 pub mod outcome;
 pub mod processor;
 pub mod receiver;
