@@ -10,8 +10,6 @@ pub enum Bug {
     RetryFailedSync,
     CursorPassesUndelivered,
     NoDirectorySync,
-    CountCursorBeforeItsGroup,
-    BelieveOlderCursor,
 }
 
 /// The bugs that are switched on.

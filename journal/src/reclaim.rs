@@ -1,7 +1,6 @@
 //! Deleting segments that nobody needs (delivery §3.6): cursors are on disk first, then `META`, then the name goes.
 
 use crate::bugs::Bug;
-use crate::cursors::Which;
 use crate::format::segment::COMPACTED;
 use crate::format::{Chain, PAGE, SegNo};
 use crate::journal::Inner;
@@ -36,7 +35,7 @@ impl Inner {
         let mut full = Vec::new();
         if !unneeded.is_empty() {
             let early = self.config.bugs.has(Bug::UnlinkBeforeCursorSync);
-            if !early && !self.save_cursors(Which::Old) {
+            if !early && !self.save_cursors(false) {
                 return;
             }
             let mut deleted = Vec::new();
