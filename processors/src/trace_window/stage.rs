@@ -84,6 +84,19 @@ impl Stage for WindowStage {
         self.engine.lock().lags(by);
     }
 
+    fn reset(&mut self) -> bool {
+        self.engine.lock().reset();
+        true
+    }
+
+    fn wanted(&self) -> Vec<(Port, Seq)> {
+        self.engine.lock().wanted()
+    }
+
+    fn restore(&mut self, port: Port, seq: Seq, input: Option<&Entry>, now: WallTime, out: &mut StageOutput) {
+        self.within().restore(port, seq, input, now, out);
+    }
+
     fn relieve(&mut self, percent: u8, _now: WallTime, out: &mut StageOutput) {
         self.engine.lock().relieve(percent, out);
     }

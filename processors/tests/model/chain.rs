@@ -147,6 +147,7 @@ pub fn context(rng: &mut Rng, headers: &[String]) -> Context {
         deadline: None,
         receiver: ComponentId::new("otlp", ""),
         transport: Transport::GRPC,
+        tainted: Default::default(),
     }
 }
 
