@@ -171,7 +171,7 @@ fn two_who_tell_of_one_target_never_write_it_out_of_order() {
             request(&[("service.name", "a"), ("v", "1")], vec![gauge(metric, &[NOW + second * SECOND])])
         };
         let resource_metrics = resources.iter().flat_map(|of_one| of(of_one).resource_metrics).collect();
-        let payload = otlp::ExportMetricsServiceRequest { resource_metrics }.encode_to_vec();
+        let payload = ExportMetricsServiceRequest { resource_metrics }.encode_to_vec();
         let all = read::all_v2(&convert(&mut converter, &payload, LIMITS));
         let points = all.len() - named(&all, "target_info").len();
         (

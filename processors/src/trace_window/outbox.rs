@@ -93,6 +93,11 @@ impl Outbox {
         self.gone.push((origin, entry, place));
     }
 
+    /// An item of the input leaves in another envelope than it came in.
+    pub(crate) fn is_edited(&mut self) {
+        self.edited = true;
+    }
+
     /// Items that leave.
     pub(crate) fn len(&self) -> usize {
         self.items.len()

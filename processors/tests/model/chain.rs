@@ -130,6 +130,7 @@ pub fn environment(signal: Signal, name: &str, at: usize) -> Environment {
         telemetry: Telemetry::new(),
         extensions: Extensions::default(),
         verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
+        gates: Default::default(),
     }
 }
 

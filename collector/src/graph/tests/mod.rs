@@ -37,6 +37,7 @@ fn surroundings() -> Surroundings {
         telemetry,
         clock,
         verdicts: VerdictBoard::default(),
+        gates: Default::default(),
         data_dir: None,
     }
 }

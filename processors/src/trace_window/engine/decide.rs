@@ -242,7 +242,9 @@ impl Engine {
             let oversize = self.settings.drop_oversize && self.traces.get(trace).flags & TraceEntry::OVER != 0;
             let decision = if oversize { Decision::UNMATCHED } else { decision };
             let keeps = self.conclude(trace, decision, trigger(at));
+            self.sub_rule = decision.sub_rule.map(|RuleIndex(rule)| rule);
             self.close(trace, keeps);
+            self.sub_rule = None;
         }
     }
 
@@ -370,7 +372,9 @@ impl Engine {
             HeldKind::Span => self.stamped_span(base, bytes, held.severity == STATELESS, Some(slot), by),
             HeldKind::Duplicate | HeldKind::Free => self.stamped_span(base, bytes, false, None, by),
         };
-        self.leave_held_as(held, base, suffix, Outcome::Kept);
+        let rule = self.traces.get(trace).rule;
+        let held = self.recorded_held(held, rule, self.sub_rule);
+        self.leave_held_as(&held, base, suffix, Outcome::Kept);
     }
 
     /// The verdict that items of a kept trace are stamped with; none in a dry run.
@@ -385,6 +389,8 @@ impl Engine {
     /// A span of a trace that is kept leaves at once.
     pub(super) fn stream_span(&mut self, item: &Item<'_>, trace: u32, slot: Option<u32>) {
         let by = self.kept_by(trace);
+        let rule = self.traces.get(trace).rule;
+        let item = &self.recorded_item(item, rule, None, false);
         let (base, suffix) = self.stamped_span(item.base(), Bytes::Input(item.bytes), false, slot, by);
         self.leave(item, base, suffix, Outcome::Kept);
     }

@@ -8,6 +8,7 @@ mod late;
 mod logs;
 mod metrics;
 mod pressure;
+mod record;
 mod release;
 mod reread;
 mod restart;
@@ -73,6 +74,8 @@ pub struct Engine {
     tainted: Option<taint::Tainted>,
     pressure: pressure::Pressure,
     reread: reread::Reread,
+    /// The part of a `composite` policy that keeps the trace at hand.
+    sub_rule: Option<u16>,
     exemplars: metrics::Exemplars,
     pub(crate) statistics: Statistics,
     /// Items dropped since the last flush, by signal: for their verdict, and as repetitions.
@@ -147,6 +150,7 @@ impl Engine {
             tainted: None,
             pressure: pressure::Pressure::default(),
             reread: reread::Reread::default(),
+            sub_rule: None,
             exemplars: metrics::Exemplars::default(),
             statistics: Statistics::default(),
             dropped: [0; 3],

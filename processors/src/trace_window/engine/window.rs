@@ -167,6 +167,9 @@ impl Engine {
     /// Forgets a trace that has no slots any more.
     pub(super) fn remove_trace(&mut self, handle: u32) {
         let trace = self.traces.get(handle);
+        if let Some(judge) = &mut self.judge {
+            judge.removed(f64::from(self.time.tick().saturating_sub(trace.first)) / 10.0);
+        }
         let hash = self.trace_hash(TraceKey { tenant: trace.tenant, id: trace.id });
         self.trace_index.remove(hash, handle);
         self.traces.remove(handle);
