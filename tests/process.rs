@@ -41,6 +41,8 @@ mod examples;
 mod exported;
 #[path = "process/exported_sink.rs"]
 mod exported_sink;
+#[path = "process/exposure.rs"]
+mod exposure;
 #[path = "process/getting_started.rs"]
 mod getting_started;
 #[path = "process/life.rs"]

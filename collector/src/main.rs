@@ -9,6 +9,7 @@ mod diff;
 mod dry_run;
 mod explain;
 mod exposition;
+mod exposure;
 mod extensions;
 mod gates;
 mod graph;
@@ -105,7 +106,8 @@ fn version() -> ExitCode {
 /// Loads what the arguments name; without any, the built-in default.
 fn load(args: &RunArgs) -> Loaded {
     let (arguments, sources) = sources(args);
-    plan::load(&arguments, &*sources, &catalog::registries())
+    let trusted = exposure::Trusted::of(args.allow_insecure_listeners.as_deref());
+    plan::load(&arguments, &*sources, &catalog::registries(), &trusted)
 }
 
 /// What the arguments name, and where it is read.

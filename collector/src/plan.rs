@@ -14,6 +14,7 @@ use sluice_pipeline::factory::{
 use sluice_pipeline::{ComponentId, PipelineId, Signal};
 
 use crate::catalog::Names;
+use crate::exposure::{self, Port, Trusted};
 pub use links::Link;
 
 /// A configuration that can be run.
@@ -29,6 +30,8 @@ pub struct Plan {
     pub links: Vec<Link>,
     /// The extension that keeps the journal, if one is configured.
     pub journal: Option<ComponentId>,
+    /// What it listens on.
+    pub ports: Vec<Port>,
 }
 
 impl Plan {
@@ -86,8 +89,9 @@ pub struct Loaded {
     pub pipelines: usize,
 }
 
-/// Resolves, decodes and checks a configuration. Reports everything it finds in one pass.
-pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Loaded {
+/// Resolves, decodes and checks a configuration. Reports everything it finds in one pass. Listeners that are `trusted` may be
+/// open to anybody.
+pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries, trusted: &Trusted) -> Loaded {
     let files = args.configs.len();
     let document = match resolve(args, sources) {
         Ok(document) => document,
@@ -111,9 +115,11 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     let links = links::find(&service, &pipelines, &registries.connectors, &mut findings);
     links::see_through(&mut pipelines, &links);
     let journal = crate::journal::choose(&service, &mut findings);
+    let ports = exposure::ports(&service, &receivers, &extensions, trusted);
+    exposure::check(&service, &ports, &mut findings);
     sort(&mut findings);
     sluice_config::codes::advise(&mut findings);
-    let lints = crate::lints::find(&service);
+    let lints = crate::lints::find(&service, &ports);
     let (components, seen) = (service.components.len(), service.pipelines.len());
     let failed = findings.iter().any(Diagnostic::is_error);
     let plan = (!failed).then(|| Plan {
@@ -126,6 +132,7 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
         pipelines,
         links,
         journal,
+        ports,
     });
     Loaded { plan, findings, files, lints, components, pipelines: seen }
 }

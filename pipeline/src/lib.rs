@@ -54,6 +54,7 @@ pub mod gates;
 pub mod id;
 pub mod intake;
 pub mod ledger;
+pub mod listening;
 pub mod outcome;
 pub mod processor;
 pub mod receiver;

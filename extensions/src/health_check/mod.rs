@@ -16,6 +16,7 @@ use sluice_net::{Bind, BufferPool, ListenerLimits};
 use sluice_pipeline::component::{Component, Environment, Stability};
 use sluice_pipeline::extension::Extension;
 use sluice_pipeline::factory::{Extensions, Factory, Meta};
+use sluice_pipeline::listening::Listening;
 use sluice_pipeline::{BoxFuture, Error};
 
 pub use config::{Config, ResponseBody};
@@ -29,6 +30,11 @@ impl Factory<Extensions> for HealthCheckFactory {
 
     fn meta(&self) -> Meta {
         Meta::new("health_check", Stability::Alpha)
+    }
+
+    /// Whether the collector is well is no secret.
+    fn listeners(&self, config: &Config) -> Vec<Listening> {
+        vec![Listening { exempt: true, ..Listening::http("", &config.server, config.endpoint()) }]
     }
 
     fn build(&self, config: &Config, environment: Environment) -> Result<Arc<dyn Extension>, Error> {
