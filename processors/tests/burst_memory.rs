@@ -57,10 +57,10 @@ fn stage(yaml: &str) -> Box<dyn Stage> {
     }
 }
 
-/// Memory of this process that is resident.
+/// Memory of this process that is resident, without code.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
@@ -105,10 +105,10 @@ impl World {
         self.counts[1] += out.dropped.iter().map(|(.., items)| items).sum::<usize>();
     }
 
-    /// 100 requests in a virtual second.
+    /// 60 requests in a virtual second.
     fn second(&mut self, of_trace: u64) {
-        for _ in 0..100 {
-            self.now += 10_000_000;
+        for _ in 0..60 {
+            self.now += 16_666_667;
             let now = WallTime(EPOCH + self.now);
             let arrival = Arrival { monotonic: Monotonic(Duration::from_nanos(self.now)), wall: now };
             let context = Context::internal(ComponentId::new("otlp", ""), arrival);
@@ -134,7 +134,7 @@ fn burst(yaml: &str) -> (usize, usize) {
     let (mut accounted, mut most) = (0, 0);
     for of_trace in [8, 1, 500, 8, 1] {
         world.next = world.next.next_multiple_of(1_000_000);
-        for _ in 0..6 {
+        for _ in 0..2 {
             world.second(of_trace);
             (accounted, most) = (accounted.max(world.stage.held().bytes), most.max(resident()));
         }

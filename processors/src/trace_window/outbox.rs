@@ -19,6 +19,9 @@ use super::payload::{Payload, Place};
 const MAX_ITEMS: usize = 8_192;
 const MAX_BYTES: usize = 2 << 20;
 
+/// Items for which room is kept from one call to the next.
+const SPARE: usize = 4096;
+
 /// Where the bytes of an item are that leaves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Base {
@@ -98,6 +101,13 @@ impl Outbox {
         self.edited = true;
     }
 
+    /// Bytes allocated, as they are between calls.
+    pub(crate) fn bytes(&self) -> usize {
+        self.items.capacity() * size_of::<Leaving>()
+            + self.gone.capacity() * size_of::<(u32, EntryNumber, Place)>()
+            + self.arena.capacity()
+    }
+
     /// Items that leave.
     pub(crate) fn len(&self) -> usize {
         self.items.len()
@@ -155,11 +165,11 @@ impl Outbox {
             origins.release(origin);
         }
         items.clear();
+        items.shrink_to(SPARE);
         self.items = items;
+        self.gone.shrink_to(SPARE);
         self.clear();
-        if self.arena.capacity() > 4 * MAX_BYTES {
-            self.arena = Vec::new();
-        }
+        self.arena.shrink_to(MAX_BYTES / 4);
     }
 }
 

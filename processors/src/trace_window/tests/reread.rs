@@ -54,7 +54,7 @@ fn compare(settings: &dyn Fn() -> Settings, make: &dyn Fn(Settings) -> World, li
 
 #[test]
 fn decisions_and_what_leaves_are_those_of_a_window_with_room() {
-    let world = compare(&deciding, &decider, 12 << 20);
+    let world = compare(&deciding, &decider, 14 << 20);
     let statistics = world.engine.statistics();
     let given_up = statistics.evictions["reread"];
     // Half of the traces are dropped: nobody reads those again.
@@ -71,7 +71,7 @@ fn annotated_items_are_those_of_a_window_with_room() {
         settings.hold_log.adaptive = false;
         settings
     };
-    let world = compare(&settings, &|settings| World::new(settings, None), 5 << 20);
+    let world = compare(&settings, &|settings| World::new(settings, None), 6 << 20);
     let statistics = world.engine.statistics();
     assert!(statistics.reread > 1_000 && statistics.evictions["reread"] >= statistics.reread);
     assert_eq!(statistics.items(Signal::Logs, Outcome::ReleasedPressure), 0);
