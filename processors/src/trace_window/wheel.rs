@@ -170,7 +170,8 @@ mod tests {
         wheel.set(100 + 511, Alarm::Span(77));
         wanted.insert(5, (611, Alarm::Span(77)));
         assert_eq!(run(&mut wheel, 200_000), wanted[2..]);
-        assert_eq!((wheel.next(), wheel.bytes()), (None, 0));
+        // Small slots keep their room.
+        assert!(wheel.next().is_none() && wheel.len == 0 && wheel.bytes() <= 1 << 10, "{}", wheel.bytes());
     }
 
     #[test]
