@@ -352,7 +352,6 @@ fn what_cannot_work_is_refused_in_upstreams_words() {
         ("{path: a, format: xml}", "format type is not supported"),
         ("{path: a, compression: gzip}", "compression is not supported"),
         ("{path: a, encoding: otlp}", "`encoding` is not available"),
-        ("{path: a, rotation: {localtime: true}}", "`localtime` is not available"),
         ("{path: a, create_directory: true, directory_permissions: \"9\"}", "must be a valid octal representation"),
         ("{path: a, directory_permissions: \"0700\"}", "directory_permissions requires create_directory to be true"),
         ("{path: a, group_by: {enabled: true}}", "path must contain exactly one *"),
@@ -370,5 +369,5 @@ fn what_cannot_work_is_refused_in_upstreams_words() {
     assert!(decode(all).is_ok());
     assert!(decode("{path: a, append: true, compression: zstd}").is_ok());
     assert!(decode("{path: \"a*\", group_by: {enabled: true}, rotation: {}}").is_ok(), "a warning");
-    assert!(decode("{path: d, rotation: {max_megabytes: 1, max_days: 2, max_backups: 3, localtime: false}}").is_ok());
+    assert!(decode("{path: d, rotation: {max_megabytes: 1, max_days: 2, max_backups: 3, localtime: true}}").is_ok());
 }

@@ -6,6 +6,7 @@
 mod auth;
 mod grpc;
 mod http;
+mod memory;
 mod protection;
 mod queue;
 mod retry;
@@ -14,6 +15,7 @@ mod tls;
 pub use auth::{Auth, Middleware};
 pub use grpc::{EnforcementPolicy, GrpcClient, GrpcServer, KeepaliveClient, KeepaliveServer, ServerParameters};
 pub use http::{CompressionParams, Cors, HttpClient, HttpServer};
+pub use memory::MemoryLimiter;
 pub use protection::{CircuitBreaker, Concurrency, DeadLetter, Poison, Protection, RetryBudget};
 pub use queue::{Partition, QueueBatch, SendingQueue};
 pub use retry::{Retry, Timeout};

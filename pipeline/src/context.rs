@@ -76,6 +76,14 @@ impl Identity {
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.iter().any(|granted| &**granted == scope)
     }
+
+    /// A fact by its name, with or without `auth.` in front; `subject` where no fact has that name.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        let bare = |name: &str| name.strip_prefix("auth.").unwrap_or(name).to_ascii_lowercase();
+        let wanted = bare(name);
+        let fact = self.attributes.iter().find(|(known, _)| bare(known) == wanted).map(|(_, value)| &**value);
+        fact.or_else(|| (wanted == "subject" && !self.subject.is_empty()).then_some(&*self.subject))
+    }
 }
 
 /// Whose data this is. The empty name is the one tenant of a collector without tenants.
@@ -92,8 +100,22 @@ impl Tenant {
     }
 }
 
-/// Request headers that some configured component reads, lower-case. Nothing else of a request's headers is kept, and
-/// never a credential.
+/// What stands in front of the name of an identity's attribute where it is kept beside headers. No header's name has a colon, so
+/// no sender can pass one off.
+const OF_IDENTITY: &str = "auth:";
+
+/// The metadata key of an attribute of the sender's identity ([`Identity::attribute`]).
+pub fn identity_key(name: &str) -> String {
+    format!("{OF_IDENTITY}{}", name.strip_prefix("auth.").unwrap_or(name).to_ascii_lowercase())
+}
+
+/// Whether a metadata key is that of an attribute of the sender's identity, and not of a header.
+pub fn is_identity_key(key: &str) -> bool {
+    key.starts_with(OF_IDENTITY)
+}
+
+/// Request headers, and attributes of the sender's identity ([`identity_key`]), that some configured component reads, lower-case.
+/// Nothing else of a request's headers is kept, and never a credential.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Metadata(SmallVec<[(Arc<str>, Arc<str>); 2]>);
 
@@ -109,6 +131,24 @@ impl Metadata {
             .collect();
         kept.sort_by(|a, b| a.0.cmp(&b.0));
         Metadata(kept)
+    }
+
+    /// What is kept of a request: `headers` that are wanted, and wanted attributes of who sent it.
+    pub fn of_request<'h>(
+        wanted: &MetadataKeys,
+        headers: impl IntoIterator<Item = (&'h str, &'h str)>,
+        identity: Option<&Identity>,
+    ) -> Self {
+        let mut metadata = Metadata::collect(wanted, headers);
+        if let Some(identity) = identity {
+            let facts = wanted.0.iter().filter_map(|key| {
+                let value = identity.attribute(key.strip_prefix(OF_IDENTITY)?)?;
+                Some((Arc::clone(key), Arc::from(value)))
+            });
+            metadata.0.extend(facts);
+            metadata.0.sort_by(|a, b| a.0.cmp(&b.0));
+        }
+        metadata
     }
 
     /// Metadata as [`Metadata::iter`] gave it, from wherever it was kept.
@@ -173,5 +213,18 @@ mod tests {
             [("x-scope-orgid", "a"), ("x-scope-orgid", "c"), ("x-team", "b")]
         );
         assert_eq!(metadata.get("x-scope-orgid").collect::<Vec<_>>(), ["a", "c"]);
+    }
+
+    #[test]
+    fn attributes_of_the_sender_are_kept_where_no_header_can_stand() {
+        let keys = MetadataKeys::new([identity_key("auth.claims.Team").as_str(), &identity_key("subject")]);
+        let identity = Identity {
+            subject: "joe".into(),
+            scopes: Vec::new(),
+            attributes: vec![("auth.claims.team".into(), "blue".into()), ("other".into(), "x".into())],
+        };
+        let kept = Metadata::of_request(&keys, [], Some(&identity));
+        assert_eq!(kept.iter().collect::<Vec<_>>(), [("auth:claims.team", "blue"), ("auth:subject", "joe")]);
+        assert!(Metadata::of_request(&keys, [], None).is_empty());
     }
 }

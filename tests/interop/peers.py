@@ -22,6 +22,9 @@ PEERS = pathlib.Path(
 PYTHON = PEERS / "venv/bin/python"
 PROMETHEUS = PEERS / "bin/prometheus"
 OTELCOL = PEERS / "bin/otelcol"
+OTELCOL_OTLP = PEERS / "bin/otelcol-otlp"
+GO_CLIENT = PEERS / "bin/go-client"
+EXAMPLES = PEERS / "examples"
 TELEMETRYGEN = PEERS / "bin/telemetrygen"
 NODE_MODULES = PEERS / "node/node_modules"
 
@@ -31,6 +34,8 @@ def missing():
     parts = {
         "python": PYTHON, "node": NODE_MODULES, "node (the program)": pathlib.Path(shutil.which("node") or "/nowhere"),
         "telemetrygen": TELEMETRYGEN, "prometheus": PROMETHEUS, "otelcol": OTELCOL, "victoriametrics": PEERS / "bin/victoria-metrics",
+        "telemetrygen": TELEMETRYGEN, "prometheus": PROMETHEUS, "otelcol": OTELCOL, "otelcol-otlp": OTELCOL_OTLP,
+        "go-client": GO_CLIENT, "examples": EXAMPLES, "curl (the program)": pathlib.Path(shutil.which("curl") or "/nowhere"),
     }
     return sorted(name for name, path in parts.items() if not path.exists())
 

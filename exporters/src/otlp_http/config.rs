@@ -55,6 +55,7 @@ impl Config {
             retry: self.retry_on_failure.as_ref().copied(),
             timeout: self.timeout(),
             protection: self.protection,
+            partition: Vec::new(),
         }
     }
 

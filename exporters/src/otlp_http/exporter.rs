@@ -11,7 +11,7 @@ use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::exporter::{Attempt, Capabilities, Exporter, Payload};
 use sluice_pipeline::extension::ClientAuth;
 use sluice_pipeline::send::{RetryCause, SendOutcome};
-use sluice_pipeline::{BoxFuture, Error};
+use sluice_pipeline::{BoxFuture, Context, Error};
 
 use super::answer;
 use super::body::{BodyError, Compression, Format, body};
@@ -71,7 +71,7 @@ impl OtlpHttpExporter {
             format: Format::new(&config.encoding),
             compression,
             plain: AtomicBool::new(false),
-            auth: crate::client::auth(http.auth.as_ref(), "HTTP", environment)?,
+            auth: crate::client::auth(http.auth.as_ref(), &http.middlewares, "HTTP", environment)?,
             timeout: config.timeout(),
             clock: Arc::clone(&environment.clock),
         })
@@ -82,11 +82,17 @@ impl OtlpHttpExporter {
         self.compression.filter(|_| !self.plain.load(Ordering::Relaxed))
     }
 
+    /// The metadata keys by which payloads must be kept apart.
+    pub fn partition(&self) -> Vec<String> {
+        crate::client::partition(self.auth.as_ref())
+    }
+
     async fn export(&self, payload: Payload, attempt: &Attempt) -> SendOutcome {
         let Some(uri) = self.endpoints.of(payload.signal) else {
             return SendOutcome::Internal { message: format!("no endpoint for {}", payload.signal.name()) };
         };
         let compression = self.compression();
+        let context = Arc::clone(&payload.context);
         let body = match self.body(payload, compression).await {
             Ok(body) => body,
             Err(BodyError::Payload(message)) => return SendOutcome::Permanent { message },
@@ -99,7 +105,7 @@ impl OtlpHttpExporter {
         }
         // What is left of the time, so that a late answer is ours to name.
         let left = attempt.deadline.map(|deadline| deadline.since(self.clock.now()));
-        match self.exchange(uri, headers, body, left).await {
+        match self.exchange(uri, &context, headers, body, left).await {
             Ok(answer) if self.reads_no_such_encoding(&answer, compression) => {
                 tracing::info!(accepts = ?answer.headers.get(header::ACCEPT_ENCODING),
                     "destination does not read this compression; sending without");
@@ -126,18 +132,13 @@ impl OtlpHttpExporter {
     async fn exchange(
         &self,
         uri: &Uri,
+        context: &Context,
         mut headers: HeaderMap,
         body: Bytes,
         left: Option<Duration>,
     ) -> Result<sluice_net::http::Answer, SendOutcome> {
         let sent = async {
-            if let Some(auth) = &self.auth {
-                headers.extend(crate::client::credentials(&**auth).await.map_err(|message| SendOutcome::Retry {
-                    after: None,
-                    cause: RetryCause::Unavailable,
-                    message: format!("authentication: {message}"),
-                })?);
-            }
+            headers.extend(crate::client::credentials(self.auth.as_deref(), context).await?);
             let outgoing = Outgoing { method: Method::POST, uri: uri.clone(), headers, body, timeout: None };
             self.client.send(outgoing).await.map_err(|error| answer::failure(&error))
         };

@@ -270,6 +270,6 @@ impl Config {
             max_interval: written.max_interval.or(Some(GoDuration::from_secs(5))),
             max_elapsed_time: written.max_elapsed_time,
         });
-        Delivery { queue, retry, timeout: std::time::Duration::ZERO, protection: self.protection }
+        Delivery { queue, retry, protection: self.protection, ..Delivery::default() }
     }
 }

@@ -10,6 +10,7 @@ use sluice_pdata::view::{MetricsView, ResourceMetricsView};
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::exporter::{Attempt, Capabilities, Exporter, Payload};
+use sluice_pipeline::extension::ClientAuth;
 use sluice_pipeline::send::SendOutcome;
 use sluice_pipeline::{BoxFuture, ComponentId, Error};
 
@@ -34,6 +35,7 @@ const MIN_BATCH_BYTES: usize = 64 << 10;
 /// Sends metrics to one remote-write endpoint.
 pub struct RemoteWriteExporter {
     id: ComponentId,
+    auth: Option<Arc<dyn ClientAuth>>,
     sender: Sender,
     negotiation: Negotiation,
     reprobe: Duration,
@@ -98,7 +100,7 @@ impl RemoteWriteExporter {
             value.set_sensitive(true);
             headers.insert(name.parse::<HeaderName>().map_err(|_| invalid())?, value);
         }
-        let auth = crate::client::auth(http.auth.as_ref(), "HTTP", environment)?;
+        let auth = crate::client::auth(http.auth.as_ref(), &http.middlewares, "HTTP", environment)?;
         let limits = config.limits();
         let counters = Counters::new(&environment.telemetry, &environment.id);
         counters.consumers.set(1.0);
@@ -106,11 +108,11 @@ impl RemoteWriteExporter {
         counters.speaks(negotiation.version(environment.clock.now()));
         Ok(RemoteWriteExporter {
             id: environment.id.clone(),
+            auth,
             sender: Sender {
                 client: Client::new(settings).map_err(invalid)?,
                 endpoint,
                 headers,
-                auth,
                 timeout: config.timeout(),
                 reading: Reading { retry_429: config.retry_on_http_429, max_retry_after: *config.max_retry_after },
             },
@@ -128,6 +130,11 @@ impl RemoteWriteExporter {
             refusals: AtomicU64::new(0),
             clock: Arc::clone(&environment.clock),
         })
+    }
+
+    /// The metadata keys by which payloads must be kept apart.
+    pub fn partition(&self) -> Vec<String> {
+        crate::client::partition(self.auth.as_ref())
     }
 
     async fn convert(&self, payload: &Payload, version: Version, skip: usize, retry: bool) -> Converted {
@@ -183,6 +190,10 @@ impl RemoteWriteExporter {
         if payload.signal != Signal::Metrics {
             return SendOutcome::Internal { message: format!("{} cannot be remote-written", payload.signal.name()) };
         }
+        let credentials = match crate::client::credentials(self.auth.as_deref(), &payload.context).await {
+            Ok(credentials) => credentials,
+            Err(outcome) => return outcome,
+        };
         let retry = attempt.number > 0;
         let mut pending = match self.pending.take(&payload) {
             Some(mut pending) => {
@@ -218,7 +229,7 @@ impl RemoteWriteExporter {
                 };
             };
             let version = pending.version;
-            let reply = self.sender.send(request, version, attempt.number).await;
+            let reply = self.sender.send(request, &credentials, version, attempt.number).await;
             self.counters.sent_batches.increment(1);
             if version == Version::V2 && self.reads_v1_only(&reply) {
                 let converted = self.convert(&payload, Version::V1, pending.through, retry).await;

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use sluice_pdata::pass::Reason;
 use sluice_pipeline::Error;
 use sluice_pipeline::component::{Environment, Stability};
-use sluice_pipeline::exporter::ExporterKind;
+use sluice_pipeline::exporter::{Delivery, ExporterKind};
 use sluice_pipeline::factory::{Exporters, Factory, Meta};
 
 pub use config::Config;
@@ -79,6 +79,7 @@ impl Factory<Exporters> for RemoteWriteFactory {
 
     fn build(&self, config: &Config, environment: Environment) -> Result<ExporterKind, Error> {
         let exporter = RemoteWriteExporter::new(config, &environment)?;
-        Ok(ExporterKind::Destination(Arc::new(exporter), Box::new(config.delivery())))
+        let delivery = Delivery { partition: exporter.partition(), ..config.delivery() };
+        Ok(ExporterKind::Destination(Arc::new(exporter), Box::new(delivery)))
     }
 }

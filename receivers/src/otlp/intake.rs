@@ -23,6 +23,8 @@ pub(super) struct Intake {
     pub(super) ingress: CurrentIngress,
     pub(super) receiver: ComponentId,
     pub(super) transport: Transport,
+    /// Whether request headers are kept for whoever reads them.
+    pub(super) include_metadata: bool,
     /// Largest request that is written for this listener, in bytes.
     pub(super) size: Option<u64>,
     pub(super) metrics: ReceiverMetrics,
@@ -150,14 +152,16 @@ impl Intake {
     fn context(&self, ingress: &Ingress, head: &RequestHead, admitted: Admitted) -> Context {
         let (identity, tenant) = admitted.into_parts();
         let clock = &ingress.clock;
-        let headers = head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let headers = head.headers.iter().filter(|_| self.include_metadata);
+        let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let metadata = Metadata::of_request(&ingress.metadata_keys, headers, identity.as_ref());
         let arrival = clock.arrival();
         let left = head.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         Context {
             peer: peer(&head.connection.peer),
             identity,
             tenant,
-            metadata: Metadata::collect(&ingress.metadata_keys, headers),
+            metadata,
             arrival,
             deadline: left.map(|left| arrival.monotonic + left),
             receiver: self.receiver.clone(),
