@@ -14,6 +14,7 @@ import authenticated
 import canonical
 import correlated
 import differences
+import files
 import otlp_http
 import refusals
 from peers import (
@@ -219,6 +220,11 @@ def over_http(work):
     otlp_http.otlp_http(work, SLUICE, check)
 
 
+def to_files(work):
+    """Files as the Go Collector writes them."""
+    files.files(work, SLUICE, check)
+
+
 def sampled(work):
     """Whole traces sampled, logs and exemplars with them."""
     correlated.correlated(work, SLUICE, check)
@@ -230,7 +236,7 @@ def who_may_send(work):
 
 
 # By their names on the command line, some of them alone.
-PARTS = (first_run, main_job, refusing, drop_in, over_http, sampled, who_may_send)
+PARTS = (first_run, main_job, refusing, drop_in, over_http, to_files, sampled, who_may_send)
 
 
 def main():

@@ -285,6 +285,8 @@ fn grpc_listener(grpc: &GrpcServer) -> ListenerLimits {
 fn http_listener(http: &HttpServer) -> ListenerLimits {
     let mut limits = ListenerLimits { http1_keep_alive: http.keep_alives_enabled, ..ListenerLimits::default() };
     limits.body_timeout = given(http.read_timeout.0).unwrap_or(limits.body_timeout);
+    limits.header_timeout =
+        http.read_header_timeout.and_then(|written| given(written.0)).unwrap_or(limits.header_timeout);
     limits.idle_timeout = given(http.idle_timeout.0).unwrap_or(limits.idle_timeout);
     limits.write_timeout = given(http.write_timeout.0).unwrap_or(limits.write_timeout);
     limits
@@ -314,4 +316,41 @@ fn tls(block: Option<&TlsServer>, versions: Versions) -> Result<Option<ServerTls
     let invalid = |error: sluice_net::Error| Error::config(error.to_string());
     settings.validate().map_err(invalid)?;
     ServerTls::new(settings, versions).map(Some).map_err(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_config::GoDuration;
+
+    use super::*;
+
+    #[test]
+    fn times_that_are_written_hold_and_zero_is_our_default() {
+        let usual = ListenerLimits::default();
+        let of = |http: HttpServer| http_listener(&http);
+        let unwritten = of(HttpServer::default());
+        assert_eq!((unwritten.header_timeout, unwritten.body_timeout), (usual.header_timeout, usual.body_timeout));
+        let zero = GoDuration::from_secs(0);
+        let zeros = HttpServer {
+            read_header_timeout: Some(zero),
+            read_timeout: zero,
+            write_timeout: zero,
+            idle_timeout: zero,
+            ..HttpServer::default()
+        };
+        let zeros = of(zeros);
+        assert_eq!(zeros.header_timeout, usual.header_timeout);
+        assert_eq!((zeros.body_timeout, zeros.idle_timeout), (usual.body_timeout, usual.idle_timeout));
+        assert_eq!(zeros.write_timeout, usual.write_timeout);
+        let seven = HttpServer {
+            read_header_timeout: Some(GoDuration::from_secs(7)),
+            read_timeout: GoDuration::from_secs(8),
+            write_timeout: GoDuration::from_secs(9),
+            idle_timeout: GoDuration::from_secs(10),
+            ..HttpServer::default()
+        };
+        let times = of(seven);
+        let times = [times.header_timeout, times.body_timeout, times.write_timeout, times.idle_timeout];
+        assert_eq!(times, [7, 8, 9, 10].map(Duration::from_secs));
+    }
 }
