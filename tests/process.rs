@@ -51,6 +51,8 @@ mod getting_started;
 mod headers;
 #[path = "process/health.rs"]
 mod health;
+#[path = "process/hostile/mod.rs"]
+mod hostile;
 #[path = "process/life.rs"]
 mod life;
 #[path = "process/load.rs"]
@@ -59,6 +61,8 @@ mod load;
 mod mtls;
 #[path = "process/network.rs"]
 mod network;
+#[path = "process/proxied.rs"]
+mod proxied;
 #[path = "process/queue.rs"]
 mod queue;
 #[path = "process/refusals.rs"]

@@ -3,23 +3,49 @@
 use std::sync::Arc;
 
 use sluice_config::Headers;
-use sluice_net::http::{HeaderMap, HeaderName, HeaderValue};
+use sluice_net::http::{HeaderMap, HeaderName, HeaderValue, Proxy, Uri};
 use sluice_net::tls::ClientTls;
 use sluice_pipeline::blocks::{Auth, Middleware, TlsClient};
 use sluice_pipeline::component::Environment;
 use sluice_pipeline::extension::{ClientAuth, NoCredentials};
 use sluice_pipeline::send::{RetryCause, SendOutcome};
+use sluice_pipeline::telemetry::show_certificates;
 use sluice_pipeline::{ComponentId, Context, Error};
 
 /// Bytes of a peer's text that are told.
 const MAX_TEXT: usize = 1024;
 
-/// Loads what a `tls` block names.
-pub(crate) fn tls(block: &TlsClient) -> Result<ClientTls, Error> {
+/// Loads what a `tls` block names, and shows from now on how it is doing.
+pub(crate) fn tls(block: &TlsClient, environment: &Environment) -> Result<ClientTls, Error> {
     let settings = block.settings();
     let invalid = |error: sluice_net::Error| Error::config(error.to_string());
     settings.validate().map_err(invalid)?;
-    ClientTls::new(&settings).map_err(invalid)
+    let tls = ClientTls::new(&settings).map_err(invalid)?;
+    show_certificates(&environment.telemetry, &[("exporter", environment.id.as_str())], tls.watch());
+    Ok(tls)
+}
+
+/// The proxy that `proxy_url` names, or those of the environment (collector-compat §2.2).
+pub(crate) fn proxy(written: &str) -> Proxy {
+    match written {
+        "" => Proxy::Environment,
+        url => Proxy::Url(url.to_owned()),
+    }
+}
+
+/// Whether requests can be sent through the proxy that `proxy_url` names. Unwritten is fine.
+pub(crate) fn check_proxy(written: &str) -> Result<(), String> {
+    if written.is_empty() {
+        return Ok(());
+    }
+    let uri: Option<Uri> = written.parse().ok();
+    match uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?))) {
+        Some(("http", authority)) if !authority.host().is_empty() => Ok(()),
+        Some((scheme, _)) if scheme != "http" => {
+            Err(format!("proxies are reached by http://, {scheme:?} is not available"))
+        }
+        _ => Err("`proxy_url` must be a URL such as http://proxy.example.com:3128".to_owned()),
+    }
 }
 
 /// The configured `headers`. Their values are never shown.
@@ -110,7 +136,17 @@ pub(crate) fn sanitised(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::sanitised;
+    use super::{check_proxy, sanitised};
+
+    #[test]
+    fn proxies_are_reached_in_plain_text() {
+        for good in ["", "http://p:3128", "http://user:pass@p:3128", "http://p"] {
+            assert_eq!(check_proxy(good), Ok(()), "{good}");
+        }
+        for bad in ["p:3128", "https://p:3128", "socks5://p:1080", "http://"] {
+            assert!(check_proxy(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn what_a_peer_says_is_short_and_has_no_control_characters() {

@@ -113,7 +113,7 @@ impl Inner {
             let Some(destination) = state.dests.get_mut(&index) else { continue };
             let dest = destination.index;
             destination.sub_pending(no, &lost);
-            destination.unsaved += 1;
+            destination.changes += 1;
             let mut backlog = destination.backlog.items;
             // Told signal by signal: until the last one is told, the others still count as backlog.
             add_items(&mut backlog, &lost.items);

@@ -10,6 +10,8 @@ pub enum Bug {
     RetryFailedSync,
     CursorPassesUndelivered,
     NoDirectorySync,
+    CountCursorBeforeItsGroup,
+    BelieveOlderCursor,
 }
 
 /// The bugs that are switched on.

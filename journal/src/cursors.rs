@@ -1,14 +1,17 @@
 //! Saving cursors; destinations that come and go (delivery §3.6).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::bugs::Bug;
+use crate::bugs::{Bug, Bugs};
 use crate::clock::Stamp;
 use crate::config::DestSpec;
 use crate::dest::Destination;
 use crate::error::Error;
 use crate::format::cursor::{CURSOR_SLOT, CursorState};
+use crate::group::{Carried, Outgoing};
 use crate::journal::{Inner, Journal};
+use crate::keeper::SAVE_AFTER;
 use crate::names;
 use crate::observer::Event;
 use crate::route::Dest;
@@ -16,14 +19,52 @@ use crate::slots::SlotFile;
 
 /// Most destinations at a time.
 const DESTINATIONS: usize = 256;
+/// Commit groups carry cursors this long after they were last on disk: before they would be due.
+const CARRY_EVERY: Duration = Duration::from_millis(50);
+/// And after so many completions.
+const CARRY_AFTER: u64 = SAVE_AFTER / 2;
+
+/// Which cursors are written into their slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those that nothing on disk knows.
+    Unsaved,
+    /// Those, and those that only a commit group knows.
+    Old,
+    All,
+}
 
 impl Inner {
-    /// Writes the cursors that have moved, or all of them. `false` if one could not be written.
-    pub(crate) fn save_cursors(&self, all: bool) -> bool {
-        let moved: Vec<Dest> = {
-            let state = self.lock();
-            state.dests.values().filter(|dest| all || dest.unsaved > 0).map(|dest| dest.index).collect()
+    /// Adds the cursors that have moved to a commit group that is about to be written: then they cost no sync of their own. A
+    /// segment is still deleted only when the slots know what is in it.
+    pub(crate) fn carry_cursors(&self, now: &Stamp, outgoing: &mut Vec<Outgoing>) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let most = state.dests.values().map(Destination::unsaved).max().unwrap_or(0);
+        if outgoing.is_empty() || (now.since(&state.cursors_saved) < CARRY_EVERY && most < CARRY_AFTER) {
+            return;
+        }
+        let moved: Vec<u8> = state.dests.values().filter(|dest| dest.unsaved() > 0).map(|dest| dest.index.0).collect();
+        for index in moved {
+            let Some((cursor, changes)) = state.cursor(index, self.config.bugs) else { continue };
+            if self.config.bugs.has(Bug::CountCursorBeforeItsGroup)
+                && let Some(destination) = state.dests.get_mut(&index)
+            {
+                destination.on_disk(cursor.version, changes, false);
+            }
+            outgoing.push(Outgoing::cursor(Carried { state: cursor, changes }, state.next_seq));
+            state.next_seq += 1;
+        }
+    }
+
+    /// Writes cursors into their slots. `false` if one could not be written.
+    pub(crate) fn save_cursors(&self, which: Which) -> bool {
+        let is_wanted = |dest: &&Destination| match which {
+            Which::Unsaved => dest.unsaved() > 0,
+            Which::Old => dest.slot_is_old(),
+            Which::All => true,
         };
+        let moved: Vec<Dest> = self.lock().dests.values().filter(is_wanted).map(|dest| dest.index).collect();
         let mut saved = true;
         for dest in moved {
             saved &= self.save_cursor(dest).is_ok();
@@ -38,21 +79,17 @@ impl Inner {
         }
         let mut files = self.lock_cursors();
         let Some(file) = files.get_mut(&dest.0) else { return Ok(()) };
-        let (slot, unsaved, name) = {
-            let state = self.lock();
-            let Some(destination) = state.dests.get(&dest.0) else { return Ok(()) };
-            let mut slot = destination.state(state.proven);
-            if self.config.bugs.has(Bug::CursorPassesUndelivered) {
-                slot.committed = destination.read_from - 1;
-            }
-            (slot, destination.unsaved, destination.spec.name.clone())
+        let (slot, changes, name) = {
+            let mut state = self.lock();
+            let Some((slot, changes)) = state.cursor(dest.0, self.config.bugs) else { return Ok(()) };
+            (slot, changes, state.dests.get(&dest.0).map(|dest| dest.spec.name.clone()).unwrap_or_default())
         };
         let result = file.write(&*self.vfs, &self.uuid, &slot.encode());
         let mut state = self.lock();
         match result {
             Ok(()) => {
                 if let Some(destination) = state.dests.get_mut(&dest.0) {
-                    destination.unsaved = destination.unsaved.saturating_sub(unsaved);
+                    destination.on_disk(slot.version, changes, true);
                 }
                 Ok(())
             }
@@ -97,11 +134,13 @@ impl Inner {
             free.ok_or_else(|| Error::Config(format!("more than {DESTINATIONS} exporters and stages")))?
         };
         // The last sequence given out: nothing that is being written now is for this destination.
-        let (last, durable) = {
-            let state = self.lock();
-            (state.next_seq - 1, state.proven)
+        let (last, durable, version) = {
+            let mut state = self.lock();
+            // Above that of whoever had the index before.
+            state.cursor_version += 1;
+            (state.next_seq - 1, state.proven, state.cursor_version)
         };
-        let state = CursorState { index, committed: last, durable, ..CursorState::default() };
+        let state = CursorState { index, committed: last, durable, version, ..CursorState::default() };
         let path = names::cursor(&spec.name);
         let _ = self.vfs.unlink(&path);
         let mut file = SlotFile::create(&*self.vfs, &path, CURSOR_SLOT).map_err(Error::io("create a cursor"))?;
@@ -120,6 +159,18 @@ impl Inner {
 }
 
 impl crate::state::State {
+    /// A destination's cursor for the disk, and how many changes are in it.
+    fn cursor(&mut self, index: u8, bugs: Bugs) -> Option<(CursorState, u64)> {
+        let destination = self.dests.get(&index)?;
+        let mut cursor = destination.state(self.proven);
+        if bugs.has(Bug::CursorPassesUndelivered) {
+            cursor.committed = destination.read_from - 1;
+        }
+        self.cursor_version += 1;
+        cursor.version = self.cursor_version;
+        Some((cursor, destination.changes))
+    }
+
     /// Whether any record names this destination.
     pub(crate) fn refers_to(&self, dest: Dest) -> bool {
         self.segments().any(|segment| segment.contents.routes.values().any(|set| set.contains(dest)))
@@ -146,7 +197,7 @@ impl Journal {
                 let mut state = inner.lock();
                 state.dests.values_mut().find(|dest| dest.spec.name == spec.name).map(|dest| {
                     dest.spec = spec.clone();
-                    dest.unsaved += u64::from(dest.detached.take().is_some());
+                    dest.changes += u64::from(dest.detached.take().is_some());
                 })
             };
             if known.is_none() {
@@ -158,10 +209,10 @@ impl Journal {
             if !names.contains(dest.spec.name.as_str()) && dest.detached.is_none() {
                 dest.detached = Some(now);
                 dest.rewind();
-                dest.unsaved += 1;
+                dest.changes += 1;
             }
         }
-        inner.save_cursors(false);
+        inner.save_cursors(Which::Unsaved);
         Ok(())
     }
 }

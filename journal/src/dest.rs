@@ -59,8 +59,13 @@ pub(crate) struct Destination {
     pub plan: Option<(u64, u64)>,
     /// Changes with everything that moves the reader other than reading.
     pub epoch: u64,
-    /// Completions that no slot knows of.
-    pub unsaved: u64,
+    /// Everything that a cursor on disk should know of, counted.
+    pub changes: u64,
+    /// How many of them one knows of.
+    saved: u64,
+    /// Versions of the states in the slot, and in the newest commit group that has one.
+    slot: u64,
+    carried: u64,
     /// Failures to read in a row.
     pub read_errors: u32,
     /// Was over its quota when last looked at.
@@ -96,7 +101,10 @@ impl Destination {
             plan: state.plan,
             epoch: 0,
             // What a new process reads of the old one may not be durable.
-            unsaved: 1,
+            changes: 1,
+            saved: 0,
+            slot: 0,
+            carried: state.version,
             read_errors: 0,
             over_quota: false,
         }
@@ -107,6 +115,23 @@ impl Destination {
         self.in_flight.keys().next().map_or(self.read_from, |&first| first.min(self.read_from)).saturating_sub(1)
     }
 
+    /// Changes that no cursor on disk knows of.
+    pub(crate) fn unsaved(&self) -> u64 {
+        self.changes - self.saved
+    }
+
+    /// Whether the slot lacks something that happened.
+    pub(crate) fn slot_is_old(&self) -> bool {
+        self.unsaved() > 0 || self.slot < self.carried
+    }
+
+    /// A state of this version is durable in the slot, or in a commit group, and knows of so many changes.
+    pub(crate) fn on_disk(&mut self, version: u64, changes: u64, in_slot: bool) {
+        self.saved = self.saved.max(changes);
+        let place = if in_slot { &mut self.slot } else { &mut self.carried };
+        *place = version.max(*place);
+    }
+
     /// Where the cursor will be once these are done too, and what is done beyond.
     pub(crate) fn position_with(&self, done: &[u64]) -> (u64, Vec<u64>) {
         let done: BTreeSet<u64> = done.iter().copied().collect();
@@ -115,7 +140,7 @@ impl Destination {
         (committed, done.union(&self.done).copied().filter(|&seq| seq > committed).collect())
     }
 
-    /// For the slot.
+    /// For the disk, but for the version.
     pub(crate) fn state(&self, durable: [u64; 2]) -> CursorState {
         let (promised, also_done) = self.promised.clone().unwrap_or_default();
         CursorState {
@@ -127,6 +152,7 @@ impl Destination {
             detached: self.detached,
             suspects: self.suspects.iter().map(|(&seq, &deaths)| (seq, deaths)).collect(),
             plan: self.plan,
+            version: 0,
         }
     }
 
@@ -209,7 +235,7 @@ impl Destination {
         self.done.insert(seq);
         self.suspects.remove(&seq);
         self.watched.remove(&seq);
-        self.unsaved += 1;
+        self.changes += 1;
         self.sub_pending(held.no, &held.tally());
         self.forget();
     }
@@ -256,7 +282,7 @@ impl Destination {
         self.suspects.clear();
         self.watched.clear();
         self.read_from = self.read_from.max(last + 1);
-        self.unsaved += 1;
+        self.changes += 1;
         self.epoch += 1;
         dropped
     }
@@ -264,14 +290,14 @@ impl Destination {
     /// A WATERMARK record is durable; its entries are completed in a moment.
     pub(crate) fn promise(&mut self, committed: u64, done: &[u64]) {
         self.promised = Some((committed, done.iter().copied().collect()));
-        self.unsaved += 1;
+        self.changes += 1;
     }
 
     /// Takes over a position from a WATERMARK record.
     pub(crate) fn advance(&mut self, committed: u64, done: &[u64]) {
         self.read_from = self.read_from.max(committed + 1);
         self.done.extend(done.iter().copied());
-        self.unsaved += 1;
+        self.changes += 1;
         self.forget();
     }
 
@@ -308,7 +334,7 @@ impl Destination {
         while self.suspects.len() > MAX_SUSPECTS {
             self.suspects.pop_first();
         }
-        self.unsaved += 1;
+        self.changes += 1;
         false
     }
 
@@ -317,7 +343,7 @@ impl Destination {
         self.watched.retain(|seq| !(first..=last).contains(seq));
         let before = self.suspects.len();
         self.suspects.retain(|seq, _| !(first..=last).contains(seq));
-        self.unsaved += (before - self.suspects.len()) as u64;
+        self.changes += (before - self.suspects.len()) as u64;
         before > 0 && self.suspects.is_empty()
     }
 }
@@ -364,6 +390,21 @@ mod tests {
         assert!(dest.is_done(11) && dest.is_done(13) && !dest.is_done(12));
         dest.passed(11);
         assert_eq!(dest.committed(), 11);
+    }
+
+    #[test]
+    fn a_change_is_saved_once_whatever_is_written_at_the_same_time() {
+        let mut dest = reading(false);
+        dest.complete(11);
+        let (seen, seen_by_other) = (dest.changes, dest.changes);
+        dest.complete(12);
+        dest.on_disk(1, seen, false);
+        dest.on_disk(2, seen_by_other, true);
+        assert_eq!((dest.unsaved(), dest.slot_is_old()), (1, true));
+        dest.on_disk(3, dest.changes, false);
+        assert_eq!((dest.unsaved(), dest.slot_is_old()), (0, true), "a group knows it, the slot does not");
+        dest.on_disk(4, dest.changes, true);
+        assert!(!dest.slot_is_old());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::format::barrier::Barrier;
+use crate::format::cursor::{CURSOR_BYTES, CursorState};
 use crate::format::record::{DERIVED, HEADER, Header, Kind, ZSTD, record_size};
 use crate::format::watermark::Watermark;
 use crate::format::{ALIGN, Chain, Key};
@@ -24,6 +25,16 @@ pub(crate) struct Outgoing {
     pub attached: u64,
     /// Of a WATERMARK record.
     pub mark: Option<Watermark>,
+    /// Of a CURSOR record.
+    pub cursor: Option<Carried>,
+}
+
+/// A cursor in a commit group.
+#[derive(Clone)]
+pub(crate) struct Carried {
+    pub state: CursorState,
+    /// Changes of the destination that are in it.
+    pub changes: u64,
 }
 
 /// Raw length in front of a compressed payload.
@@ -74,6 +85,7 @@ impl Outgoing {
             entry: Some(entry),
             attached,
             mark: None,
+            cursor: None,
         }
     }
 
@@ -81,12 +93,38 @@ impl Outgoing {
         let payload = Bytes::from(mark.encode());
         let header = plain(seq, Kind::Watermark, route_set, &payload);
         let routes = RouteSet::EMPTY.with(Dest(mark.stage));
-        Outgoing { header, routes, context: Bytes::new(), payload, entry: None, attached: 0, mark: Some(mark) }
+        Outgoing { routes, mark: Some(mark), ..Self::bare(header, payload) }
+    }
+
+    pub(crate) fn cursor(carried: Carried, seq: u64) -> Self {
+        let payload = Bytes::from(carried.state.encode());
+        let header = plain(seq, Kind::Cursor, 0, &payload);
+        Outgoing { cursor: Some(carried), ..Self::bare(header, payload) }
     }
 
     /// A record as it is in another segment.
     pub(crate) fn copied(header: Header, routes: RouteSet, contents: Bytes) -> Self {
-        Outgoing { header, routes, context: Bytes::new(), payload: contents, entry: None, attached: 0, mark: None }
+        Outgoing { routes, ..Self::bare(header, contents) }
+    }
+
+    /// What nobody reads.
+    fn bare(header: Header, payload: Bytes) -> Self {
+        let context = Bytes::new();
+        Outgoing {
+            header,
+            routes: RouteSet::EMPTY,
+            context,
+            payload,
+            entry: None,
+            attached: 0,
+            mark: None,
+            cursor: None,
+        }
+    }
+
+    /// Its cursor's place in the footer.
+    pub(crate) fn cursor_share(&self) -> u64 {
+        if self.cursor.is_some() { CURSOR_BYTES } else { 0 }
     }
 
     pub(crate) fn size(&self) -> u64 {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::cursors::Which;
 use crate::dest::Held;
 use crate::dlq::DeadLetters;
 use crate::error::Error;
@@ -195,7 +196,7 @@ impl Journal {
         settle(Moved { signal, items: u64::from(items), tenant }, &destination.backlog.items);
         let emptied = !destination.pending.contains_key(&no);
         let goes_on = stalled && !destination.is_stalled();
-        let many = destination.unsaved == crate::keeper::SAVE_AFTER;
+        let many = destination.unsaved() == crate::keeper::SAVE_AFTER;
         let goes = emptied && !state.is_active(no);
         drop(state);
         if many || goes {
@@ -306,7 +307,7 @@ impl Journal {
     pub fn set_plan(&self, dest: Dest, plan: Option<(u64, u64)>) -> Result<(), Error> {
         if let Some(destination) = self.0.lock().dests.get_mut(&dest.0) {
             destination.plan = plan;
-            destination.unsaved += 1;
+            destination.changes += 1;
         }
         self.0.save_cursor(dest)
     }
@@ -373,7 +374,7 @@ impl Journal {
         }
         // A process that stops was killed by none of what it held.
         inner.lock().dests.values_mut().for_each(|dest| _ = dest.acquit(0, u64::MAX));
-        let saved = inner.save_cursors(true);
+        let saved = inner.save_cursors(Which::All);
         let items = writer.items;
         let durable = inner.lock().durable;
         let clean = crate::format::meta::Clean { items };
@@ -400,6 +401,6 @@ impl Inner {
     /// Whether the cursor on disk knows of every completion.
     pub(crate) fn is_saved(&self, name: &str) -> bool {
         let state = self.lock();
-        state.dests.values().any(|dest| dest.spec.name == name && dest.unsaved == 0)
+        state.dests.values().any(|dest| dest.spec.name == name && dest.unsaved() == 0)
     }
 }

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::clock::Stamp;
+use crate::cursors::Which;
+use crate::dest::Destination;
 use crate::format::{Chain, SegNo};
 use crate::journal::Inner;
 use crate::observer::{DropReason, Event};
@@ -15,7 +17,7 @@ pub(crate) const SAVE_EVERY: Duration = Duration::from_millis(100);
 /// Completions after which cursors are saved earlier.
 pub(crate) const SAVE_AFTER: u64 = 1000;
 /// Between two turns, unless somebody asks.
-const LEAST_PAUSE: Duration = Duration::from_millis(1);
+pub(crate) const LEAST_PAUSE: Duration = Duration::from_millis(1);
 const SPACE_EVERY: Duration = Duration::from_millis(500);
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 const SCRUB_EVERY: Duration = Duration::from_secs(60);
@@ -27,7 +29,6 @@ const RUNGS: [u8; 3] = [50, 75, 90];
 
 /// What upkeep remembers between its turns.
 pub(crate) struct Keeper {
-    saved: Stamp,
     space: Option<Stamp>,
     expired: Stamp,
     scrubbed: Stamp,
@@ -44,7 +45,6 @@ pub(crate) struct Keeper {
 impl Keeper {
     pub(crate) fn new(now: Stamp, ballast: bool) -> Self {
         Keeper {
-            saved: now,
             space: None,
             expired: now,
             scrubbed: now,
@@ -74,18 +74,28 @@ impl Keeper {
 }
 
 impl Inner {
-    /// One turn of upkeep. Gives the time until the next one is due.
+    /// Time until cursors have to be saved; if none has moved, until they may have to be looked at again.
+    pub(crate) fn save_is_due(&self, now: &Stamp) -> Duration {
+        let state = self.lock();
+        match state.dests.values().map(Destination::unsaved).max().unwrap_or(0) {
+            0 => SAVE_EVERY,
+            SAVE_AFTER.. => Duration::ZERO,
+            _ => SAVE_EVERY.saturating_sub(now.since(&state.cursors_saved)),
+        }
+    }
+
+    /// One turn of upkeep. Gives the time until the next one is due, but for cursors: whoever drives the writer watches them,
+    /// because most are saved by its groups.
     pub(crate) fn keep(&self) -> Duration {
         let mut keeper = self.lock_keeper();
         if self.lock().closed {
-            return SAVE_EVERY;
+            return SPACE_EVERY;
         }
         let now = self.clock.now();
         keeper.observe(now);
-        let most = self.lock().dests.values().map(|dest| dest.unsaved).max().unwrap_or(0);
-        if now.since(&keeper.saved) >= SAVE_EVERY || most >= SAVE_AFTER {
-            keeper.saved = now;
-            self.save_cursors(false);
+        if self.save_is_due(&now).is_zero() {
+            self.lock().cursors_saved = now;
+            self.save_cursors(Which::Unsaved);
         }
         if keeper.space.is_none_or(|last| now.since(&last) >= SPACE_EVERY) {
             keeper.space = Some(now);
@@ -106,7 +116,8 @@ impl Inner {
             keeper.scrubbed = now;
             self.scrub(&mut keeper);
         }
-        SAVE_EVERY.saturating_sub(self.clock.now().since(&keeper.saved)).max(LEAST_PAUSE)
+        let watched = keeper.space.unwrap_or(now);
+        SPACE_EVERY.saturating_sub(self.clock.now().since(&watched)).max(LEAST_PAUSE)
     }
 
     /// Gives up on destinations that have not been configured for the time of grace.

@@ -18,7 +18,7 @@
 //! | `format/` | what is on disk, as pure functions |
 //! | `writer`, `roll`, `group`, `queue` | appending: commit groups, write failures |
 //! | `reader`, `chain_reader`, `tail`, `scan`, `walk` | reading, from memory and from segments |
-//! | `dest`, `cursors`, `slots` | destinations, their cursors, and where those are kept |
+//! | `dest`, `cursors`, `slots` | destinations, their cursors, and where those are kept: in commit groups, or in slots |
 //! | `keeper` | upkeep: `reclaim`, `compaction`, `space`, `room` (quotas), `audit` (damage), `quarantine` |
 //! | [`dlq`] | dead letters |
 //! | [`vfs`], [`clock`], [`rng`], [`observer`] | what comes in as an argument |

@@ -1,6 +1,7 @@
 //! Deleting segments that nobody needs (delivery §3.6): cursors are on disk first, then `META`, then the name goes.
 
 use crate::bugs::Bug;
+use crate::cursors::Which;
 use crate::format::segment::COMPACTED;
 use crate::format::{Chain, PAGE, SegNo};
 use crate::journal::Inner;
@@ -35,7 +36,7 @@ impl Inner {
         let mut full = Vec::new();
         if !unneeded.is_empty() {
             let early = self.config.bugs.has(Bug::UnlinkBeforeCursorSync);
-            if !early && !self.save_cursors(false) {
+            if !early && !self.save_cursors(Which::Old) {
                 return;
             }
             let mut deleted = Vec::new();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::clock::Stamp;
 use crate::config::{Config, OnQuota, RESERVED_SEGMENTS};
 use crate::dest::Destination;
 use crate::error::Error;
@@ -86,6 +87,10 @@ pub(crate) struct State {
     /// By index.
     pub dests: BTreeMap<u8, Destination>,
     pub routes: Routes,
+    /// The newest version of a cursor that was given out.
+    pub cursor_version: u64,
+    /// When the cursors were last on disk as they were.
+    pub cursors_saved: Stamp,
     /// The next sequence to be given out.
     pub next_seq: u64,
     /// The newest published record of each chain.

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::journal::Journal;
+use crate::keeper::LEAST_PAUSE;
 use crate::pace::{HOLD, Pace};
 
-/// Longest the commit thread sleeps, so that its heart beats.
-const IDLE: Duration = Duration::from_millis(500);
 /// Waited for more when several were waiting before (delivery §3.4).
 const LINGER: Duration = Duration::from_micros(500);
 
@@ -42,8 +41,13 @@ pub fn run(journal: Journal) -> io::Result<Running> {
     let commit = Builder::new().name("journal-commit".to_owned()).spawn(move || {
         let _guard = AbortOnPanic;
         let mut pace = Pace::default();
-        while committing.0.queue.wait(IDLE) {
-            let begun = committing.0.clock.now().boottime;
+        while committing.0.queue.wait(committing.0.save_is_due(&committing.0.clock.now()).max(LEAST_PAUSE)) {
+            let now = committing.0.clock.now();
+            if committing.waiting() == 0 && committing.0.save_is_due(&now).is_zero() {
+                // No group comes to carry the cursors.
+                committing.0.upkeep.ask();
+            }
+            let begun = now.boottime;
             if !pace.holds() && committing.0.lock_writer().busy && committing.waiting() == 1 {
                 // Those who were just answered are about to come back.
                 std::thread::sleep(LINGER);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use crate::format::barrier::Barrier;
+use crate::format::cursor::CursorState;
 use crate::format::footer::Contents;
 use crate::format::record::{Header, Kind};
 use crate::format::watermark::Watermark;
@@ -175,6 +176,12 @@ impl Walk {
             Kind::Data => self.records.push(Seen { offset, header: *header }),
             Kind::Watermark => group.watermarks.extend(Watermark::decode(contents).map(|mark| (header.seq, mark))),
             Kind::Dead => {}
+            // True whether or not its group is whole: what it says was so before anything of the group was written.
+            Kind::Cursor => {
+                if let Some(state) = CursorState::decode(contents) {
+                    self.contents.add_cursor(state);
+                }
+            }
             Kind::Barrier => {
                 let group = std::mem::take(group);
                 let Some(barrier) = Barrier::decode(contents) else { return };

@@ -6,10 +6,11 @@ use std::io;
 use std::sync::Arc;
 
 use crate::bugs::Bug;
+use crate::clock::Stamp;
 use crate::error::Error;
 use crate::format::watermark::Watermark;
 use crate::format::{Chain, PAGE, SegNo};
-use crate::group::{Outgoing, Place, barrier_size, encode};
+use crate::group::{Carried, Outgoing, Place, barrier_size, encode};
 use crate::journal::Inner;
 use crate::observer::{Event, Moved};
 use crate::queue::Request;
@@ -71,7 +72,9 @@ impl Inner {
         }
         writer.busy = requests.len() > 1;
         let started = self.clock.now();
-        let (admitted, outgoing) = self.admit(requests);
+        let (admitted, mut outgoing) = self.admit(requests);
+        let records = outgoing.len();
+        self.carry_cursors(&started, &mut outgoing);
         let bytes: u64 = outgoing.iter().map(Outgoing::size).sum();
         let chain = admitted.first().map_or(Chain::Main, |admitted| admitted.request.chain);
         let result = self.write(&mut writer, chain, &outgoing);
@@ -79,7 +82,7 @@ impl Inner {
         // The next group may form before the waiting are told.
         drop(writer);
         if result.is_ok() && !outgoing.is_empty() {
-            self.observer.committed(outgoing.len(), bytes, self.clock.now().since(&started));
+            self.observer.committed(records, bytes, self.clock.now().since(&started));
         }
         for Admitted { request, range, last } in admitted {
             let answer = match &result {
@@ -177,15 +180,15 @@ impl Inner {
 
     /// Writes as many records as fit into the segment, at least one, syncs, and publishes them. Gives their number.
     fn write_part(&self, writer: &mut Writer, chain: Chain, records: &[Outgoing]) -> Result<usize, Error> {
-        let first = records.first().map_or(0, Outgoing::size);
+        let first = records.first().map_or(0, |first| first.size() + first.cursor_share());
         if writer.active[chain as usize].is_none() || self.room(writer, chain) < first {
             self.roll_locked(writer, chain)?;
             self.open_segment(writer, chain)?;
         }
         let mut room = self.room(writer, chain);
         let fit = records.iter().take_while(|record| {
-            let fits = record.size() <= room;
-            room = room.saturating_sub(record.size() + FOOTER_SHARE);
+            let fits = record.size() + record.cursor_share() <= room;
+            room = room.saturating_sub(record.size() + record.cursor_share() + FOOTER_SHARE);
             fits
         });
         let part = &records[..fit.count().max(1)];
@@ -195,7 +198,8 @@ impl Inner {
             let state = self.lock();
             let Some(segment) = state.segment(active.file.header.no) else { return Err(Error::AppendFailed) };
             let contents = &segment.contents;
-            let mut new: Vec<(u32, RouteSet)> = part.iter().map(|r| (r.header.route_set, r.routes)).collect();
+            let routed = part.iter().filter(|record| record.cursor.is_none());
+            let mut new: Vec<(u32, RouteSet)> = routed.map(|r| (r.header.route_set, r.routes)).collect();
             new.sort_unstable();
             new.dedup_by_key(|(id, _)| *id);
             new.retain(|(id, _)| !contents.routes.contains_key(id));
@@ -208,6 +212,7 @@ impl Inner {
             }
         };
         let offset = place.offset;
+        let started = self.clock.now();
         let encoded = encode(part, place, std::mem::take(&mut writer.scratch));
         if active.unsynced {
             active.handle.sync().map_err(Error::io(what()))?;
@@ -230,7 +235,7 @@ impl Inner {
         for record in part {
             add_items(&mut writer.items[chain as usize], &record.tally().items);
         }
-        self.publish(no, part, &encoded.headers);
+        self.publish(no, part, &encoded.headers, &started);
         writer.scratch = encoded.into_scratch();
         Ok(part.len())
     }
@@ -247,13 +252,16 @@ impl Inner {
     }
 
     /// Makes records visible to readers, and counts them.
-    fn publish(&self, no: SegNo, part: &[Outgoing], headers: &[(u64, crate::format::record::Header)]) {
+    fn publish(&self, no: SegNo, part: &[Outgoing], headers: &[(u64, crate::format::record::Header)], written: &Stamp) {
         let mut state = self.lock();
         let state = &mut *state;
         if let Some(segment) = state.segment_mut(no) {
             for (index, (offset, header)) in headers.iter().enumerate() {
                 let set = part.get(index).map_or(RouteSet::EMPTY, |record| record.routes);
                 segment.contents.add(*offset, header, set);
+            }
+            for Carried { state: cursor, .. } in part.iter().filter_map(|record| record.cursor.as_ref()) {
+                segment.contents.add_cursor(cursor.clone());
             }
         }
         let mut woken = RouteSet::EMPTY;
@@ -265,6 +273,12 @@ impl Inner {
                 && let Some(stage) = state.dests.get_mut(&mark.stage)
             {
                 stage.promise(mark.committed, &mark.done);
+            }
+            if let Some(Carried { state: cursor, changes }) = &record.cursor {
+                state.cursors_saved = *written;
+                if let Some(destination) = state.dests.get_mut(&cursor.index) {
+                    destination.on_disk(cursor.version, *changes, false);
+                }
             }
             let Some(entry) = &record.entry else { continue };
             let tally = record.tally();

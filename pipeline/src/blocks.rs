@@ -19,7 +19,7 @@ pub use memory::MemoryLimiter;
 pub use protection::{CircuitBreaker, Concurrency, DeadLetter, Poison, Protection, RetryBudget};
 pub use queue::{Partition, QueueBatch, SendingQueue};
 pub use retry::{Retry, Timeout};
-pub use tls::{TlsClient, TlsMaterial, TlsServer};
+pub use tls::{ClientAuth, TlsClient, TlsMaterial, TlsServer};
 
 use sluice_config::Problems;
 

@@ -64,6 +64,13 @@ pub trait Stage: Send {
         false
     }
 
+    /// How long entries may lie unread after a turn, so that several are taken in together: that is paid for with one wake-up
+    /// and one append instead of one each. What it passes on at once comes so much later at most; deadlines are kept, and an
+    /// entry's time is that of its arrival. Default: not at all.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// By how much its reader lags behind the clock, on a log that survives a restart: there the log can absorb what would be
     /// too much. Told before entries are read; never called on another log. Default: no matter.
     fn lags(&mut self, _by: Duration) {}

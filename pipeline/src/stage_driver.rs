@@ -200,6 +200,14 @@ impl Run {
         let clock = &self.driver.clock;
         let remaining = |deadline: WallTime| Duration::from_nanos(deadline.0.saturating_sub(now.0));
         let deadline = self.driver.stage.next_deadline().map(|deadline| clock.now() + remaining(deadline));
+        // Those that come one after the other are read together; one that comes alone, at once.
+        let (turned, patience) = (clock.now(), self.driver.stage.patience());
+        let readable = async {
+            self.ports.readable().await;
+            if !patience.is_zero() {
+                clock.sleep_until(turned + patience).await;
+            }
+        };
         let timer = async {
             match deadline {
                 Some(deadline) => clock.sleep_until(deadline).await,
@@ -207,7 +215,7 @@ impl Run {
             }
         };
         tokio::select! {
-            () = self.ports.readable(), if reading != Reading::Full => {}
+            () = readable, if reading != Reading::Full => {}
             () = clock.sleep(PAUSE), if reading == Reading::Full => {}
             () = timer => {}
             // A dropped sender ends nothing; the next turn sees the last value.

@@ -56,12 +56,6 @@ impl Validate for Config {
             problems.add("E0104", &field(at, "endpoint"), "requires a non-empty \"endpoint\"").help =
                 Some("add `endpoint: host:4317`".to_owned());
         }
-        if self.compression() == "snappy" {
-            problems.error(
-                &field(at, "compression"),
-                "compression \"snappy\" is not supported here, use gzip, zstd or none",
-            );
-        }
         self.client.validate(at, problems);
         if let Some(queue) = self.sending_queue.as_ref() {
             queue.validate(&field(at, "sending_queue"), problems);

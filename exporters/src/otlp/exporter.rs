@@ -39,7 +39,7 @@ impl OtlpExporter {
         let invalid = |error: sluice_net::Error| Error::config(error.to_string());
         let client = &config.client;
         let mut settings = ClientSettings::new(Endpoint::parse(&client.endpoint).map_err(invalid)?);
-        settings.tls = if client.is_plain() { None } else { Some(crate::client::tls(&client.tls)?) };
+        settings.tls = if client.is_plain() { None } else { Some(crate::client::tls(&client.tls, environment)?) };
         settings.headers = crate::client::headers(&client.headers)?;
         if !client.user_agent.is_empty() {
             settings.user_agent = client.user_agent.clone();

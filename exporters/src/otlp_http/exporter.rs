@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sluice_net::http::{
-    Client, ClientSettings, HeaderMap, Method, Outgoing, Proxy, SendError, StatusCode, Uri, header,
-};
+use sluice_net::http::{Client, ClientSettings, HeaderMap, Method, Outgoing, SendError, StatusCode, Uri, header};
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::exporter::{Attempt, Capabilities, Exporter, Payload};
@@ -46,7 +44,7 @@ impl OtlpHttpExporter {
         let invalid = |error: sluice_net::Error| Error::config(error.to_string());
         let http = &config.client;
         let endpoints = Endpoints::new(config, &environment.signals)?;
-        let tls = if endpoints.has_https() { Some(crate::client::tls(&http.tls)?) } else { None };
+        let tls = if endpoints.has_https() { Some(crate::client::tls(&http.tls, environment)?) } else { None };
         let configured_idle = usize::try_from(http.max_idle_conns_per_host).unwrap_or(MAX_IDLE);
         let settings = ClientSettings {
             tls,
@@ -62,10 +60,7 @@ impl OtlpHttpExporter {
             http2_read_idle_timeout: Some(*http.http2_read_idle_timeout).filter(|timeout| !timeout.is_zero()),
             http2_ping_timeout: *http.http2_ping_timeout,
             max_response_bytes: answer::MAX_RESPONSE,
-            proxy: match http.proxy_url.as_str() {
-                "" => Proxy::Environment,
-                url => Proxy::Url(url.to_owned()),
-            },
+            proxy: crate::client::proxy(&http.proxy_url),
             ..ClientSettings::default()
         };
         let compression =

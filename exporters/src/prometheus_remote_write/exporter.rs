@@ -23,7 +23,7 @@ use super::sender::Sender;
 use super::series::{Converted, Converter, INVALID, Limits, PARTIAL_WRITE, Plan, Request, Targets};
 use super::translate::Options;
 use super::validate::endpoint;
-use super::version::{Negotiation, Version};
+use super::version::{Heard, Negotiation, Version, nothing_written};
 
 /// Bytes that are converted before other tasks get their turn.
 const SLICE: usize = 128 << 10;
@@ -38,6 +38,7 @@ pub struct RemoteWriteExporter {
     auth: Option<Arc<dyn ClientAuth>>,
     sender: Sender,
     negotiation: Negotiation,
+    reprobe: Duration,
     options: Arc<Options>,
     limits: Limits,
     /// As configured or learned.
@@ -78,7 +79,7 @@ impl RemoteWriteExporter {
         let http = config.http();
         let endpoint = endpoint(&http.endpoint).ok_or_else(|| Error::config("invalid endpoint"))?;
         let tls = match endpoint.scheme_str() {
-            Some("https") => Some(crate::client::tls(&http.tls)?),
+            Some("https") => Some(crate::client::tls(&http.tls, environment)?),
             _ => None,
         };
         let settings = ClientSettings {
@@ -89,6 +90,7 @@ impl RemoteWriteExporter {
             http2_read_idle_timeout: Some(*http.http2_read_idle_timeout).filter(|timeout| !timeout.is_zero()),
             http2_ping_timeout: *http.http2_ping_timeout,
             max_idle_per_host: if http.disable_keep_alives { 0 } else { 100 },
+            proxy: crate::client::proxy(&http.proxy_url),
             ..ClientSettings::default()
         };
         let mut headers = HeaderMap::new();
@@ -102,6 +104,8 @@ impl RemoteWriteExporter {
         let limits = config.limits();
         let counters = Counters::new(&environment.telemetry, &environment.id);
         counters.consumers.set(1.0);
+        let negotiation = Negotiation::new(config.protobuf_message, *config.version_reprobe_interval);
+        counters.speaks(negotiation.version(environment.clock.now()));
         Ok(RemoteWriteExporter {
             id: environment.id.clone(),
             auth,
@@ -112,7 +116,8 @@ impl RemoteWriteExporter {
                 timeout: config.timeout(),
                 reading: Reading { retry_429: config.retry_on_http_429, max_retry_after: *config.max_retry_after },
             },
-            negotiation: Negotiation::new(config.protobuf_message, *config.version_reprobe_interval),
+            negotiation,
+            reprobe: *config.version_reprobe_interval,
             options: Arc::new(config.options()),
             limits,
             max_bytes: AtomicUsize::new(limits.bytes),
@@ -191,7 +196,16 @@ impl RemoteWriteExporter {
         };
         let retry = attempt.number > 0;
         let mut pending = match self.pending.take(&payload) {
-            Some(pending) => pending,
+            Some(mut pending) => {
+                let falls_back =
+                    pending.version == Version::V2 && self.negotiation.version(self.clock.now()) == Version::V1;
+                if falls_back {
+                    // It waited while another one found out.
+                    let converted = self.convert(&payload, Version::V1, pending.through, retry).await;
+                    pending.replace(Version::V1, converted);
+                }
+                pending
+            }
             None => {
                 let version = self.negotiation.version(self.clock.now());
                 let converted = self.convert(&payload, version, 0, retry).await;
@@ -217,8 +231,7 @@ impl RemoteWriteExporter {
             let version = pending.version;
             let reply = self.sender.send(request, &credentials, version, attempt.number).await;
             self.counters.sent_batches.increment(1);
-            if version == Version::V2 && self.negotiation.notes(&reply, self.clock.now()) {
-                tracing::info!(exporter = %self.id, "endpoint does not read remote write 2.0, sending 1.0");
+            if version == Version::V2 && self.reads_v1_only(&reply) {
                 let converted = self.convert(&payload, Version::V1, pending.through, retry).await;
                 pending.replace(Version::V1, converted);
                 continue;
@@ -230,9 +243,33 @@ impl RemoteWriteExporter {
                     self.warn_refused(status, &message);
                     return SendOutcome::ConfigError { message };
                 }
-                Reply::Refused { status: 415, message, .. } => return SendOutcome::ConfigError { message },
+                Reply::Refused { status: 415, written, message } if nothing_written(written) => {
+                    return SendOutcome::ConfigError { message };
+                }
                 Reply::Refused { status, written, message } => self.refused(pending, status, written, &message),
             }
+        }
+    }
+
+    /// Whether an answer to a version 2 message means that the batch must be sent again, as version 1. Who hears it first tells.
+    fn reads_v1_only(&self, reply: &Reply) -> bool {
+        match self.negotiation.hear(reply, self.clock.now()) {
+            Heard::ReadsV1 { news } => {
+                if news {
+                    self.counters.fell_back();
+                    tracing::info!(exporter = %self.id, sign = reply.sign(), next_try = ?self.reprobe,
+                        "endpoint does not read remote write 2.0, sending 1.0");
+                }
+                true
+            }
+            Heard::ReadsV2 { news } => {
+                if news {
+                    self.counters.speaks(Version::V2);
+                    tracing::info!(exporter = %self.id, "endpoint reads remote write 2.0 now");
+                }
+                false
+            }
+            Heard::Nothing => false,
         }
     }
 
@@ -245,6 +282,9 @@ impl RemoteWriteExporter {
             Version::V2 => Some(written.unwrap_or_default()),
         };
         self.counters.written(&request.content, written);
+        if version == Version::V1 {
+            self.counters.left_out(&request.content, self.send_metadata);
+        }
         if let Some(written) = written {
             let values = written.samples.saturating_add(written.histograms);
             self.counters.nothing_written.set(if values == 0 { 1.0 } else { 0.0 });

@@ -35,7 +35,7 @@ pub use config::Config;
 pub use exporter::RemoteWriteExporter;
 
 /// Why data points are dropped, beyond the core list.
-const REASONS: [Reason; 26] = {
+const REASONS: [Reason; 27] = {
     let own = [
         series::DELTA_TEMPORALITY,
         series::UNSPECIFIED_TEMPORALITY,
@@ -45,11 +45,12 @@ const REASONS: [Reason; 26] = {
         series::EXPONENTIAL_SCALE,
         series::MISSING_SUM,
         series::NATIVE_HISTOGRAM_DISABLED,
+        series::NHCB_V1,
         series::FUTURE,
         series::SAMPLE_AGE,
         series::PARTIAL_WRITE,
     ];
-    let mut all = [""; 26];
+    let mut all = [""; 27];
     let mut at = 0;
     while at < own.len() {
         all[at] = own[at];

@@ -1,4 +1,5 @@
-//! The contents of a cursor slot: how far a destination got (delivery §3.6).
+//! How far a destination got (delivery §3.6): the contents of a cursor slot, and of a CURSOR record, which is what a slot is
+//! in a commit group that is written anyway. The one with the highest version counts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,6 +13,8 @@ pub(crate) const CURSOR_SLOT: u64 = 4096;
 pub(crate) const WINDOW: u64 = 4096;
 /// Most suspects at a time.
 pub(crate) const MAX_SUSPECTS: usize = 64;
+/// More bytes than any encoded state has.
+pub(crate) const CURSOR_BYTES: u64 = 128 + WINDOW / 8 + 9 * MAX_SUSPECTS as u64;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CursorState {
@@ -31,6 +34,8 @@ pub(crate) struct CursorState {
     pub suspects: Vec<(u64, u8)>,
     /// A file of the destination that is planned: first and last record.
     pub plan: Option<(u64, u64)>,
+    /// Rises with every state that is written, of whichever destination.
+    pub version: u64,
 }
 
 impl CursorState {
@@ -53,6 +58,7 @@ impl CursorState {
         for (seq, deaths) in suspects {
             put.u64(*seq).u8(*deaths);
         }
+        put.u64(self.version);
         put.0
     }
 
@@ -69,6 +75,7 @@ impl CursorState {
         let done = (0..WINDOW).filter(set).filter_map(|bit| committed.checked_add(bit + 1)).collect();
         let count = get.count(9)?;
         let suspects = (0..count).map(|_| Some((get.u64()?, get.u8()?))).collect::<Option<_>>()?;
+        let version = get.u64()?;
         Some(CursorState {
             index,
             committed,
@@ -78,6 +85,7 @@ impl CursorState {
             detached: is_detached.then_some(stamp),
             suspects,
             plan: is_planned.then_some(plan),
+            version,
         })
     }
 }

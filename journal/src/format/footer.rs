@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cursor::{CURSOR_BYTES, CursorState};
 use super::record::{Header, Kind};
 use super::{SegNo, Uuid};
 use crate::codec::{Get, Put};
@@ -34,6 +35,8 @@ pub(crate) struct Contents {
     pub lost: Items,
     /// Newest WATERMARK record; 0 for none.
     pub last_watermark: u64,
+    /// The newest CURSOR record of each destination that has one.
+    pub cursors: BTreeMap<u8, CursorState>,
 }
 
 impl Contents {
@@ -50,6 +53,14 @@ impl Contents {
             holes: Vec::new(),
             lost: [0; SIGNALS],
             last_watermark: 0,
+            cursors: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in what a CURSOR record says.
+    pub(crate) fn add_cursor(&mut self, state: CursorState) {
+        if self.cursors.get(&state.index).is_none_or(|known| known.version < state.version) {
+            self.cursors.insert(state.index, state);
         }
     }
 
@@ -75,7 +86,7 @@ impl Contents {
                 self.routes.insert(header.route_set, set);
                 self.last_watermark = header.seq;
             }
-            Kind::Barrier | Kind::Dead => {}
+            Kind::Barrier | Kind::Dead | Kind::Cursor => {}
         }
     }
 
@@ -107,6 +118,7 @@ impl Contents {
             + (self.totals.len() + more * SIGNALS) * 64
             + sets * 36
             + self.holes.len() * 16) as u64
+            + self.cursors.len() as u64 * CURSOR_BYTES
     }
 
     pub(crate) fn encode(&self, uuid: &Uuid, no: SegNo) -> Vec<u8> {
@@ -126,6 +138,11 @@ impl Contents {
             list.iter().for_each(|&(offset, other)| {
                 put.u64(offset).u64(other);
             });
+        }
+        put.count(self.cursors.len());
+        for state in self.cursors.values() {
+            let bytes = state.encode();
+            put.count(bytes.len()).bytes(&bytes);
         }
         let crc = crc32c::crc32c(&put.0);
         put.u32(crc);
@@ -155,6 +172,13 @@ impl Contents {
             (0..count).map(|_| Some((get.u64()?, get.u64()?))).collect::<Option<Vec<_>>>()
         };
         let (index, holes) = (list()?, list()?);
+        let count = get.count(4)?;
+        let mut cursors = BTreeMap::new();
+        for _ in 0..count {
+            let len = get.count(1)?;
+            let state = CursorState::decode(get.bytes(len)?)?;
+            cursors.insert(state.index, state);
+        }
         Some(Contents {
             end,
             first_seq,
@@ -167,6 +191,7 @@ impl Contents {
             holes,
             lost,
             last_watermark,
+            cursors,
         })
     }
 }

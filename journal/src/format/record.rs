@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Watermark = 3,
     /// A dead letter.
     Dead = 4,
+    /// A destination's cursor.
+    Cursor = 5,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +98,7 @@ impl Header {
                 2 => Kind::Barrier,
                 3 => Kind::Watermark,
                 4 => Kind::Dead,
+                5 => Kind::Cursor,
                 _ => return None,
             },
             signal: get.u8()?,

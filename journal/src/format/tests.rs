@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::barrier::Barrier;
-use super::cursor::{CURSOR_SLOT, CursorState, MAX_SUSPECTS, WINDOW};
+use super::cursor::{CURSOR_BYTES, CURSOR_SLOT, CursorState, MAX_SUSPECTS, WINDOW};
 use super::dead::Cause;
 use super::footer::Contents;
 use super::meta::{Clean, MAX_GAPS, META_SLOT, Meta};
@@ -46,6 +46,10 @@ fn contents() -> Contents {
     }
     contents.holes = vec![(4096, 64)];
     contents.lost = [1, 2, 3, 4];
+    contents.add_cursor(CursorState { index: 1, version: 4, ..CursorState::default() });
+    contents.add_cursor(CursorState { index: 2, version: 6, committed: 3, ..CursorState::default() });
+    contents.add_cursor(CursorState { index: 2, version: 5, ..CursorState::default() });
+    assert_eq!(contents.cursors[&2].committed, 3);
     contents
 }
 
@@ -98,9 +102,10 @@ fn the_fullest_cursor_and_meta_fit_their_slots() {
         detached: Some(Stamp::default()),
         suspects: (0..2 * MAX_SUSPECTS as u64).map(|seq| (seq, 1)).collect(),
         plan: Some((1, 2)),
+        version: 9,
     };
     let bytes = state.encode();
-    assert!((bytes.len() + SLOT_HEADER) as u64 <= CURSOR_SLOT);
+    assert!((bytes.len() + SLOT_HEADER) as u64 <= CURSOR_SLOT && bytes.len() as u64 + 4 <= CURSOR_BYTES);
     let read = CursorState::decode(&bytes).unwrap();
     assert_eq!((read.done.len() as u64, read.suspects.len()), (WINDOW, MAX_SUSPECTS));
     let mut meta = Meta { clean: Some(Clean { items: [[1; 4], [2; 4]] }), ..Meta::default() };

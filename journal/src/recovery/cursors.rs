@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Findings;
 use super::tail::Walked;
+use crate::bugs::{Bug, Bugs};
 use crate::config::DestSpec;
 use crate::dest::Destination;
 use crate::error::Error;
@@ -71,6 +72,15 @@ pub(super) fn read(findings: &mut Findings) -> Result<(BTreeMap<u8, SlotFile>, C
     Ok((slots, cursors))
 }
 
+/// What the slot says, or a commit group that came later. Without a readable slot, the destination begins with the oldest record.
+fn newest(slot: Option<CursorState>, index: u8, segments: &[Vec<Walked>; 2], bugs: Bugs) -> CursorState {
+    let Some(slot) = slot else { return CursorState::default() };
+    let of_dest = segments.iter().flatten().filter_map(|walked| walked.segment.contents.cursors.get(&index));
+    let carried = of_dest.max_by_key(|state| state.version).filter(|_| slot.index == index);
+    let is_newer = |state: &&CursorState| state.version > slot.version || bugs.has(Bug::BelieveOlderCursor);
+    carried.filter(is_newer).cloned().unwrap_or(slot)
+}
+
 /// Puts destinations where their cursors and watermarks say, and counts what they need.
 pub(super) fn restore(
     findings: &mut Findings,
@@ -81,7 +91,7 @@ pub(super) fn restore(
     let mut dests = BTreeMap::new();
     let mut known_at = BTreeMap::new();
     for ((index, name), state) in cursors {
-        let state = CursorState { index, ..state.unwrap_or_default() };
+        let state = CursorState { index, ..newest(state, index, segments, findings.config.bugs) };
         known_at.insert(index, state.durable[1]);
         dests.insert(
             index,

@@ -168,6 +168,9 @@ impl Journal {
             last = newest;
         }
         let now = clock.now();
+        let in_slots = cursor_states.iter().filter_map(|(_, state)| state.as_ref());
+        let carried = segments.iter().flatten().flat_map(|walked| walked.segment.contents.cursors.values());
+        let cursor_version = in_slots.chain(carried).map(|state| state.version).max().unwrap_or(0);
         let restored = cursors::restore(&mut findings, cursor_states, &segments, clean.is_some());
         let chains = segments.map(|chain| chain.into_iter().map(|walked| walked.segment).collect());
         let ballast = is_ready(&*vfs, names::BALLAST, config.ballast);
@@ -177,6 +180,8 @@ impl Journal {
             chains,
             dests: restored,
             routes: findings.routes,
+            cursor_version,
+            cursors_saved: now,
             next_seq: last + 1,
             published,
             proven: if findings.unsettled.is_empty() { published } else { findings.durable },

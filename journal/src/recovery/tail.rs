@@ -102,7 +102,8 @@ fn open(findings: &mut Findings, file: File, limit: u64, total: Option<Items>) -
     findings.lose(path.clone(), lost, ranges as u64 + missing);
     add_items(&mut walked.contents.lost, &lost);
     let newest = walked.contents.last_seq;
-    if walked.records.is_empty() && walked.watermarks.is_empty() && lost == [0; SIGNALS] {
+    let says_nothing = walked.watermarks.is_empty() && walked.contents.cursors.is_empty();
+    if walked.records.is_empty() && says_nothing && lost == [0; SIGNALS] {
         // Nothing was ever acknowledged from it.
         findings.garbage.push((path, opened.len));
         findings.meta.last[no.chain() as usize] = findings.meta.last[no.chain() as usize].max(no.ordinal());

@@ -124,6 +124,16 @@ impl World {
 
     pub(super) fn keep(&mut self) {
         self.journal.step_keeper();
+        self.note_saved();
+    }
+
+    /// Commit groups carry cursors, too.
+    pub(super) fn write(&mut self) {
+        self.journal.step_writer();
+        self.note_saved();
+    }
+
+    fn note_saved(&mut self) {
         let mut model = lock(&self.model);
         for name in NAMES {
             if self.journal.0.is_saved(name) {

@@ -61,5 +61,7 @@ planted! {
     a_sequence_given_out_twice_is_noticed: ReuseSequence in POWER within 60,
     a_failed_sync_tried_again_is_noticed: RetryFailedSync in ERRORS within 60,
     a_cursor_past_an_undelivered_record_is_noticed: CursorPassesUndelivered in POWER within 20,
+    a_cursor_counted_before_its_group_is_noticed: CountCursorBeforeItsGroup in ERRORS within 200,
+    an_older_cursor_believed_is_noticed: BelieveOlderCursor in POWER within 60,
     a_directory_that_was_not_synced_is_noticed: NoDirectorySync in POWER within 20,
 }

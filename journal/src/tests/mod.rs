@@ -1,5 +1,6 @@
 //! The journal as a whole, rule by rule, on a simulated disk and on a real one.
 
+mod carried;
 mod disk;
 mod letters;
 mod quotas;

@@ -15,8 +15,13 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 const GZIP_MEMBERS: usize = 4096;
 /// Output is grown and reserved in steps of at least this.
 const STEP: usize = 64 << 10;
-/// After so much output an asynchronous caller lets other tasks run.
+/// After so much output an asynchronous caller lets other tasks run, and goes on only when it has its turn: a hundred bombs
+/// at once hold no more memory than a few.
 const YIELD_EVERY: usize = 256 << 10;
+/// An output of at least this that is so many times its input is measured before more of it is kept: of a bomb that is over
+/// the limits nothing has to be.
+const MEASURED_FROM: usize = 8 << 20;
+const MEASURED_RATIO: usize = 16;
 
 /// Bounds of one decompression (`security.md` section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,11 +109,15 @@ pub(crate) async fn decompress_yielding(
     pool: &BufferPool,
 ) -> Result<Bytes, DecompressError> {
     let mut run = Run::new(encoding, input, limits, pool)?;
+    let mut turn = None;
     loop {
         match run.advance(YIELD_EVERY)? {
             Progress::Done => return Ok(run.finish()),
             Progress::Full => {
                 let (buffer, more) = run.next_buffer();
+                if turn.is_none() && run.granted + more > YIELD_EVERY {
+                    turn = pool.turn().await;
+                }
                 reservation.grow(more).await?;
                 run.adopt(buffer, more);
             }
@@ -145,12 +154,35 @@ struct Run<'a> {
     /// Bytes that are reserved: the capacity of `output`, or just over the cap if that is less.
     granted: usize,
     codec: Codec<'a>,
+    /// The size of the whole output, as soon as it is known.
+    size: Size,
+}
+
+#[derive(Clone, Copy)]
+enum Size {
+    Unknown,
+    /// So much has passed through `output` and was not kept.
+    Measuring(usize),
+    Known(usize),
 }
 
 enum Codec<'a> {
     Inflate { inflate: Box<Decompress>, members: usize },
     Zstd(Lent),
     Snappy(Snappy<'a>),
+}
+
+impl<'a> Codec<'a> {
+    /// At the beginning of `input`.
+    fn new(encoding: Encoding, input: &'a [u8]) -> Result<Self, DecompressError> {
+        let malformed = |reason| DecompressError::Malformed { encoding, reason };
+        Ok(match encoding {
+            Encoding::Gzip => Codec::Inflate { inflate: Box::new(Decompress::new_gzip(15)), members: 1 },
+            Encoding::Deflate => Codec::Inflate { inflate: Box::new(Decompress::new(true)), members: 1 },
+            Encoding::Zstd => Codec::Zstd(Lent::take().map_err(|_| malformed("no decoder available"))?),
+            Encoding::Snappy => Codec::Snappy(Snappy::new(input).ok_or_else(|| malformed("not a block or a stream"))?),
+        })
+    }
 }
 
 impl<'a> Run<'a> {
@@ -160,23 +192,18 @@ impl<'a> Run<'a> {
         limits: &'a DecompressLimits,
         pool: &'a BufferPool,
     ) -> Result<Self, DecompressError> {
-        let codec = match encoding {
-            Encoding::Gzip => Codec::Inflate { inflate: Box::new(Decompress::new_gzip(15)), members: 1 },
-            Encoding::Deflate => Codec::Inflate { inflate: Box::new(Decompress::new(true)), members: 1 },
-            Encoding::Zstd => Codec::Zstd(
-                Lent::take().map_err(|_| DecompressError::Malformed { encoding, reason: "no decoder available" })?,
-            ),
-            Encoding::Snappy => Codec::Snappy(
-                Snappy::new(input).ok_or(DecompressError::Malformed { encoding, reason: "not a block or a stream" })?,
-            ),
-        };
+        let codec = Codec::new(encoding, input)?;
         let cap = limits.max_bytes.min(limits.by_ratio(input.len()));
-        if let Codec::Snappy(snappy) = &codec
-            && snappy.declared().is_some_and(|declared| declared > cap)
+        let size = match &codec {
+            Codec::Snappy(snappy) => snappy.declared().map_or(Size::Unknown, Size::Known),
+            _ => Size::Unknown,
+        };
+        if let Size::Known(declared) = size
+            && declared > cap
         {
             return Err(over(limits, cap));
         }
-        Ok(Run { encoding, limits, pool, input, consumed: 0, output: Vec::new(), cap, granted: 0, codec })
+        Ok(Run { encoding, limits, pool, input, consumed: 0, output: Vec::new(), cap, granted: 0, codec, size })
     }
 
     fn malformed(&self, reason: &'static str) -> DecompressError {
@@ -187,14 +214,10 @@ impl<'a> Run<'a> {
     /// up to the cap and one byte that tells "exactly the cap" from "over it".
     fn next_buffer(&self) -> (Vec<u8>, usize) {
         let most = self.cap.saturating_add(1);
-        let declared = match &self.codec {
-            Codec::Snappy(snappy) => snappy.declared(),
-            _ => None,
-        };
-        let wanted = match declared {
-            Some(declared) => declared.saturating_add(1),
-            None if self.granted == 0 => self.input.len().saturating_mul(4),
-            None => self.granted.saturating_mul(2),
+        let wanted = match self.size {
+            Size::Known(size) => size.saturating_add(1),
+            _ if self.granted == 0 => self.input.len().saturating_mul(4),
+            _ => self.granted.saturating_mul(2),
         };
         let buffer = self.pool.take(wanted.max(STEP).min(most));
         let more = buffer.capacity().min(most).saturating_sub(self.granted);
@@ -214,22 +237,24 @@ impl<'a> Run<'a> {
             // A zero-length message is valid whatever encoding its stream announces.
             return Ok(Progress::Done);
         }
-        let stop = self.output.len().saturating_add(allowance);
+        let stop = self.total().saturating_add(allowance);
         loop {
-            if self.output.len() > self.cap {
+            if self.total() > self.cap {
                 return Err(over(self.limits, self.cap));
             }
-            if self.output.len() == self.output.capacity() {
+            if self.output.len() == self.output.capacity() && !self.measures() {
                 return Ok(Progress::Full);
             }
-            if self.output.len() >= stop {
+            if self.total() >= stop {
                 return Ok(Progress::Paused);
             }
             let (before_in, before_out) = (self.consumed, self.output.len());
             let ended = self.step()?;
             if ended && self.consumed == self.input.len() {
-                if self.output.len() <= self.cap {
-                    return Ok(Progress::Done);
+                if self.total() <= self.cap {
+                    let Size::Measuring(_) = self.size else { return Ok(Progress::Done) };
+                    self.begin_again()?;
+                    return Ok(Progress::Paused);
                 }
             } else if ended {
                 self.next_member()?;
@@ -237,6 +262,37 @@ impl<'a> Run<'a> {
                 return Err(self.malformed("truncated"));
             }
         }
+    }
+
+    /// Output so far, kept or not.
+    fn total(&self) -> usize {
+        match self.size {
+            Size::Measuring(passed) => passed.saturating_add(self.output.len()),
+            Size::Unknown | Size::Known(_) => self.output.len(),
+        }
+    }
+
+    /// Makes room in a full buffer by letting its content go, if the output is only measured from now on.
+    fn measures(&mut self) -> bool {
+        let total = self.total();
+        let suspicious = total >= MEASURED_FROM && total > self.consumed.saturating_mul(MEASURED_RATIO);
+        match self.size {
+            Size::Measuring(_) => {}
+            Size::Unknown if suspicious => {}
+            Size::Unknown | Size::Known(_) => return false,
+        }
+        self.size = Size::Measuring(total);
+        self.output.clear();
+        true
+    }
+
+    /// The size is known: from the beginning, to keep what comes.
+    fn begin_again(&mut self) -> Result<(), DecompressError> {
+        self.size = Size::Known(self.total());
+        self.output.clear();
+        self.consumed = 0;
+        self.codec = Codec::new(self.encoding, self.input)?;
+        Ok(())
     }
 
     /// One call of the library. Returns whether a member or frame has ended.

@@ -149,7 +149,7 @@ fn cause_of(error: &ReadError) -> Option<Refused> {
         ReadError::Exhausted(Exhausted::Busy) => Some(Refused::Busy),
         ReadError::Deadline => Some(Refused::Deadline),
         ReadError::Framing(_) | ReadError::NotOneMessage(_) => Some(Refused::Malformed),
-        ReadError::Slow | ReadError::Gone => None,
+        ReadError::Slow | ReadError::Gone | ReadError::Broken => None,
     }
 }
 
@@ -169,7 +169,7 @@ fn read_refusal(error: ReadError, counters: &Counters) -> Refusal {
             Refusal::Abort(h2::Reason::CANCEL)
         }
         ReadError::Deadline => deadline_exceeded().into(),
-        ReadError::Gone => Refusal::Abort(h2::Reason::CANCEL),
+        ReadError::Gone | ReadError::Broken => Refusal::Abort(h2::Reason::CANCEL),
         ReadError::Framing(reason) => Status::internal(reason).into(),
         ReadError::NotOneMessage(reason) => Status::invalid_argument(reason).into(),
     }

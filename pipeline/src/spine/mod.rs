@@ -88,7 +88,14 @@ impl RouteSet {
 
     /// The destinations in order.
     pub fn iter(self) -> impl Iterator<Item = Destination> {
-        (0..=u8::MAX).map(Destination).filter(move |&destination| self.contains(destination))
+        (0..4u8).flat_map(move |word| {
+            let mut bits = self.0[usize::from(word)];
+            std::iter::from_fn(move || {
+                let bit = (bits != 0).then(|| bits.trailing_zeros() as u8)?;
+                bits &= bits - 1;
+                Some(Destination(word << 6 | bit))
+            })
+        })
     }
 }
 

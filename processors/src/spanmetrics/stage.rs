@@ -35,6 +35,9 @@ pub const NO_SERVICE_NAME: Reason = "no_service_name";
 /// How long the time of a flush is noted for: what is read again after a crash came later than that flush, or little earlier.
 const NOTE: Duration = Duration::from_secs(600);
 
+/// Nothing leaves before a flush, so requests that come one after the other are read together.
+const PATIENCE: Duration = Duration::from_millis(20);
+
 /// Percent of the memory class at which candidates go, new series are refused, idle ones go, all go.
 const STRIP: u8 = 80;
 const CLOSE: u8 = 85;
@@ -224,6 +227,10 @@ impl Stage for SpanMetrics {
         (self.latest, self.oldest, self.spans) = (before.latest, before.oldest, before.spans);
         self.next = before.next.map(|next| next.min(WallTime(before.latest.saturating_add(self.interval()))));
         None
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {

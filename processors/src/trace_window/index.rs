@@ -32,6 +32,17 @@ impl HandleIndex {
         self.parts[Self::part(hash)].find(hash, |&handle| is(handle)).copied()
     }
 
+    /// Reads what finding an entry of this hash reads of the table, so that it is in the cache then. The result means nothing.
+    #[inline]
+    pub(crate) fn touch(&self, hash: u64) -> u32 {
+        let mut read = 0;
+        let _ = self.parts[Self::part(hash)].find(hash, |&handle| {
+            read ^= handle;
+            false
+        });
+        read
+    }
+
     /// Adds a handle whose key is not there. `rehash` gives the hash of the entry under a handle.
     pub(crate) fn insert(&mut self, hash: u64, handle: u32, rehash: impl Fn(u32) -> u64) {
         self.parts[Self::part(hash)].insert_unique(hash, handle, |&handle| rehash(handle));

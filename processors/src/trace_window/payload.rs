@@ -8,6 +8,10 @@ const SEGMENT: usize = 1 << 20;
 /// Below this part of live bytes a closed segment is copied forward (1/10).
 const SPARSE: usize = 10;
 
+/// One segment in so many is kept for the next one when it has emptied: memory that is given back costs a page fault for
+/// each ten items when it comes again.
+const SPARE: usize = 8;
+
 /// Which chain of segments: what waits for its span goes sooner than what waits for its hold or verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chain {
@@ -34,7 +38,10 @@ struct Segment {
 pub(crate) struct Payload {
     segments: Vec<Segment>,
     free: Vec<u16>,
+    /// Empty ones, for the next that are opened.
+    spare: Vec<Vec<u8>>,
     open: [Option<u16>; 2],
+    /// Of all, spare ones too.
     capacity: usize,
     live: usize,
 }
@@ -74,9 +81,15 @@ impl Payload {
                 next
             }
         };
-        let capacity = SEGMENT.max(len);
-        self.segments[usize::from(segment)] = Segment { bytes: Vec::with_capacity(capacity), live: 0 };
-        self.capacity += capacity;
+        let bytes = match self.spare.pop_if(|_| len <= SEGMENT) {
+            Some(spare) => spare,
+            None => {
+                let capacity = SEGMENT.max(len);
+                self.capacity += capacity;
+                Vec::with_capacity(capacity)
+            }
+        };
+        self.segments[usize::from(segment)] = Segment { bytes, live: 0 };
         self.open[chain as usize] = Some(segment);
         Some(segment)
     }
@@ -103,9 +116,20 @@ impl Payload {
     }
 
     fn discard(&mut self, segment: u16) {
-        let gone = std::mem::take(&mut self.segments[usize::from(segment)]);
-        self.capacity -= gone.bytes.capacity();
+        let mut gone = std::mem::take(&mut self.segments[usize::from(segment)]).bytes;
         self.free.push(segment);
+        gone.clear();
+        if gone.capacity() == SEGMENT {
+            self.spare.push(gone);
+        } else {
+            self.capacity -= gone.capacity();
+        }
+        let used = self.segments.len() - self.free.len();
+        while self.spare.len() > used / SPARE
+            && let Some(spare) = self.spare.pop()
+        {
+            self.capacity -= spare.capacity();
+        }
     }
 
     /// Whether so much room is lost in sparse segments that copying them forward is worth looking for their items.
@@ -154,6 +178,26 @@ mod tests {
         }
         places.iter().for_each(|&place| payload.free(place));
         assert_eq!((payload.live(), payload.bytes()), (0, 1 << 20));
+    }
+
+    #[test]
+    fn a_segment_that_has_emptied_is_the_next_one_while_there_are_many() {
+        let mut payload = Payload::default();
+        let mut places = std::collections::VecDeque::new();
+        (0..40_000).for_each(|_| places.push_back(payload.push(Chain::Logs, &[7; 1000]).unwrap()));
+        let full = payload.bytes();
+        for round in 0..20_000 {
+            payload.free(places.pop_front().unwrap());
+            places.push_back(payload.push(Chain::Logs, &[7; 1000]).unwrap());
+            assert!(payload.bytes() <= full + (2 << 20), "{round}");
+            assert!(payload.spare.len() <= full / SEGMENT / SPARE);
+        }
+        assert_eq!(
+            payload.bytes(),
+            payload.spare.len() * SEGMENT + (payload.segments.len() - payload.free.len()) * SEGMENT
+        );
+        places.into_iter().for_each(|place| payload.free(place));
+        assert_eq!((payload.live(), payload.bytes(), payload.spare.len()), (0, 1 << 20, 0));
     }
 
     #[test]

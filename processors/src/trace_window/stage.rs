@@ -11,6 +11,9 @@ use sluice_pipeline::stage::{Held, Port, Stage, StageOutput};
 
 use super::{Engine, SharedEngine};
 
+/// A fifth of a tick: requests that come in it are read together, and what passes at once is that much later.
+const PATIENCE: Duration = Duration::from_millis(20);
+
 /// The stage of one `correlate`, `tail_sampling` or `groupbytrace`.
 pub struct WindowStage {
     engine: SharedEngine,
@@ -78,6 +81,10 @@ impl Stage for WindowStage {
 
     fn is_full(&self) -> bool {
         self.engine.lock().stops_reading()
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
     }
 
     fn lags(&mut self, by: Duration) {

@@ -14,7 +14,7 @@ use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::context::Transport;
 use sluice_pipeline::extension::ServerAuth;
 use sluice_pipeline::receiver::{CurrentIngress, Ingress, Receiver};
-use sluice_pipeline::telemetry::{ReceiverMetrics, Telemetry};
+use sluice_pipeline::telemetry::{ReceiverMetrics, Telemetry, show_certificates};
 use sluice_pipeline::{BoxFuture, ComponentId, Error};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -102,7 +102,7 @@ impl OtlpReceiver {
                 let settings = ListenerSettings {
                     bind: bind(protocol.endpoint(), &grpc.transport),
                     limits: grpc_listener(grpc),
-                    tls: tls(grpc.tls.as_ref(), Versions::Http2)?,
+                    tls: self.tls(grpc.tls.as_ref(), Versions::Http2, Transport::GRPC)?,
                     pool: pool.clone(),
                 };
                 Some(Listener::bind_or_take(settings, sockets).await.map_err(failed)?)
@@ -114,7 +114,7 @@ impl OtlpReceiver {
                 let settings = ListenerSettings {
                     bind: bind(http.endpoint(), &http.server.transport),
                     limits: http_listener(&http.server),
-                    tls: tls(http.server.tls.as_ref(), Versions::Both)?,
+                    tls: self.tls(http.server.tls.as_ref(), Versions::Both, Transport::HTTP)?,
                     pool,
                 };
                 let headers = response_headers(http)?;
@@ -122,6 +122,23 @@ impl OtlpReceiver {
             }
         };
         Ok(Bound { grpc, http })
+    }
+
+    /// Loads what a `tls` block names, and shows from now on how it is doing.
+    fn tls(
+        &self,
+        block: Option<&TlsServer>,
+        versions: Versions,
+        transport: Transport,
+    ) -> Result<Option<ServerTls>, Error> {
+        let Some(block) = block else { return Ok(None) };
+        let settings = block.settings();
+        let invalid = |error: sluice_net::Error| Error::config(error.to_string());
+        settings.validate().map_err(invalid)?;
+        let tls = ServerTls::new(settings, versions).map_err(invalid)?;
+        let labels = [("receiver", self.id.as_str()), ("transport", transport.0)];
+        show_certificates(&self.telemetry, &labels, tls.watch());
+        Ok(Some(tls))
     }
 
     fn serve(&self, bound: Bound) -> Result<(), Error> {
@@ -284,9 +301,8 @@ fn grpc_listener(grpc: &GrpcServer) -> ListenerLimits {
 
 fn http_listener(http: &HttpServer) -> ListenerLimits {
     let mut limits = ListenerLimits { http1_keep_alive: http.keep_alives_enabled, ..ListenerLimits::default() };
+    limits.header_timeout = given(http.read_header_timeout.0).unwrap_or(limits.header_timeout);
     limits.body_timeout = given(http.read_timeout.0).unwrap_or(limits.body_timeout);
-    limits.header_timeout =
-        http.read_header_timeout.and_then(|written| given(written.0)).unwrap_or(limits.header_timeout);
     limits.idle_timeout = given(http.idle_timeout.0).unwrap_or(limits.idle_timeout);
     limits.write_timeout = given(http.write_timeout.0).unwrap_or(limits.write_timeout);
     limits
@@ -310,14 +326,6 @@ fn encodings(http: &HttpServer) -> Vec<Encoding> {
     Encoding::ALL.into_iter().filter(|encoding| named.contains(encoding)).collect()
 }
 
-fn tls(block: Option<&TlsServer>, versions: Versions) -> Result<Option<ServerTls>, Error> {
-    let Some(block) = block else { return Ok(None) };
-    let settings = block.settings();
-    let invalid = |error: sluice_net::Error| Error::config(error.to_string());
-    settings.validate().map_err(invalid)?;
-    ServerTls::new(settings, versions).map(Some).map_err(invalid)
-}
-
 #[cfg(test)]
 mod tests {
     use sluice_config::GoDuration;
@@ -332,7 +340,7 @@ mod tests {
         assert_eq!((unwritten.header_timeout, unwritten.body_timeout), (usual.header_timeout, usual.body_timeout));
         let zero = GoDuration::from_secs(0);
         let zeros = HttpServer {
-            read_header_timeout: Some(zero),
+            read_header_timeout: zero,
             read_timeout: zero,
             write_timeout: zero,
             idle_timeout: zero,
@@ -343,7 +351,7 @@ mod tests {
         assert_eq!((zeros.body_timeout, zeros.idle_timeout), (usual.body_timeout, usual.idle_timeout));
         assert_eq!(zeros.write_timeout, usual.write_timeout);
         let seven = HttpServer {
-            read_header_timeout: Some(GoDuration::from_secs(7)),
+            read_header_timeout: GoDuration::from_secs(7),
             read_timeout: GoDuration::from_secs(8),
             write_timeout: GoDuration::from_secs(9),
             idle_timeout: GoDuration::from_secs(10),

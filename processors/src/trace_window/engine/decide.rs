@@ -150,7 +150,7 @@ impl Engine {
             && view.flags & 1 == 0
             && self.traces.get(trace).state == TraceState::Open
             && self.traces.get(trace).spans == 0
-            && self.sources.lag(around.source).never_sampled(tick)
+            && self.sources.lag(around.source).never_sampled(tick, item.entry.0)
         {
             return self.decide_traces(&[trace], Trigger::Unsampled);
         }

@@ -1,6 +1,7 @@
 //! The engine: the tables together, and time.
 
 mod absorb;
+mod ahead;
 mod decide;
 mod facts;
 mod infer;

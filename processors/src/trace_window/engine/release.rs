@@ -8,6 +8,7 @@ use sluice_pipeline::clock::WallTime;
 use sluice_pipeline::stage::StageOutput;
 
 use super::Engine;
+use super::ahead::GROUP;
 use super::taint::Cleansed;
 use crate::sampling::Weight;
 use crate::sampling::threshold::rewrite;
@@ -51,12 +52,16 @@ impl Engine {
             self.wheel.advance(to, &mut due);
             // Who is woken twice at one tick has nothing to do the second time.
             let mut traces = Vec::new();
-            for alarm in due.drain(..) {
-                match alarm {
-                    Alarm::Span(slot) => self.wake_slot(slot),
-                    Alarm::Trace(trace) => traces.push(trace),
+            for group in due.chunks(GROUP) {
+                self.look_ahead_of(group);
+                for alarm in group {
+                    match *alarm {
+                        Alarm::Span(slot) => self.wake_slot(slot),
+                        Alarm::Trace(trace) => traces.push(trace),
+                    }
                 }
             }
+            due.clear();
             self.wake_traces(traces);
             if self.outbox.len() >= 8_192 {
                 self.flush(&[], out);

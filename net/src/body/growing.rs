@@ -1,0 +1,81 @@
+//! A body as it grows. Memory is promised in proportion to what has come and not to what was announced: a peer that announces
+//! much and sends little would otherwise keep the room of those who send.
+
+use bytes::Bytes;
+
+use super::{Memory, ReadError};
+use crate::reserve::Reservation;
+
+/// Promised before anything has come. A connection may open a hundred streams with some bytes each.
+const FIRST: usize = 4 << 10;
+/// Promised for each byte that has come.
+const AHEAD: usize = 4;
+/// A buffer of an announced length up to this is taken whole: until it is written to it is no memory.
+const WHOLE: usize = 1 << 20;
+
+pub(super) struct Growing<'a> {
+    memory: &'a Memory<'a>,
+    reservation: Box<dyn Reservation>,
+    buffer: Vec<u8>,
+    /// The body is no longer than this.
+    most: usize,
+    announced: bool,
+}
+
+impl<'a> Growing<'a> {
+    /// Promises the first bytes of a body of which `come` are there. `announced` is its length, within the limit.
+    pub(super) async fn begin(
+        memory: &'a Memory<'a>,
+        announced: Option<usize>,
+        come: usize,
+    ) -> Result<Growing<'a>, ReadError> {
+        let most = announced.unwrap_or(memory.max_bytes);
+        let reservation = memory.reserve.reserve(ahead(come, most)).await.map_err(ReadError::Exhausted)?;
+        Ok(Growing { memory, reservation, buffer: Vec::new(), most, announced: announced.is_some() })
+    }
+
+    /// Bytes that were taken in.
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Promises that `come` bytes are kept.
+    pub(super) async fn promise(&mut self, come: usize) -> Result<(), ReadError> {
+        let promised = self.reservation.bytes();
+        if come <= promised {
+            return Ok(());
+        }
+        let more = ahead(come, self.most).max(come) - promised;
+        self.reservation.grow(more).await.map_err(ReadError::Exhausted)
+    }
+
+    /// Takes in the next piece. The caller has seen to it that the body stays within its limit.
+    pub(super) async fn push(&mut self, data: &[u8]) -> Result<(), ReadError> {
+        let come = self.buffer.len().saturating_add(data.len());
+        self.promise(come).await?;
+        if come > self.buffer.capacity() {
+            let whole = if self.announced { self.most.min(WHOLE) } else { 0 };
+            let mut larger = self.memory.pool.take(self.reservation.bytes().max(come).max(whole));
+            larger.extend_from_slice(&self.buffer);
+            drop(self.memory.pool.seal(std::mem::replace(&mut self.buffer, larger)));
+        }
+        self.buffer.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// What came, and the memory promised for it.
+    pub(super) fn finish(mut self) -> (Bytes, Box<dyn Reservation>) {
+        self.reservation.shrink_to(self.buffer.len());
+        (self.memory.pool.seal(self.buffer), self.reservation)
+    }
+
+    /// The memory promised for a body that is kept in the piece in which it came.
+    pub(super) fn into_reservation(self) -> Box<dyn Reservation> {
+        self.reservation
+    }
+}
+
+/// What is promised to a body of at most `most` bytes when `come` of them are there.
+fn ahead(come: usize, most: usize) -> usize {
+    come.saturating_mul(AHEAD).max(FIRST).min(most)
+}
