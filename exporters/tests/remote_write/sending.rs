@@ -25,7 +25,7 @@ use sluice_pipeline::spine::{Seq, SeqRange};
 use sluice_pipeline::telemetry::{Naming, Telemetry};
 use sluice_pipeline::{ComponentId, Context};
 
-use crate::endpoint::{Endpoint, Received, status, written};
+use crate::endpoint::{Endpoint, Received, is_v2, status, written};
 
 /// 2025-10-09, in milliseconds.
 const NOW: u64 = 1_760_000_000_000;
@@ -141,7 +141,7 @@ fn dropped(outcome: &SendOutcome) -> Vec<(&'static str, usize)> {
 }
 
 fn versions(received: &[Received]) -> Vec<u8> {
-    received.iter().map(|request| if request.is_v2() { 2 } else { 1 }).collect()
+    received.iter().map(|request| if is_v2(request) { 2 } else { 1 }).collect()
 }
 
 #[tokio::test]
