@@ -58,6 +58,7 @@ impl Rig {
             telemetry: Telemetry::new(),
             extensions: Extensions::default(),
             verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
+            gates: Default::default(),
         };
         let config = decode(&format!("path: {:?}\n{more}", path.display())).unwrap_or_else(|found| panic!("{found}"));
         Rig { exporter: FileExporter::new(&config, &environment), clock }
@@ -207,7 +208,10 @@ async fn a_full_file_is_put_aside_under_the_time() {
         fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     // Rotated before the second to fifth; the two oldest are gone.
-    assert_eq!(names, ["data-2022-09-14T05-02-17.173.json", "data-2022-09-14T05-02-18.173.json", "data.json"]);
+    assert_eq!(
+        names,
+        ["data-2022-09-14T05-02-17.173-size.json", "data-2022-09-14T05-02-18.173-size.json", "data.json"]
+    );
     for (name, number) in names.iter().zip(['2', '3', '4']) {
         let found = bodies(&directory.path().join(name));
         assert!(found.len() == 1 && found[0].starts_with(number), "{name}");

@@ -14,6 +14,7 @@ import authenticated
 import canonical
 import correlated
 import differences
+import files
 import otlp_http
 import refusals
 from native_histograms import native_histograms as histograms_of_sdks
@@ -220,6 +221,11 @@ def over_http(work):
     otlp_http.otlp_http(work, SLUICE, check)
 
 
+def to_files(work):
+    """Files as the Go Collector writes them."""
+    files.files(work, SLUICE, check)
+
+
 def sampled(work):
     """Whole traces sampled, logs and exemplars with them."""
     correlated.correlated(work, SLUICE, check)
@@ -267,7 +273,7 @@ def ids(work):
 
 # By their names on the command line, some of them alone. Those of `exact/` import the definitions of OTLP from the peers' Python,
 # and so they do when they run.
-PARTS = (first_run, main_job, refusing, drop_in, over_http, sampled, who_may_send, native_histograms, matrix, relay, sdks, examples,
+PARTS = (first_run, main_job, refusing, drop_in, over_http, to_files, sampled, who_may_send, native_histograms, matrix, relay, sdks, examples,
          ids)
 
 

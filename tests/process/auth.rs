@@ -259,7 +259,7 @@ fn an_authenticator_or_middleware_that_is_not_there_or_is_none_stops_the_start()
             bearer("")
                 .replace(
                     "nop: }",
-                    "nop: , otlp_http: {endpoint: 'http://127.0.0.1:1', middlewares: [{id: bearertokenauth}]}}",
+                    "nop: , otlp_http: {endpoint: 'http://127.0.0.1:1', middlewares: [{id: bearertokenauth}]}",
                 )
                 .replace("exporters: [nop]", "exporters: [otlp_http]"),
             "requested extension is not a client middleware",

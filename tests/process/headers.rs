@@ -11,7 +11,7 @@ use crate::wire::{PROTOBUF, frame, grpc, http, trace};
 /// Longer than anything here takes on a loaded machine; reached only by a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn config(port: u16, delivery: &str, rest: &str) -> String {
+fn config(port: u16, delivery: &str) -> String {
     format!(
         "receivers:\n  otlp:\n    protocols:\n      grpc: {{include_metadata: true}}\n      \
            http: {{include_metadata: true, auth: {{authenticator: basicauth}}}}\n\
@@ -22,7 +22,7 @@ fn config(port: u16, delivery: &str, rest: &str) -> String {
              - {{action: upsert, key: X-Scope-OrgID, from_context: x-tenant, default_value: nobody}}\n      \
              - {{action: insert, key: X-User, from_attribute: username}}\n      \
              - {{key: X-Fixed, value: fixed}}\n\
-         service:\n  extensions: [headers_setter, basicauth, bearertokenauth]\n{rest}  delivery: {{{delivery}}}\n  \
+         service:\n  extensions: [headers_setter, basicauth, bearertokenauth]\n  delivery: {{{delivery}}}\n  \
            pipelines: {{traces: {{receivers: [otlp], exporters: [otlp_grpc]}}}}\n",
         BCRYPT.replace('$', "$$"),
     )
@@ -51,9 +51,10 @@ fn headers_follow_their_data_through_the_journal_and_a_kill_and_are_not_mixed() 
     let folder = Folder::new("headers");
     let port = free_port();
     let path = folder.path().join("config.yaml");
-    let journal = "ack: durable, allow_volatile: true";
-    std::fs::write(&path, config(port, journal, "")).unwrap();
-    std::fs::create_dir(folder.path().join("state")).unwrap();
+    let durable = config(port, "ack: durable, journal: journal, allow_volatile: true");
+    let journal =
+        format!("extensions:\n  journal: {{directory: '{}/journal', max_size: 64MiB}}\n", folder.path().display());
+    std::fs::write(&path, durable.replacen("extensions:\n", &journal, 1)).unwrap();
     let arguments = ["-c", path.to_str().unwrap()];
     let sluice = Sluice::start_in(folder.path(), &arguments);
     // Nobody listens there yet.
@@ -114,7 +115,7 @@ fn a_reload_takes_other_headers_and_other_additional_credentials_to_the_exporter
     let sink = Sink::start();
     let folder = Folder::new("headers-reload");
     let path = folder.path().join("config.yaml");
-    let before = config(sink.port, "ack: memory", "");
+    let before = config(sink.port, "ack: memory");
     let with_another = before.replace(TOKEN, "another");
     std::fs::write(&path, &before).unwrap();
     let mut sluice = Sluice::start(&["-c", path.to_str().unwrap()]);
@@ -138,7 +139,7 @@ fn a_reload_takes_other_headers_and_other_additional_credentials_to_the_exporter
 
 #[test]
 fn what_cannot_be_passed_on_is_refused_and_what_nobody_keeps_is_told() {
-    let right = config(4317, "ack: memory", "");
+    let right = config(4317, "ack: memory");
     let cases = [
         (right.replace("from_context: x-tenant", "from_context: authorization"), 3, "is a credential"),
         (right.replace("additional_auth: bearertokenauth", "additional_auth: headers_setter"), 0, ""),

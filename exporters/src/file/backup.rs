@@ -1,4 +1,4 @@
-//! Names of rotated files, as upstream's: the time of the rotation before the extension, `data-2022-09-14T05-02-14.173.json`, in UTC
+//! Names of rotated files, as upstream's: the time of the rotation before the extension, `data-2022-09-14T05-02-14.173-size.json`, in UTC
 //! or local time.
 
 use jiff::Timestamp;
@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 use super::config::Rotation;
 
 const DAY_MS: u64 = 86_400_000;
+/// Why a file was put aside. Names without a reason, and for reasons of other collectors, are known as well.
+const SIZE: &str = "-size";
+const REASONS: [&str; 2] = [SIZE, "-time"];
 
 /// The name that `path` gets when it is rotated at `now`, in ms since 1970.
 pub(super) fn name(path: &Path, now_ms: u64, zone: &TimeZone) -> PathBuf {
     let (stem, extension) = parts(path);
-    path.with_file_name(format!("{stem}-{}{extension}", stamp(now_ms, zone)))
+    path.with_file_name(format!("{stem}-{}{SIZE}{extension}", stamp(now_ms, zone)))
 }
 
 /// Wall time in ms.
@@ -38,10 +41,8 @@ pub(super) fn expired(path: &Path, now_ms: u64, rotation: &Rotation, zone: &Time
         let entry = entry?;
         let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
         let stamp = name.strip_prefix(&stem).and_then(|rest| rest.strip_prefix('-'));
-        let Some(time) = stamp.and_then(|rest| rest.strip_suffix(&extension)).and_then(|text| read_stamp(text, zone))
-        else {
-            continue;
-        };
+        let stamp = stamp.and_then(|rest| rest.strip_suffix(&extension)).map(without_reason);
+        let Some(time) = stamp.and_then(|text| read_stamp(text, zone)) else { continue };
         backups.push((time, entry.path()));
     }
     backups.sort_unstable_by(|a, b| b.cmp(a));
@@ -49,6 +50,10 @@ pub(super) fn expired(path: &Path, now_ms: u64, rotation: &Rotation, zone: &Time
     let kept = if max_backups == 0 { usize::MAX } else { max_backups as usize };
     let goes = |(place, (time, _)): &(usize, (u64, PathBuf))| *place >= kept || (max_days > 0 && *time < oldest);
     Ok(backups.into_iter().enumerate().filter(goes).map(|(_, (_, path))| path).collect())
+}
+
+fn without_reason(stamp: &str) -> &str {
+    REASONS.iter().find_map(|reason| stamp.strip_suffix(reason)).unwrap_or(stamp)
 }
 
 /// The file's name up to its extension, and the extension with its dot.
@@ -86,9 +91,9 @@ mod tests {
         // 2022-09-14T05:02:14.173Z
         let now = 1_663_131_734_173;
         let cases = [
-            ("/a/data.json", "/a/data-2022-09-14T05-02-14.173.json"),
-            ("data", "data-2022-09-14T05-02-14.173"),
-            ("/a.b/data.tar.zst", "/a.b/data.tar-2022-09-14T05-02-14.173.zst"),
+            ("/a/data.json", "/a/data-2022-09-14T05-02-14.173-size.json"),
+            ("data", "data-2022-09-14T05-02-14.173-size"),
+            ("/a.b/data.tar.zst", "/a.b/data.tar-2022-09-14T05-02-14.173-size.zst"),
         ];
         for (path, expected) in cases {
             assert_eq!(name(Path::new(path), now, &TimeZone::UTC), Path::new(expected));
@@ -136,7 +141,12 @@ mod tests {
         for name in others {
             std::fs::write(directory.path().join(name), "").unwrap();
         }
-        let backups: Vec<_> = (0..5).map(|age| name(&path, now - age * DAY_MS - 1, &TimeZone::UTC)).collect();
+        let mut backups: Vec<_> = (0..5).map(|age| name(&path, now - age * DAY_MS - 1, &TimeZone::UTC)).collect();
+        // As they were named before there were reasons, and by a collector that rotates by time.
+        for (at, reason) in [(3, ""), (4, "-time")] {
+            let renamed = backups[at].to_str().unwrap().replace(SIZE, reason);
+            backups[at] = renamed.into();
+        }
         for backup in &backups {
             std::fs::write(backup, "").unwrap();
         }

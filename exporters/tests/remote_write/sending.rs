@@ -25,7 +25,7 @@ use sluice_pipeline::spine::{Seq, SeqRange};
 use sluice_pipeline::telemetry::{Naming, Telemetry};
 use sluice_pipeline::{ComponentId, Context};
 
-use crate::endpoint::{Endpoint, Received, status, written};
+use crate::endpoint::{Endpoint, Received, is_v2, status, written};
 
 /// 2025-10-09, in milliseconds.
 const NOW: u64 = 1_760_000_000_000;
@@ -62,6 +62,7 @@ impl Rig {
             telemetry: telemetry.clone(),
             extensions: Extensions::default(),
             verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
+            gates: Default::default(),
         };
         let config = config(&format!("endpoint: {url}\n{more}"));
         Rig { exporter: RemoteWriteExporter::new(&config, &environment).unwrap(), clock, telemetry }
@@ -140,7 +141,7 @@ fn dropped(outcome: &SendOutcome) -> Vec<(&'static str, usize)> {
 }
 
 fn versions(received: &[Received]) -> Vec<u8> {
-    received.iter().map(|request| if request.is_v2() { 2 } else { 1 }).collect()
+    received.iter().map(|request| if is_v2(request) { 2 } else { 1 }).collect()
 }
 
 #[tokio::test]

@@ -325,3 +325,40 @@ fn encodings(http: &HttpServer) -> Vec<Encoding> {
     let named: Vec<_> = written.iter().filter_map(|name| Encoding::parse(name).ok().flatten()).collect();
     Encoding::ALL.into_iter().filter(|encoding| named.contains(encoding)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use sluice_config::GoDuration;
+
+    use super::*;
+
+    #[test]
+    fn times_that_are_written_hold_and_zero_is_our_default() {
+        let usual = ListenerLimits::default();
+        let of = |http: HttpServer| http_listener(&http);
+        let unwritten = of(HttpServer::default());
+        assert_eq!((unwritten.header_timeout, unwritten.body_timeout), (usual.header_timeout, usual.body_timeout));
+        let zero = GoDuration::from_secs(0);
+        let zeros = HttpServer {
+            read_header_timeout: zero,
+            read_timeout: zero,
+            write_timeout: zero,
+            idle_timeout: zero,
+            ..HttpServer::default()
+        };
+        let zeros = of(zeros);
+        assert_eq!(zeros.header_timeout, usual.header_timeout);
+        assert_eq!((zeros.body_timeout, zeros.idle_timeout), (usual.body_timeout, usual.idle_timeout));
+        assert_eq!(zeros.write_timeout, usual.write_timeout);
+        let seven = HttpServer {
+            read_header_timeout: GoDuration::from_secs(7),
+            read_timeout: GoDuration::from_secs(8),
+            write_timeout: GoDuration::from_secs(9),
+            idle_timeout: GoDuration::from_secs(10),
+            ..HttpServer::default()
+        };
+        let times = of(seven);
+        let times = [times.header_timeout, times.body_timeout, times.write_timeout, times.idle_timeout];
+        assert_eq!(times, [7, 8, 9, 10].map(Duration::from_secs));
+    }
+}
