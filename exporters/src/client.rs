@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sluice_config::Headers;
-use sluice_net::http::{HeaderMap, HeaderName, HeaderValue, Proxy, Uri};
+use sluice_net::http::{HeaderMap, HeaderName, HeaderValue, Proxy};
 use sluice_net::tls::ClientTls;
 use sluice_pipeline::blocks::{Auth, Middleware, TlsClient};
 use sluice_pipeline::component::Environment;
@@ -35,17 +35,10 @@ pub(crate) fn proxy(written: &str) -> Proxy {
 
 /// Whether requests can be sent through the proxy that `proxy_url` names. Unwritten is fine.
 pub(crate) fn check_proxy(written: &str) -> Result<(), String> {
-    if written.is_empty() {
-        return Ok(());
+    if !written.is_empty() && !written.contains("://") {
+        return Err("`proxy_url` must be a URL such as http://proxy.example.com:3128".to_owned());
     }
-    let uri: Option<Uri> = written.parse().ok();
-    match uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?))) {
-        Some(("http", authority)) if !authority.host().is_empty() => Ok(()),
-        Some((scheme, _)) if scheme != "http" => {
-            Err(format!("proxies are reached by http://, {scheme:?} is not available"))
-        }
-        _ => Err("`proxy_url` must be a URL such as http://proxy.example.com:3128".to_owned()),
-    }
+    proxy(written).check().map_err(|reason| format!("`proxy_url` cannot be used: {reason}"))
 }
 
 /// The configured `headers`. Their values are never shown.
@@ -143,7 +136,7 @@ mod tests {
         for good in ["", "http://p:3128", "http://user:pass@p:3128", "http://p"] {
             assert_eq!(check_proxy(good), Ok(()), "{good}");
         }
-        for bad in ["p:3128", "https://p:3128", "socks5://p:1080", "http://"] {
+        for bad in ["p:3128", "https://p:3128", "socks5://p:1080", "http://", "http://p:0", "http://p:70000"] {
             assert!(check_proxy(bad).is_err(), "{bad}");
         }
     }

@@ -58,6 +58,7 @@ impl Rig {
             telemetry: Telemetry::new(),
             extensions: Extensions::default(),
             verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
+            gates: Default::default(),
         };
         let config = decode(&format!("path: {:?}\n{more}", path.display())).unwrap_or_else(|found| panic!("{found}"));
         Rig { exporter: FileExporter::new(&config, &environment), clock }

@@ -23,6 +23,21 @@ pub enum Proxy {
     None,
 }
 
+impl Proxy {
+    /// Whether a proxy that is written for a client can be used. What the environment says is looked at when a connection is
+    /// made.
+    ///
+    /// # Errors
+    /// Why not, without what is written: it may hold a password.
+    pub fn check(&self) -> Result<(), String> {
+        let Proxy::Url(url) = self else { return Ok(()) };
+        match hop(url) {
+            None | Some(Ok(_)) => Ok(()),
+            Some(Err(UnusableProxy(reason))) => Err(reason.to_owned()),
+        }
+    }
+}
+
 /// What the environment says of proxies. A proxy is a URL, or `host:port`; empty is none.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProxyRules {
@@ -146,10 +161,24 @@ fn hop(url: &str) -> Found {
     let Some(found) = matcher.intercept(&Uri::from_static("http://any.invalid/")) else {
         return Some(Err(UnusableProxy("it is no URL such as http://proxy.example.com:3128")));
     };
+    if !has_valid_port(found.uri()) {
+        return Some(Err(UnusableProxy("its port is none")));
+    }
     if found.uri().scheme_str() != Some("http") {
         return Some(Err(UnusableProxy("proxies are reached by http:// only")));
     }
     Some(Ok(Hop { uri: found.uri().clone(), credentials: found.basic_auth().cloned() }))
+}
+
+/// For the parser any digits are a port, of which it then says nothing.
+fn has_valid_port(uri: &Uri) -> bool {
+    let Some(authority) = uri.authority() else { return false };
+    let port = authority.as_str().rsplit('@').next().and_then(|rest| rest.strip_prefix(authority.host()));
+    match port.map(|port| port.strip_prefix(':')) {
+        None => false,
+        Some(None) => true,
+        Some(Some(port)) => port.parse::<u16>().is_ok_and(|port| port > 0),
+    }
 }
 
 impl Exempt {
@@ -285,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_proxy_that_cannot_be_used_is_not_passed_by() {
-        for url in ["socks5://p:1080", "https://p:3128", "http://", "::"] {
+        for url in ["socks5://p:1080", "https://p:3128", "http://", "::", "http://p:0", "http://p:70000"] {
             let found = through(&proxies(url, "", ""), "http://backend/").unwrap();
             assert!(found.starts_with("the configured proxy cannot be used"), "{url}: {found}");
             assert_eq!(through(&proxies(url, "", "backend"), "http://backend/"), None, "{url}");

@@ -1,7 +1,8 @@
 //! Where a batch came from. The `C` of every step's context.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use smallvec::SmallVec;
 
@@ -22,6 +23,7 @@ pub struct Context {
     pub deadline: Option<Monotonic>,
     pub receiver: ComponentId,
     pub transport: Transport,
+    pub tainted: TaintedTraces,
 }
 
 impl Context {
@@ -36,8 +38,55 @@ impl Context {
             deadline: None,
             receiver,
             transport: Transport::INTERNAL,
+            tainted: TaintedTraces::default(),
         }
     }
+}
+
+/// Traces of a request in which redaction found values to be removed from the rest of them (correlation §9): which traces, never
+/// which values. They are kept with the record, so that after a crash nobody takes such a trace for clean.
+#[derive(Debug, Default)]
+pub struct TaintedTraces(OnceLock<Mutex<Tainted>>);
+
+#[derive(Clone, Debug, Default)]
+struct Tainted {
+    traces: BTreeSet<[u8; 16]>,
+    /// There were more than anybody could keep: any trace of the request may be one.
+    any: bool,
+}
+
+impl TaintedTraces {
+    /// Those that were read from a record; `None` if they were too many.
+    pub(crate) fn restored(traces: Option<BTreeSet<[u8; 16]>>) -> Self {
+        let known = Tainted { any: traces.is_none(), traces: traces.unwrap_or_default() };
+        TaintedTraces(OnceLock::from(Mutex::new(known)))
+    }
+
+    /// Something was found in a trace.
+    pub fn add(&self, trace: [u8; 16]) {
+        lock(self.0.get_or_init(Mutex::default)).traces.insert(trace);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.get().is_none()
+    }
+
+    /// The traces; `None` if it may be any of the request.
+    pub fn traces(&self) -> Option<Vec<[u8; 16]>> {
+        let Some(known) = self.0.get() else { return Some(Vec::new()) };
+        let known = lock(known);
+        (!known.any).then(|| known.traces.iter().copied().collect())
+    }
+}
+
+impl Clone for TaintedTraces {
+    fn clone(&self) -> Self {
+        TaintedTraces(self.0.get().map_or_else(OnceLock::new, |known| OnceLock::from(Mutex::new(lock(known).clone()))))
+    }
+}
+
+fn lock(known: &Mutex<Tainted>) -> MutexGuard<'_, Tainted> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// When a request was complete.

@@ -79,6 +79,7 @@ pub fn build(yaml: &str, clock: &VirtualClock) -> Result<OtlpHttpExporter, Error
         telemetry: Telemetry::new(),
         extensions: Extensions::new(extensions),
         verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
+        gates: Default::default(),
     };
     OtlpHttpExporter::new(&decode(yaml).unwrap_or_else(|problems| panic!("{problems}")), &environment)
 }

@@ -25,15 +25,24 @@ pub struct Expected {
 
 type Labels = BTreeMap<String, String>;
 
+/// How far each `target_info` series has been told, over all payloads.
+pub type Latest = BTreeMap<Labels, i64>;
+
 struct Model<'o> {
     options: &'o Options,
     version_2: bool,
     out: Expected,
+    latest: &'o mut Latest,
 }
 
 /// What `request` must become in one of the versions.
-pub fn expected(request: &ExportMetricsServiceRequest, options: &Options, version_2: bool) -> Expected {
-    let mut model = Model { options, version_2, out: Expected::default() };
+pub fn expected(
+    request: &ExportMetricsServiceRequest,
+    options: &Options,
+    version_2: bool,
+    latest: &mut Latest,
+) -> Expected {
+    let mut model = Model { options, version_2, out: Expected::default(), latest };
     let mut told = BTreeSet::new();
     for resource in &request.resource_metrics {
         model.resource(resource, &mut told);
@@ -199,7 +208,10 @@ impl Model<'_> {
         let steps = (last - first) / 150_000;
         let mut time = first + (steps - 1000).max(0) * 150_000;
         loop {
-            if told.insert((labels.clone(), time)) {
+            let latest = self.latest.entry(labels.clone()).or_insert(time);
+            let is_new = time >= *latest;
+            *latest = time.max(*latest);
+            if is_new && told.insert((labels.clone(), time)) {
                 self.out.series.push(Series {
                     labels: labels.clone().into_iter().collect(),
                     timestamp: time,

@@ -62,6 +62,7 @@ impl Rig {
             telemetry: telemetry.clone(),
             extensions: Extensions::default(),
             verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
+            gates: Default::default(),
         };
         let config = config(&format!("endpoint: {url}\n{more}"));
         Rig { exporter: RemoteWriteExporter::new(&config, &environment).unwrap(), clock, telemetry }

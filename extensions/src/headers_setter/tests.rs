@@ -56,6 +56,7 @@ fn built(config: &Config) -> Result<HeadersSetter, Error> {
         telemetry: Telemetry::new(),
         extensions: sluice_pipeline::extension::Extensions::new(extensions),
         verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
+        gates: Default::default(),
     };
     HeadersSetter::new(config, &environment)
 }

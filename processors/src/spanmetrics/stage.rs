@@ -48,6 +48,7 @@ const BEGIN_AGAIN: u8 = 100;
 pub struct SpanMetrics {
     id: ComponentId,
     config: Config,
+    instance: String,
     ports: u16,
     clock: Arc<dyn Clock>,
     verdicts: VerdictBoard,
@@ -68,6 +69,7 @@ impl SpanMetrics {
         SpanMetrics {
             id: environment.id.clone(),
             config: config.clone(),
+            instance: instance.to_owned(),
             ports: u16::try_from(ports).unwrap_or(u16::MAX),
             clock: Arc::clone(&environment.clock),
             verdicts: environment.verdicts.clone(),
@@ -227,6 +229,13 @@ impl Stage for SpanMetrics {
         (self.latest, self.oldest, self.spans) = (before.latest, before.oldest, before.spans);
         self.next = before.next.map(|next| next.min(WallTime(before.latest.saturating_add(self.interval()))));
         None
+    }
+
+    fn reset(&mut self) -> bool {
+        // As after a crash: totals begin again, behind what was written.
+        self.aggregate = Aggregate::new(Plan::new(&self.config, &self.instance));
+        (self.next, self.oldest, self.spans) = (None, None, 0);
+        true
     }
 
     fn patience(&self) -> Duration {

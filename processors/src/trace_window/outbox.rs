@@ -19,6 +19,9 @@ use super::payload::{Payload, Place};
 const MAX_ITEMS: usize = 8_192;
 const MAX_BYTES: usize = 2 << 20;
 
+/// Items for which room is kept from one call to the next.
+const SPARE: usize = 4096;
+
 /// Where the bytes of an item are that leaves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Base {
@@ -89,6 +92,18 @@ impl Outbox {
         self.gone.push((origin, entry, place));
     }
 
+    /// An item of the input leaves in another envelope than it came in.
+    pub(crate) fn is_edited(&mut self) {
+        self.edited = true;
+    }
+
+    /// Bytes allocated, as they are between calls.
+    pub(crate) fn bytes(&self) -> usize {
+        self.items.capacity() * size_of::<Leaving>()
+            + self.gone.capacity() * size_of::<(u32, EntryNumber, Place)>()
+            + self.arena.capacity()
+    }
+
     /// Items that leave.
     pub(crate) fn len(&self) -> usize {
         self.items.len()
@@ -147,11 +162,11 @@ impl Outbox {
             origins.release(origin);
         }
         items.clear();
+        items.shrink_to(SPARE);
         self.items = items;
+        self.gone.shrink_to(SPARE);
         self.clear();
-        if self.arena.capacity() > 4 * MAX_BYTES {
-            self.arena = Vec::new();
-        }
+        self.arena.shrink_to(MAX_BYTES / 4);
     }
 }
 

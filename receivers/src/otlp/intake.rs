@@ -9,7 +9,7 @@ use sluice_net::compression::{DecompressError, DecompressLimits};
 use sluice_net::listen::{Peer, RequestHead};
 use sluice_net::{Encoding, Exhausted, MustFinish};
 use sluice_pdata::{Signal, canonical, framing, json, schema};
-use sluice_pipeline::context::{Metadata, Transport};
+use sluice_pipeline::context::{Metadata, TaintedTraces, Transport};
 use sluice_pipeline::outcome::{Refusal, SizeLimit, retry_delay};
 use sluice_pipeline::receiver::{CurrentIngress, Ingress, RequestLimits};
 use sluice_pipeline::telemetry::ReceiverMetrics;
@@ -166,6 +166,7 @@ impl Intake {
             deadline: left.map(|left| arrival.monotonic + left),
             receiver: self.receiver.clone(),
             transport: self.transport,
+            tainted: TaintedTraces::default(),
         }
     }
 }

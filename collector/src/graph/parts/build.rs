@@ -227,5 +227,6 @@ pub(crate) fn environment(
         telemetry: around.telemetry.clone(),
         extensions: extensions.clone(),
         verdicts: around.verdicts.clone(),
+        gates: around.gates.clone(),
     }
 }

@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+mod panic;
 mod ports;
+mod restore;
 
 use super::*;
 use crate::batch::Batch;
@@ -29,6 +32,8 @@ struct Hold {
     diary: Diary,
     /// Batches that it has room for; 0 for any number.
     room: usize,
+    /// Calls with something in its hands that makes it panic.
+    ticks: AtomicUsize,
     patience: Duration,
 }
 
@@ -52,13 +57,24 @@ impl Stage for Hold {
         if names(batch.bytes()) == ["sampled"] {
             return out.drop_items(batch.signal(), reasons::SAMPLED, batch.items());
         }
+        let names = names(batch.bytes());
+        assert!(!names.iter().any(|name| name == "poison"), "asked to");
+        assert!(names != ["x", "y"], "asked to, by no item alone");
         self.write("absorb", batch);
         let deadline = WallTime(now.0 + HOLD.as_nanos() as u64);
         self.held.push_back((input.seq(), deadline, port, Batch::clone(batch)));
     }
 
     fn tick(&mut self, now: WallTime, out: &mut StageOutput) {
+        let late = self.held.iter().any(|(.., batch)| names(batch.bytes()) == ["late poison"]);
+        assert!(!late || self.ticks.fetch_add(1, Ordering::Relaxed) >= 2, "asked to, twice");
         self.release(now, out);
+    }
+
+    fn reset(&mut self) -> bool {
+        self.held.clear();
+        self.diary.lock().unwrap().push("reset".to_owned());
+        true
     }
 
     fn next_deadline(&self) -> Option<WallTime> {

@@ -86,7 +86,7 @@ impl Engine {
         self.extensions.trim(round, traces);
     }
 
-    fn wake_slot(&mut self, handle: u32) {
+    pub(super) fn wake_slot(&mut self, handle: u32) {
         if self.spans.get(handle).state == SlotState::Free {
             return;
         }
@@ -94,7 +94,7 @@ impl Engine {
         let (mut before, mut at) = (NONE, self.spans.get(handle).held);
         while at != NONE {
             let next = self.held.get(at).next;
-            if self.held.get(at).deadline > tick {
+            if self.held.get(at).deadline > tick || !self.has_or_wants(handle, at) {
                 before = at;
             } else {
                 let held = self.unlink(handle, before, at);
@@ -134,10 +134,20 @@ impl Engine {
             self.decide_all();
         } else {
             for slot in self.spans.handles() {
-                while self.spans.get(slot).state != SlotState::Free && self.spans.get(slot).held != NONE {
-                    let at = self.spans.get(slot).held;
-                    let held = self.unlink(slot, NONE, at);
-                    self.leave_due(slot, &held);
+                if self.spans.get(slot).state == SlotState::Free {
+                    continue;
+                }
+                let (mut before, mut at) = (NONE, self.spans.get(slot).held);
+                while at != NONE {
+                    let next = self.held.get(at).next;
+                    if self.has_or_wants(slot, at) {
+                        let held = self.unlink(slot, before, at);
+                        self.leave_due(slot, &held);
+                    } else {
+                        self.held.get_mut(at).deadline = 0;
+                        before = at;
+                    }
+                    at = next;
                 }
             }
         }
@@ -195,7 +205,7 @@ impl Engine {
         let (mut before, mut at) = (NONE, self.spans.get(slot).held);
         while at != NONE {
             let next = self.held.get(at).next;
-            if self.held.get(at).kind == HeldKind::Log {
+            if self.held.get(at).kind == HeldKind::Log && self.has_or_wants(slot, at) {
                 let held = self.unlink(slot, before, at);
                 let suffix = self.append_facts(slot, Bytes::Held(held.place()));
                 self.leave_held(&held, suffix, Outcome::MatchedHold);
