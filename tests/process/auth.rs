@@ -255,15 +255,6 @@ fn an_authenticator_or_middleware_that_is_not_there_or_is_none_stops_the_start()
         (config(client, "basicauth"), "requested authenticator is not a server authenticator"),
         (middleware("nobody"), "failed to resolve middleware \"nobody\": middleware not found"),
         (middleware("bearertokenauth"), "requested extension is not a middleware"),
-        (
-            bearer("")
-                .replace(
-                    "nop: }",
-                    "nop: , otlp_http: {endpoint: 'http://127.0.0.1:1', middlewares: [{id: bearertokenauth}]}",
-                )
-                .replace("exporters: [nop]", "exporters: [otlp_http]"),
-            "requested extension is not a client middleware",
-        ),
     ] {
         let output = run(&["run", "-c", &format!("yaml:{config}"), "--admin", "off"]);
         assert_eq!(output.status.code(), Some(1), "{config}");

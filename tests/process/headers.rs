@@ -53,7 +53,7 @@ fn headers_follow_their_data_through_the_journal_and_a_kill_and_are_not_mixed() 
     let path = folder.path().join("config.yaml");
     let durable = config(port, "ack: durable, journal: journal, allow_volatile: true");
     let journal =
-        format!("extensions:\n  journal: {{directory: '{}/journal', max_size: 64MiB}}\n", folder.path().display());
+        format!("extensions:\n  journal: {{directory: '{}/journal', max_size: 256MiB}}\n", folder.path().display());
     std::fs::write(&path, durable.replacen("extensions:\n", &journal, 1)).unwrap();
     let arguments = ["-c", path.to_str().unwrap()];
     let sluice = Sluice::start_in(folder.path(), &arguments);
