@@ -12,6 +12,7 @@ import traceback
 
 import authenticated
 import canonical
+import conformance
 import correlated
 import differences
 import otlp_http
@@ -229,8 +230,13 @@ def who_may_send(work):
     authenticated.authenticated(work, SLUICE, check)
 
 
+def h2spec(work):
+    """Both listeners keep the rules of HTTP/2."""
+    conformance.conformance(work, SLUICE, check)
+
+
 # By their names on the command line, some of them alone.
-PARTS = (first_run, main_job, refusing, drop_in, over_http, sampled, who_may_send)
+PARTS = (first_run, main_job, refusing, drop_in, over_http, sampled, who_may_send, h2spec)
 
 
 def main():

@@ -4,14 +4,14 @@
 # exits non-zero if anything is.
 #
 #   tests/peers/install.sh            all parts
-#   tests/peers/install.sh otelcol    only the named ones: otelcol telemetrygen prometheus victoriametrics python node,
+#   tests/peers/install.sh otelcol    only the named ones: otelcol telemetrygen prometheus victoriametrics python node h2spec,
 #                                     and otelcol-sampling, which only comparisons by hand need
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 peers=${SLUICE_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice-peers}
 mkdir -p "$peers/bin" "$peers/log"
 export GOBIN="$peers/bin" GOFLAGS=-trimpath CGO_ENABLED=0
-parts=("$@"); [ ${#parts[@]} -gt 0 ] || parts=(python node telemetrygen prometheus victoriametrics otelcol)
+parts=("$@"); [ ${#parts[@]} -gt 0 ] || parts=(python node telemetrygen prometheus victoriametrics otelcol h2spec)
 missing=()
 
 have() { [ -e "$peers/$1" ]; }
@@ -28,6 +28,10 @@ node() {
 }
 telemetrygen() {
   have bin/telemetrygen || go install github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.160.0
+}
+# Conformance of HTTP/2. Its releases since then are no Go modules.
+h2spec() {
+  have bin/h2spec || go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1
 }
 # Modules with `replace` lines cannot be installed by path@version; a wrapper module repeats those lines.
 wrapper() {

@@ -8,8 +8,9 @@ use crate::reserve::Reservation;
 
 /// Promised before anything has come. A connection may open a hundred streams with some bytes each.
 const FIRST: usize = 4 << 10;
-/// Promised for each byte that has come.
+/// Promised for each byte that has come, where it is known how many will come and where it is not.
 const AHEAD: usize = 4;
+const AHEAD_UNKNOWN: usize = 2;
 /// A buffer of an announced length up to this is taken whole: until it is written to it is no memory.
 const WHOLE: usize = 1 << 20;
 
@@ -30,7 +31,8 @@ impl<'a> Growing<'a> {
         come: usize,
     ) -> Result<Growing<'a>, ReadError> {
         let most = announced.unwrap_or(memory.max_bytes);
-        let reservation = memory.reserve.reserve(ahead(come, most)).await.map_err(ReadError::Exhausted)?;
+        let first = come.saturating_mul(AHEAD).max(FIRST).min(most);
+        let reservation = memory.reserve.reserve(first).await.map_err(ReadError::Exhausted)?;
         Ok(Growing { memory, reservation, buffer: Vec::new(), most, announced: announced.is_some() })
     }
 
@@ -45,7 +47,8 @@ impl<'a> Growing<'a> {
         if come <= promised {
             return Ok(());
         }
-        let more = ahead(come, self.most).max(come) - promised;
+        let times = if self.announced { AHEAD } else { AHEAD_UNKNOWN };
+        let more = come.saturating_mul(times).max(FIRST).min(self.most).max(come) - promised;
         self.reservation.grow(more).await.map_err(ReadError::Exhausted)
     }
 
@@ -73,9 +76,4 @@ impl<'a> Growing<'a> {
     pub(super) fn into_reservation(self) -> Box<dyn Reservation> {
         self.reservation
     }
-}
-
-/// What is promised to a body of at most `most` bytes when `come` of them are there.
-fn ahead(come: usize, most: usize) -> usize {
-    come.saturating_mul(AHEAD).max(FIRST).min(most)
 }
