@@ -11,12 +11,16 @@ const FIRST: usize = 4 << 10;
 /// Promised for each byte that has come, where it is known how many will come and where it is not.
 const AHEAD: usize = 4;
 const AHEAD_UNKNOWN: usize = 2;
-/// A buffer of an announced length up to this is taken whole: until it is written to it is no memory.
+/// A buffer of an announced length up to this is taken whole: until it is written to it is no memory. Bodies of unknown
+/// length are kept in pieces of this until they have ended: most that are too long never do.
 const WHOLE: usize = 1 << 20;
 
 pub(super) struct Growing<'a> {
     memory: &'a Memory<'a>,
     reservation: Box<dyn Reservation>,
+    /// What came before `buffer`, and how much that is.
+    pieces: Vec<Bytes>,
+    in_pieces: usize,
     buffer: Vec<u8>,
     /// The body is no longer than this.
     most: usize,
@@ -33,12 +37,13 @@ impl<'a> Growing<'a> {
         let most = announced.unwrap_or(memory.max_bytes);
         let first = come.saturating_mul(AHEAD).max(FIRST).min(most);
         let reservation = memory.reserve.reserve(first).await.map_err(ReadError::Exhausted)?;
-        Ok(Growing { memory, reservation, buffer: Vec::new(), most, announced: announced.is_some() })
+        let announced = announced.is_some();
+        Ok(Growing { memory, reservation, pieces: Vec::new(), in_pieces: 0, buffer: Vec::new(), most, announced })
     }
 
     /// Bytes that were taken in.
     pub(super) fn len(&self) -> usize {
-        self.buffer.len()
+        self.in_pieces + self.buffer.len()
     }
 
     /// Promises that `come` bytes are kept.
@@ -54,13 +59,22 @@ impl<'a> Growing<'a> {
 
     /// Takes in the next piece. The caller has seen to it that the body stays within its limit.
     pub(super) async fn push(&mut self, data: &[u8]) -> Result<(), ReadError> {
-        let come = self.buffer.len().saturating_add(data.len());
+        let come = self.len().saturating_add(data.len());
         self.promise(come).await?;
-        if come > self.buffer.capacity() {
-            let whole = if self.announced { self.most.min(WHOLE) } else { 0 };
-            let mut larger = self.memory.pool.take(self.reservation.bytes().max(come).max(whole));
-            larger.extend_from_slice(&self.buffer);
-            drop(self.memory.pool.seal(std::mem::replace(&mut self.buffer, larger)));
+        let held = self.buffer.len().saturating_add(data.len());
+        if held > self.buffer.capacity() {
+            let pool = &self.memory.pool;
+            if !self.announced && held > WHOLE {
+                let full = std::mem::replace(&mut self.buffer, pool.take(WHOLE.max(data.len())));
+                self.in_pieces += full.len();
+                self.pieces.push(pool.seal(full));
+            } else {
+                let whole = if self.announced { self.most.min(WHOLE) } else { 0 };
+                let size = if self.announced { self.reservation.bytes() } else { self.reservation.bytes().min(WHOLE) };
+                let mut larger = pool.take(size.max(held).max(whole));
+                larger.extend_from_slice(&self.buffer);
+                drop(pool.seal(std::mem::replace(&mut self.buffer, larger)));
+            }
         }
         self.buffer.extend_from_slice(data);
         Ok(())
@@ -68,7 +82,15 @@ impl<'a> Growing<'a> {
 
     /// What came, and the memory promised for it.
     pub(super) fn finish(mut self) -> (Bytes, Box<dyn Reservation>) {
-        self.reservation.shrink_to(self.buffer.len());
+        let length = self.len();
+        if !self.pieces.is_empty() {
+            let mut whole = self.memory.pool.take(length);
+            // Each piece goes as soon as it is copied.
+            self.pieces.drain(..).for_each(|piece| whole.extend_from_slice(&piece));
+            whole.extend_from_slice(&self.buffer);
+            self.buffer = whole;
+        }
+        self.reservation.shrink_to(length);
         (self.memory.pool.seal(self.buffer), self.reservation)
     }
 

@@ -262,7 +262,7 @@ impl<'a> Run<'a> {
             if self.output.len() == self.output.capacity() {
                 match self.size {
                     Size::Measuring(_) => self.pass_by(),
-                    Size::Unknown if self.is_suspect() => return Ok(Progress::Suspect(self.measure())),
+                    Size::Unknown if self.is_suspect() => return self.measure().map(Progress::Suspect),
                     Size::Unknown | Size::Known(_) => return Ok(Progress::Full),
                 }
             }
@@ -299,13 +299,16 @@ impl<'a> Run<'a> {
         output >= MEASURED_FROM && output > self.consumed.saturating_mul(MEASURED_RATIO)
     }
 
-    /// Lets the output go that was kept so far, and begins to measure. Returns how many bytes fewer are in use.
-    fn measure(&mut self) -> usize {
+    /// Lets the output go that was kept so far, and the decoder with its window, and begins to measure. Returns how many bytes
+    /// fewer are in use.
+    fn measure(&mut self) -> Result<usize, DecompressError> {
         let freed = self.granted.saturating_sub(STEP);
         self.granted = self.granted.min(STEP);
-        self.size = Size::Measuring(self.output.len());
+        self.size = Size::Measuring(0);
         drop(self.pool.seal(std::mem::replace(&mut self.output, Vec::with_capacity(STEP))));
-        freed
+        self.consumed = 0;
+        self.codec = Codec::new(self.encoding, self.input)?;
+        Ok(freed)
     }
 
     /// Makes room in a full buffer whose content was measured.
