@@ -23,8 +23,10 @@ fn zstd_zeros(window_log: u8, runs: usize) -> Vec<u8> {
     frame
 }
 
-/// Each bomb: its name, encoding and bytes, and the answers to it.
-fn bombs() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str, &'static str, &'static str)> {
+/// Name, encoding, bytes, status over HTTP and gRPC, and what it is counted as.
+type Bomb = (&'static str, &'static str, Vec<u8>, &'static str, &'static str, &'static str);
+
+fn bombs() -> Vec<Bomb> {
     let zeros = vec![0; 64 << 20];
     let packed = |encoding, bytes: &[u8]| compress(encoding, Some(9), bytes).unwrap().to_vec();
     let framed = packed(Encoding::Snappy, &vec![0; 80 << 20]);
