@@ -12,6 +12,7 @@ import traceback
 
 import authenticated
 import canonical
+import conformance
 import correlated
 import differences
 import files
@@ -271,10 +272,15 @@ def ids(work):
     ids(work, SLUICE, check)
 
 
+def h2spec(work):
+    """Both listeners keep the rules of HTTP/2."""
+    conformance.conformance(work, SLUICE, check)
+
+
 # By their names on the command line, some of them alone. Those of `exact/` import the definitions of OTLP from the peers' Python,
 # and so they do when they run.
-PARTS = (first_run, main_job, refusing, drop_in, over_http, to_files, sampled, who_may_send, native_histograms, matrix, relay, sdks, examples,
-         ids)
+PARTS = (first_run, main_job, refusing, drop_in, over_http, to_files, sampled, who_may_send, native_histograms, matrix, relay, sdks,
+         examples, ids, h2spec)
 
 
 def main():

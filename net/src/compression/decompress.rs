@@ -1,27 +1,26 @@
-use std::sync::{Mutex, PoisonError};
+use std::future::poll_fn;
+use std::task::Poll;
 
 use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
-use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
+use zstd::stream::raw::{InBuffer, OutBuffer};
 
 use super::Encoding;
+use super::lent::Lent;
 use super::snappy::Snappy;
 use crate::pool::BufferPool;
 use crate::reserve::{Exhausted, Reservation};
 
-/// zstd windows beyond 8 MiB are refused (`security.md` A1).
-const ZSTD_WINDOW_LOG: u32 = 23;
 /// Every gzip member costs a fresh inflater; more of them than this is an attack, not a concatenation.
 const GZIP_MEMBERS: usize = 4096;
 /// Output is grown and reserved in steps of at least this.
 const STEP: usize = 64 << 10;
-/// After so much output an asynchronous caller lets other tasks run, and goes on only when it has its turn: a hundred bombs
-/// at once hold no more memory than a few.
+/// After so much output an asynchronous caller lets other tasks run.
 const YIELD_EVERY: usize = 256 << 10;
 /// An output of at least this that is so many times its input is measured before more of it is kept: of a bomb that is over
 /// the limits nothing has to be.
-const MEASURED_FROM: usize = 8 << 20;
-const MEASURED_RATIO: usize = 16;
+const MEASURED_FROM: usize = 1 << 20;
+const MEASURED_RATIO: usize = 32;
 
 /// Bounds of one decompression (`security.md` section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,12 +94,14 @@ pub fn decompress(
                 reservation.try_grow(more)?;
                 run.adopt(buffer, more);
             }
+            Progress::Suspect(freed) => reservation.shrink_to(reservation.bytes().saturating_sub(freed)),
             Progress::Paused => {}
         }
     }
 }
 
-/// As [`decompress`], waiting for memory as long as the budget finds fit, and letting other tasks run in between.
+/// As [`decompress`], waiting for memory as long as the budget finds fit, and letting other tasks run in between. Beyond the
+/// first step it goes on only in its turn: a hundred bombs at once hold no more memory, and no more of the processors, than a few.
 pub(crate) async fn decompress_yielding(
     encoding: Encoding,
     input: &[u8],
@@ -115,11 +116,25 @@ pub(crate) async fn decompress_yielding(
             Progress::Done => return Ok(run.finish()),
             Progress::Full => {
                 let (buffer, more) = run.next_buffer();
-                if turn.is_none() && run.granted + more > YIELD_EVERY {
+                let mut growing = reservation.grow(more);
+                let grown = poll_fn(|cx| Poll::Ready(growing.as_mut().poll(cx))).await;
+                match grown {
+                    Poll::Ready(grown) => grown?,
+                    Poll::Pending => {
+                        // Who waits for memory keeps no turn.
+                        turn = None;
+                        growing.await?;
+                    }
+                }
+                if turn.is_none() && run.granted + more > STEP {
                     turn = pool.turn().await;
                 }
-                reservation.grow(more).await?;
                 run.adopt(buffer, more);
+            }
+            Progress::Suspect(freed) => {
+                reservation.shrink_to(reservation.bytes().saturating_sub(freed));
+                drop(turn.take());
+                turn = pool.turn_of_suspect().await;
             }
             Progress::Paused => tokio::task::yield_now().await,
         }
@@ -140,6 +155,8 @@ enum Progress {
     Full,
     /// The caller's allowance for one turn is used up.
     Paused,
+    /// From now on the output is only measured; so many bytes of it were let go.
+    Suspect(usize),
 }
 
 struct Run<'a> {
@@ -179,7 +196,7 @@ impl<'a> Codec<'a> {
         Ok(match encoding {
             Encoding::Gzip => Codec::Inflate { inflate: Box::new(Decompress::new_gzip(15)), members: 1 },
             Encoding::Deflate => Codec::Inflate { inflate: Box::new(Decompress::new(true)), members: 1 },
-            Encoding::Zstd => Codec::Zstd(Lent::take().map_err(|_| malformed("no decoder available"))?),
+            Encoding::Zstd => Codec::Zstd(Lent::default()),
             Encoding::Snappy => Codec::Snappy(Snappy::new(input).ok_or_else(|| malformed("not a block or a stream"))?),
         })
     }
@@ -242,8 +259,12 @@ impl<'a> Run<'a> {
             if self.total() > self.cap {
                 return Err(over(self.limits, self.cap));
             }
-            if self.output.len() == self.output.capacity() && !self.measures() {
-                return Ok(Progress::Full);
+            if self.output.len() == self.output.capacity() {
+                match self.size {
+                    Size::Measuring(_) => self.pass_by(),
+                    Size::Unknown if self.is_suspect() => return self.measure().map(Progress::Suspect),
+                    Size::Unknown | Size::Known(_) => return Ok(Progress::Full),
+                }
             }
             if self.total() >= stop {
                 return Ok(Progress::Paused);
@@ -272,18 +293,28 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Makes room in a full buffer by letting its content go, if the output is only measured from now on.
-    fn measures(&mut self) -> bool {
-        let total = self.total();
-        let suspicious = total >= MEASURED_FROM && total > self.consumed.saturating_mul(MEASURED_RATIO);
-        match self.size {
-            Size::Measuring(_) => {}
-            Size::Unknown if suspicious => {}
-            Size::Unknown | Size::Known(_) => return false,
-        }
-        self.size = Size::Measuring(total);
+    /// Whether it looks like a bomb so far.
+    fn is_suspect(&self) -> bool {
+        let output = self.output.len();
+        output >= MEASURED_FROM && output > self.consumed.saturating_mul(MEASURED_RATIO)
+    }
+
+    /// Lets the output go that was kept so far, and the decoder with its window, and begins to measure. Returns how many bytes
+    /// fewer are in use.
+    fn measure(&mut self) -> Result<usize, DecompressError> {
+        let freed = self.granted.saturating_sub(STEP);
+        self.granted = self.granted.min(STEP);
+        self.size = Size::Measuring(0);
+        drop(self.pool.seal(std::mem::replace(&mut self.output, Vec::with_capacity(STEP))));
+        self.consumed = 0;
+        self.codec = Codec::new(self.encoding, self.input)?;
+        Ok(freed)
+    }
+
+    /// Makes room in a full buffer whose content was measured.
+    fn pass_by(&mut self) {
+        self.size = Size::Measuring(self.total());
         self.output.clear();
-        true
     }
 
     /// The size is known: from the beginning, to keep what comes.
@@ -347,48 +378,5 @@ impl<'a> Run<'a> {
 
     fn finish(mut self) -> Bytes {
         self.pool.seal(std::mem::take(&mut self.output))
-    }
-}
-
-/// zstd contexts cost some 100 KiB to set up, so a few are kept.
-static ZSTD: Mutex<Vec<Decoder<'static>>> = Mutex::new(Vec::new());
-const ZSTD_KEPT: usize = 8;
-
-/// A decoder that goes back to the shelf.
-struct Lent(Option<Decoder<'static>>);
-
-impl Lent {
-    fn take() -> std::io::Result<Self> {
-        let kept = ZSTD.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let decoder = match kept {
-            Some(mut decoder) => {
-                decoder.reinit()?;
-                decoder
-            }
-            None => {
-                let mut decoder = Decoder::new()?;
-                decoder.set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
-                decoder
-            }
-        };
-        Ok(Lent(Some(decoder)))
-    }
-
-    fn run(&mut self, from: &mut InBuffer<'_>, to: &mut OutBuffer<'_, Vec<u8>>) -> std::io::Result<usize> {
-        match &mut self.0 {
-            Some(decoder) => decoder.run(from, to),
-            None => Ok(1),
-        }
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        let mut kept = ZSTD.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < ZSTD_KEPT
-            && let Some(decoder) = self.0.take()
-        {
-            kept.push(decoder);
-        }
     }
 }

@@ -17,12 +17,14 @@ use super::resident;
 use crate::wire::trace;
 
 /// How long connections are held when all are there.
-const HELD: Duration = Duration::from_secs(1);
+const HELD: Duration = Duration::from_secs(3);
 /// Connections that are being made at one time: more would wait for the kernel to try again.
 const AT_A_TIME: usize = 300;
 /// Connections that a listener keeps, in all and of one source (security §5).
 const CAP: usize = 4096;
 const CAP_OF_ONE: usize = 256;
+/// Connections that the kernel holds before they are accepted.
+const BACKLOG: usize = 1024;
 
 /// As many descriptors as the system lets us have, in this process and those that it starts.
 fn descriptors() -> usize {
@@ -73,6 +75,16 @@ fn hold(
     }
 }
 
+/// A whole request, good.
+fn request() -> Vec<u8> {
+    let good = trace("x");
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
+        good.len()
+    );
+    [head.as_bytes(), &good].concat()
+}
+
 #[test]
 fn ten_thousand_connections_are_held_up_to_the_cap_and_the_rest_is_closed() {
     let most = descriptors().saturating_sub(500).min(10_000);
@@ -80,16 +92,10 @@ fn ten_thousand_connections_are_held_up_to_the_cap_and_the_rest_is_closed() {
     let mut arena = Arena::open("Connections from everywhere", &["-c", LOOKED_AT], false);
     let before = resident::descriptors(arena.sluice.id());
     let settings = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
-    let good = trace("x");
-    let request = format!(
-        "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
-        good.len()
-    );
-    let request = [request.as_bytes(), &good].concat();
     for (name, is_grpc, first) in [
         ("idle", false, Vec::new()),
         ("idle", true, Vec::new()),
-        ("idle behind a request", false, request),
+        ("idle behind a request", false, request()),
         ("idle behind the preface", true, settings),
     ] {
         let wire = if is_grpc { "grpc" } else { "http" };
@@ -103,8 +109,8 @@ fn ten_thousand_connections_are_held_up_to_the_cap_and_the_rest_is_closed() {
         let after = resident::descriptors(arena.sluice.id());
         arena.check(after <= before + 5, format!("{after} descriptors are open instead of {before}"));
         let held = arena.seen_last("held");
-        // Some may have been silent for too long when all were there.
-        arena.check((CAP / 4..=CAP).contains(&held), format!("{held} connections were held, {name}, {wire}"));
+        // Some may have been silent for too long when all were there; some of which nothing came may be with the kernel still.
+        arena.check((CAP / 4..=CAP + BACKLOG).contains(&held), format!("{held} connections were held, {name}, {wire}"));
         let bytes = arena.growth_last() / held.max(1) as u64;
         println!("{held} connections over {wire}, {name}: {bytes} bytes each");
     }
@@ -117,8 +123,9 @@ fn ten_thousand_connections_are_held_up_to_the_cap_and_the_rest_is_closed() {
 fn one_source_gets_its_share_of_connections_and_others_get_in() {
     descriptors();
     let mut arena = Arena::open("Connections from one source", &["-c", LOOKED_AT], true);
-    for (wire, is_grpc) in [("http", false), ("grpc", true)] {
-        let attack = Attack::new("2,000 connections", wire, "held|closed", hold(2_000, 1, is_grpc, Vec::new()));
+    let settings = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    for (wire, is_grpc, first) in [("http", false, request()), ("grpc", true, settings)] {
+        let attack = Attack::new("2,000 connections", wire, "held|closed", hold(2_000, 1, is_grpc, first));
         arena.face(attack.by(2_000).lasting(Duration::ZERO));
         let held = arena.seen_last("held");
         arena.check(

@@ -111,7 +111,8 @@ async fn attentive(port: u16, first: Vec<u8>, drops: Option<Vec<u8>>, within: Du
     }
 }
 
-/// Asks again and again and reads no answer. Its time begins when nothing more can be written.
+/// Asks again and again and reads no answer. Its time begins when nothing more can be written; then the collector has yet to
+/// answer what it has read.
 async fn never_reads(port: u16, within: Duration) -> String {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -255,7 +256,7 @@ fn who_is_slow_is_closed_in_time_and_keeps_nobody_waiting() {
         );
     }
     let mut attacks: Vec<_> = attacks.into_iter().map(|attack| attack.by(each)).collect();
-    let unread = move |target: Target| never_reads(target.http, seconds(write));
+    let unread = move |target: Target| never_reads(target.http, seconds(write + 3));
     attacks.push(
         Attack::new(format!("reads no answer, {write} s"), "http", "closed in time", unread).counted("slow").by(3),
     );
