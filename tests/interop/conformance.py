@@ -13,10 +13,11 @@ MEANT = {
     ("grpc", "generic/2", "Sends a WINDOW_UPDATE frame on half-closed (remote) stream"): "a GET is refused without a body, h2spec waits for one",
     ("grpc", "generic/2", "Sends a PRIORITY frame on half-closed (remote) stream"): "the same",
     ("grpc", "http2/5.1.2", "Sends HEADERS frames that causes their advertised concurrent stream limit to be exceeded"): "requests that end are refused at once, so that there are never that many",
-    ("grpc", "http2/8.1.2.1", "Sends a HEADERS frame that contains a pseudo-header field as trailers"): "the HTTP/2 library lets it pass, and trailers of requests are not read",
+    ("both", "http2/8.1.2.1", "Sends a HEADERS frame that contains a pseudo-header field as trailers"): "the HTTP/2 library lets it pass, and trailers of requests are not read",
     ("both", "http2/4.2", "Sends a large size HEADERS frame that exceeds the SETTINGS_MAX_FRAME_SIZE"): "frames of 1 MiB are allowed; the header list, which is over its limit, is refused with 431",
     ("both", "http2/5.1", "closed: Sends a DATA frame after sending RST_STREAM frame"): "the answer may be on its way before the reset is read",
     ("both", "http2/5.1", "closed: Sends a HEADERS frame after sending RST_STREAM frame"): "the same",
+    ("both", "http2/8.1", "Sends a second HEADERS frame without the END_STREAM flag"): "the same",
     ("http", "http2/3.5", "Sends invalid connection preface"): "it is HTTP/1, and refused with 400",
 }
 
