@@ -18,6 +18,9 @@ pub fn check(args: &CheckArgs) -> ExitCode {
         // What does not run has other troubles first.
         findings.append(&mut loaded.lints);
     }
+    if let Some(plan) = &loaded.plan {
+        findings.extend(crate::lints::scattered(&plan.service, args.replicas));
+    }
     findings.retain(|found| !sluice_config::lint::is_allowed(found));
     sort(&mut findings);
     match args.output {

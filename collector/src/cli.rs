@@ -64,6 +64,13 @@ pub enum Command {
     Send(Box<SendArgs>),
     /// List the components of this build.
     Components,
+    /// List upstream's feature gates and what they do here; or one of them.
+    #[command(alias = "features")]
+    Featuregate {
+        /// Its id.
+        #[arg(value_name = "GATE")]
+        id: Option<String>,
+    },
     /// Show configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -334,6 +341,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "GATES")]
     pub feature_gates: Vec<String>,
 
+    /// Listeners that others can reach may do without TLS and authentication: all, or those of the components named.
+    #[arg(long, value_name = "ID,…", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = "")]
+    pub allow_insecure_listeners: Option<Vec<String>>,
+
     /// Check and plan, but start nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -356,6 +367,10 @@ pub struct CheckArgs {
     /// Format of the findings.
     #[arg(long, short = 'o', value_name = "FORMAT", default_value = "human")]
     pub output: CheckOutput,
+
+    /// How many instances will run with this configuration: warns of what needs all of a trace in one of them.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub replicas: u32,
 
     /// Exit with 6 if there are only warnings.
     #[arg(long)]

@@ -1,11 +1,19 @@
 //! What runs, but probably not as meant (experience §5). `sluice check` shows it; `run` does not.
 
+mod pipelines;
+
 use sluice_config::service::{Component, Service};
 use sluice_config::{Diagnostic, Kind, Node, Value};
 
+use crate::exposure::{self, Port};
+pub use pipelines::scattered;
+
 /// The lints of a configuration.
-pub fn find(service: &Service) -> Vec<Diagnostic> {
+pub fn find(service: &Service, ports: &[Port]) -> Vec<Diagnostic> {
     let mut found = unused(service);
+    found.extend(exposure::lints(service, ports));
+    found.extend(exposure::loops(service, ports));
+    found.extend(pipelines::find(service));
     for component in &service.components {
         unverified(component, &component.node, &mut found);
     }

@@ -1,6 +1,7 @@
 //! From configuration sources to a plan: every component decoded and checked, nothing built or started.
 
 mod links;
+mod metadata;
 mod order;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use sluice_pipeline::factory::{
 use sluice_pipeline::{ComponentId, PipelineId, Signal};
 
 use crate::catalog::Names;
+use crate::exposure::{self, Port, Trusted};
 pub use links::Link;
 
 /// A configuration that can be run.
@@ -29,6 +31,8 @@ pub struct Plan {
     pub links: Vec<Link>,
     /// The extension that keeps the journal, if one is configured.
     pub journal: Option<ComponentId>,
+    /// What it listens on.
+    pub ports: Vec<Port>,
 }
 
 impl Plan {
@@ -86,8 +90,9 @@ pub struct Loaded {
     pub pipelines: usize,
 }
 
-/// Resolves, decodes and checks a configuration. Reports everything it finds in one pass.
-pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Loaded {
+/// Resolves, decodes and checks a configuration. Reports everything it finds in one pass. Listeners that are `trusted` may be
+/// open to anybody.
+pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries, trusted: &Trusted) -> Loaded {
     let files = args.configs.len();
     let document = match resolve(args, sources) {
         Ok(document) => document,
@@ -105,15 +110,23 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
     let exporters = decoder.decode(Kind::Exporter, &registries.exporters);
     let connectors = decoder.decode(Kind::Connector, &registries.connectors);
     let extensions = decoder.decode(Kind::Extension, &registries.extensions);
+    let kept = receivers.iter().any(|receiver| metadata::keeps_headers(&receiver.node));
+    let mut readers = metadata::Readers { kept, findings: decoder.findings };
+    readers.check("processors", &processors);
+    readers.check("exporters", &exporters);
+    readers.check("connectors", &connectors);
+    readers.check("extensions", &extensions);
     decoder.check_limits();
     decoder.check_delivery();
     let mut pipelines = decoder.pipelines(registries);
     let links = links::find(&service, &pipelines, &registries.connectors, &mut findings);
     links::see_through(&mut pipelines, &links);
     let journal = crate::journal::choose(&service, &mut findings);
+    let ports = exposure::ports(&service, &receivers, &extensions, trusted);
+    exposure::check(&service, &ports, &mut findings);
     sort(&mut findings);
     sluice_config::codes::advise(&mut findings);
-    let lints = crate::lints::find(&service);
+    let lints = crate::lints::find(&service, &ports);
     let (components, seen) = (service.components.len(), service.pipelines.len());
     let failed = findings.iter().any(Diagnostic::is_error);
     let plan = (!failed).then(|| Plan {
@@ -126,6 +139,7 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries) -> Load
         pipelines,
         links,
         journal,
+        ports,
     });
     Loaded { plan, findings, files, lints, components, pipelines: seen }
 }

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::diff::{Change, Diff};
 use crate::exposition::Endpoints;
+use crate::exposure;
 use crate::graph::{Graph, Patience, Surroundings};
 use crate::live::Live;
 use crate::plan::{Loaded, Plan};
@@ -85,6 +86,7 @@ pub struct Collector {
     live: Live,
     load: Load,
     outcomes: Outcomes,
+    exposure: exposure::Watch,
     /// As the process was started with.
     logs: (LogLevel, Encoding),
 }
@@ -101,6 +103,7 @@ impl Collector {
             live,
             load,
             outcomes: Outcomes::new(&around.telemetry),
+            exposure: exposure::Watch::new(&around.telemetry),
             logs: logs(&plan),
             around,
         };
@@ -159,9 +162,11 @@ impl Collector {
         loaded.plan.ok_or_else(|| Unusable { error: unusable(), findings: loaded.findings })
     }
 
-    async fn apply(&mut self, plan: Plan, patience: &Patience) -> anyhow::Result<Diff> {
+    async fn apply(&mut self, mut plan: Plan, patience: &Patience) -> anyhow::Result<Diff> {
         let endpoints = self.endpoints.bind(&plan.service.telemetry.metrics).await?;
+        let ports = std::mem::take(&mut plan.ports);
         let diff = self.graph.load(plan, &self.around, patience).await?;
+        self.exposure.see(&ports);
         self.endpoints.swap(endpoints).await;
         self.live.runs(self.graph.shown());
         Ok(diff)

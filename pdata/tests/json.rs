@@ -364,3 +364,30 @@ fn the_written_form_is_that_of_the_specification() {
     assert_eq!(written(Signal::Logs, &wire), text);
     assert_eq!(written(Signal::Traces, b""), "{}");
 }
+
+/// Readers that take `-0` for an integer lose its sign.
+#[test]
+fn doubles_are_written_so_that_every_reader_has_the_same_bits() {
+    let cases = [
+        (0.0, "0"),
+        (-0.0, "-0.0"),
+        (-1.0, "-1"),
+        (1e21, "1e21"),
+        (5e-324, "5e-324"),
+        (f64::MAX, "1.7976931348623157e308"),
+        (1.0 / 3.0, "0.3333333333333333"),
+        (f64::NEG_INFINITY, "\"-Infinity\""),
+        (f64::NAN, "\"NaN\""),
+    ];
+    for (value, text) in cases {
+        let text = format!(r#"{{"doubleValue":{text}}}"#);
+        let mut wire = vec![0x21];
+        wire.extend(value.to_bits().to_le_bytes());
+        let mut out = Vec::new();
+        json::write_message(&schema::ANY_VALUE, &wire, 9, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+        let mut read = Vec::new();
+        json::read_message(&schema::ANY_VALUE, text.as_bytes(), 9, &mut read).unwrap();
+        assert_eq!(read, wire, "{text}");
+    }
+}

@@ -17,6 +17,7 @@ use crate::connector::{Between, Connector};
 use crate::error::Error;
 use crate::exporter::ExporterKind;
 use crate::extension::Extension;
+use crate::listening::Listening;
 use crate::processor::Processor;
 use crate::receiver::Receiver;
 
@@ -150,6 +151,11 @@ pub trait Factory<K: ComponentKind>: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// The ports that a component of this config opens.
+    fn listeners(&self, _config: &Self::Config) -> Vec<Listening> {
+        Vec::new()
+    }
+
     /// Builds without starting: no sockets, no files but those it must read to know its config.
     fn build(&self, config: &Self::Config, environment: K::Environment) -> Result<K::Built, Error>;
 }
@@ -158,6 +164,8 @@ pub trait Factory<K: ComponentKind>: Send + Sync + 'static {
 pub struct Configured<K: ComponentKind> {
     /// Request headers that the component reads.
     pub metadata_keys: Vec<String>,
+    /// The ports that it opens.
+    pub listeners: Vec<Listening>,
     /// Findings that do not prevent it from running.
     pub warnings: Vec<Diagnostic>,
     build: Build<K>,
@@ -207,9 +215,10 @@ impl<K: ComponentKind> Registry<K> {
             config.validate("", &mut problems);
             let warnings = problems.finish()?;
             let metadata_keys = factory.metadata_keys(&config);
+            let listeners = factory.listeners(&config);
             let factory = Arc::clone(&factory);
             let build = move |environment| factory.build(&config, environment);
-            Ok(Configured { metadata_keys, warnings, build: Box::new(build) as Build<K> })
+            Ok(Configured { metadata_keys, listeners, warnings, build: Box::new(build) as Build<K> })
         };
         self.types.insert(meta.name, Type { meta, decode: Box::new(decode), shape: Shape::of::<F::Config> });
         self

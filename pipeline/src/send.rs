@@ -62,6 +62,16 @@ pub enum RetryCause {
     Ambiguous,
 }
 
+/// What servers say of a message that they cannot read, such as one with an id of a length that no id has. One item is to
+/// blame, so it is looked for; the server is well.
+const UNREADABLE: [&str; 5] = [
+    "error unmarshalling request",       // grpc-go
+    "Invalid protobuf byte sequence",    // grpc-java
+    "Error deserializing request",       // grpc-js
+    "Exception deserializing request",   // grpc-python
+    "failed to decode Protobuf message", // prost, under tonic
+];
+
 impl SendOutcome {
     /// Everything delivered.
     pub fn delivered() -> Self {
@@ -69,7 +79,7 @@ impl SendOutcome {
     }
 
     /// Classifies a gRPC status other than OK. `hint` is the delay of its RetryInfo
-    /// ([`crate::answer::RpcStatus::read_hint`]).
+    /// ([`crate::answer::RpcStatus::read_hint`]). A server that cannot read the message says so under INTERNAL, by the text alone.
     pub fn from_grpc(code: Code, hint: Option<Duration>, message: String) -> Self {
         let after = hint.map(|hint| hint.min(MAX_HINT));
         match code {
@@ -83,6 +93,9 @@ impl SendOutcome {
                 SendOutcome::Retry { after, cause: RetryCause::Unavailable, message }
             }
             Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists => {
+                SendOutcome::Permanent { message }
+            }
+            Code::Internal if UNREADABLE.iter().any(|text| message.contains(text)) => {
                 SendOutcome::Permanent { message }
             }
             Code::Internal | Code::Unknown => SendOutcome::Internal { message },
@@ -145,6 +158,21 @@ mod tests {
         }
         for code in [Unauthenticated, PermissionDenied, Unimplemented, NotFound] {
             assert!(matches!(read(code, hint), SendOutcome::ConfigError { .. }), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_a_server_cannot_read_is_searched_for_the_item_to_blame() {
+        let read = |code, text: &str| SendOutcome::from_grpc(code, None, text.into());
+        for text in [
+            "INTERNAL: grpc: error unmarshalling request: unmarshal: invalid TraceID length",
+            "INTERNAL: Invalid protobuf byte sequence",
+            "INTERNAL: Error deserializing request: invalid wire type 7 at offset 3",
+            "INTERNAL: Exception deserializing request!",
+            "INTERNAL: failed to decode Protobuf message: AnyValue.value: invalid string value: data is not UTF-8 encoded",
+        ] {
+            assert!(matches!(read(Code::Internal, text), SendOutcome::Permanent { .. }), "{text}");
+            assert!(matches!(read(Code::Unknown, text), SendOutcome::Internal { .. }), "{text}");
         }
     }
 

@@ -15,8 +15,10 @@ import canonical
 import conformance
 import correlated
 import differences
+import files
 import otlp_http
 import refusals
+from native_histograms import native_histograms as histograms_of_sdks
 from peers import (
     HERE, OTELCOL, PYTHON, Backend, Collector, FirstRun, Process, Prometheus, missing, send_all, until,
 )
@@ -220,6 +222,11 @@ def over_http(work):
     otlp_http.otlp_http(work, SLUICE, check)
 
 
+def to_files(work):
+    """Files as the Go Collector writes them."""
+    files.files(work, SLUICE, check)
+
+
 def sampled(work):
     """Whole traces sampled, logs and exemplars with them."""
     correlated.correlated(work, SLUICE, check)
@@ -230,13 +237,50 @@ def who_may_send(work):
     authenticated.authenticated(work, SLUICE, check)
 
 
+def native_histograms(work):
+    """Native histograms and custom buckets, and receivers that read remote write 1.0 only."""
+    histograms_of_sdks(work, SLUICE, check)
+
+
+def matrix(work):
+    """Every field over every protocol and compression between Sluice and the Go Collector, both ways."""
+    from exact.matrix import matrix
+    matrix(work, SLUICE, check)
+
+
+def relay(work):
+    """Every field through Sluice alone: the same bytes, and the same meaning between protobuf and JSON."""
+    from exact.relay import relay
+    relay(work, SLUICE, check)
+
+
+def sdks(work):
+    """What the Python, Node and Go SDKs send."""
+    from exact.sdks import sdks
+    sdks(work, SLUICE, check)
+
+
+def examples(work):
+    """The example files of the OTLP definitions, sent by curl."""
+    from exact.examples import examples
+    examples(work, SLUICE, check)
+
+
+def ids(work):
+    """Items that a destination cannot read cost no other item."""
+    from exact.ids import ids
+    ids(work, SLUICE, check)
+
+
 def h2spec(work):
     """Both listeners keep the rules of HTTP/2."""
     conformance.conformance(work, SLUICE, check)
 
 
-# By their names on the command line, some of them alone.
-PARTS = (first_run, main_job, refusing, drop_in, over_http, sampled, who_may_send, h2spec)
+# By their names on the command line, some of them alone. Those of `exact/` import the definitions of OTLP from the peers' Python,
+# and so they do when they run.
+PARTS = (first_run, main_job, refusing, drop_in, over_http, to_files, sampled, who_may_send, native_histograms, matrix, relay, sdks,
+         examples, ids, h2spec)
 
 
 def main():

@@ -13,5 +13,9 @@ fi
 export SLUICE_BIN
 status=0
 [ $# -gt 0 ] || python3 "$here/mutations.py" || status=1
-python3 "$here/interop.py" "$@" || status=1
+# The peers' Python has the definitions of OTLP.
+peers=${SLUICE_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice-peers}
+python=$peers/venv/bin/python
+[ -x "$python" ] || python=python3
+"$python" "$here/interop.py" "$@" || status=1
 exit $status

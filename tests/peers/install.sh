@@ -4,14 +4,14 @@
 # exits non-zero if anything is.
 #
 #   tests/peers/install.sh            all parts
-#   tests/peers/install.sh otelcol    only the named ones: otelcol telemetrygen prometheus victoriametrics python node h2spec,
-#                                     and otelcol-sampling, which only comparisons by hand need
+#   tests/peers/install.sh otelcol    only the named ones: otelcol otelcol-otlp telemetrygen go-client examples prometheus
+#                                     victoriametrics python node h2spec, and otelcol-sampling, which only comparisons by hand need
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 peers=${SLUICE_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice-peers}
 mkdir -p "$peers/bin" "$peers/log"
 export GOBIN="$peers/bin" GOFLAGS=-trimpath CGO_ENABLED=0
-parts=("$@"); [ ${#parts[@]} -gt 0 ] || parts=(python node telemetrygen prometheus victoriametrics otelcol h2spec)
+parts=("$@"); [ ${#parts[@]} -gt 0 ] || parts=(python node telemetrygen go-client examples prometheus victoriametrics otelcol otelcol-otlp h2spec)
 missing=()
 
 have() { [ -e "$peers/$1" ]; }
@@ -28,6 +28,21 @@ node() {
 }
 telemetrygen() {
   have bin/telemetrygen || go install github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.160.0
+}
+# The client of the Go SDK (tests/interop/clients/go); built again when it has changed.
+go-client() {
+  local source=$here/../interop/clients/go
+  have bin/go-client && diff -q -r "$source" "$peers/src/go-client" && return
+  rm -rf "$peers/src/go-client" && cp -r "$source" "$peers/src/go-client" &&
+    (cd "$peers/src/go-client" && go build -o "$peers/bin/go-client" .)
+}
+# The example files of the OTLP definitions.
+examples() {
+  have examples/.ready && return
+  local module
+  module=$(cd "$peers" && go mod download -json github.com/open-telemetry/opentelemetry-proto@v1.10.0 |
+    sed -n 's/^\t"Dir": "\(.*\)",$/\1/p') &&
+    mkdir -p "$peers/examples" && cp "$module"/examples/*.json "$peers/examples/" && touch "$peers/examples/.ready"
 }
 # Conformance of HTTP/2. Its releases since then are no Go modules.
 h2spec() {
@@ -59,6 +74,7 @@ collector() {
     cp "$peers/src/$name/_build/$name" "$peers/bin/$name"
 }
 otelcol() { collector otelcol manifest.yaml; }
+otelcol-otlp() { collector otelcol-otlp otlp.yaml; }
 # Not among the parts that are installed by default.
 otelcol-sampling() { collector otelcol-sampling sampling.yaml; }
 

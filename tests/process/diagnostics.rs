@@ -20,14 +20,17 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// `sluice check` in the folder of the case, with the variables that cases name.
+/// `sluice check` in the folder of the case, with the variables that cases name, and with what its lines `# set:` and `# args:`
+/// ask for.
 fn check(case: &Path, arguments: &[&str]) -> Output {
     let yaml = String::from_utf8_lossy(&std::fs::read(case).unwrap()).into_owned();
     let sets = yaml.lines().filter_map(|line| line.strip_prefix("# set: ")).flat_map(|set| ["--set", set]);
+    let flags = yaml.lines().filter_map(|line| line.strip_prefix("# args: ")).flat_map(str::split_whitespace);
     Command::new(env!("CARGO_BIN_EXE_sluice"))
         .current_dir(case.parent().unwrap())
         .args(["check", "-c", case.file_name().unwrap().to_str().unwrap()])
         .args(sets)
+        .args(flags)
         .args(arguments)
         .env("SLUICE_TEST_WORDS", "some words")
         .env("SLUICE_TEST_SECRET", CANARY)

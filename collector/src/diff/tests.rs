@@ -4,6 +4,7 @@ use sluice_config::{Args, FixedSources};
 
 use super::Change::{Add, Keep, Remove, Replace};
 use super::*;
+use crate::exposure::Trusted;
 
 const BASE: &str = "
 receivers:
@@ -22,7 +23,7 @@ service:
 fn plan(yaml: &str) -> Plan {
     let args = Args { configs: vec!["file:test.yaml".to_owned()], ..Args::default() };
     let sources = FixedSources::default().file("test.yaml", yaml);
-    let loaded = crate::plan::load(&args, &sources, &crate::catalog::registries());
+    let loaded = crate::plan::load(&args, &sources, &crate::catalog::registries(), &Trusted::None);
     loaded.plan.unwrap_or_else(|| panic!("{:?}\n{yaml}", loaded.findings))
 }
 

@@ -1,11 +1,11 @@
 //! The keys and shapes of `service`, for JSON Schema and for printing: beside the code that reads them.
 
 use super::delivery::PipelineDelivery;
-use super::{Delivery, Limits, Telemetry};
+use super::{Delivery, Limits, Security, Telemetry};
 use crate::shape::{Kind, Shape};
 
 /// Keys of `service`.
-pub(super) const SECTIONS: [&str; 5] = ["extensions", "pipelines", "telemetry", "delivery", "limits"];
+pub(super) const SECTIONS: [&str; 6] = ["extensions", "pipelines", "telemetry", "delivery", "limits", "security"];
 /// Keys of a pipeline.
 pub(super) const PIPELINE: [&str; 4] = ["receivers", "processors", "exporters", "delivery"];
 
@@ -34,6 +34,7 @@ fn part(key: &str, pipelines: &mut Option<Vec<(&'static str, Part)>>) -> Part {
         "pipelines" => Part::Pipelines(pipelines.take().unwrap_or_default()),
         "telemetry" => Part::Block(telemetry()),
         "delivery" => Part::Block(Shape::of::<Delivery>()),
+        "security" => Part::Block(Shape::of::<Security>()),
         "limits" => Part::Block(Shape::of::<Limits>()),
         _ => Part::Ids,
     }

@@ -8,6 +8,7 @@ mod graph;
 mod limits;
 mod pipelines;
 mod resource;
+mod security;
 mod telemetry;
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use delivery::{Ack, Delivery};
 pub use limits::{InvalidUtf8, LimitAction, Limits, UnknownFields};
 pub use pipelines::{Pipeline, Reference};
 pub use resource::ResourceAttributes;
+pub use security::{Exposure, Security};
 pub use telemetry::{
     Encoding, LogLevel, Logs, Metrics, MetricsLevel, Periodic, PrometheusReader, Reader, Sampling, Telemetry,
 };
@@ -85,6 +87,8 @@ pub struct Service {
     pub delivery: Delivery,
     /// The same as written: where its fields are.
     pub delivery_node: Option<Node>,
+    /// `service::security`
+    pub security: Security,
     /// `service::limits`
     pub limits: Limits,
     /// Where `service::limits` is, if it is there: then all limits are checked, not only those of requests.
@@ -135,6 +139,7 @@ impl Service {
                     self.delivery = section(&entry.value, "service::delivery", found);
                     self.delivery_node = Some(entry.value.clone());
                 }
+                "security" => self.security = section(&entry.value, "service::security", found),
                 "limits" => {
                     self.limits = section(&entry.value, "service::limits", found);
                     self.limits_at = Some(entry.key.clone());

@@ -45,6 +45,7 @@ impl Config {
             retry: self.retry_on_failure.as_ref().copied(),
             timeout: *self.timeout.timeout,
             protection: self.protection,
+            partition: Vec::new(),
         }
     }
 }
@@ -54,12 +55,6 @@ impl Validate for Config {
         if self.client.endpoint.is_empty() {
             problems.add("E0104", &field(at, "endpoint"), "requires a non-empty \"endpoint\"").help =
                 Some("add `endpoint: host:4317`".to_owned());
-        }
-        if self.compression() == "snappy" {
-            problems.error(
-                &field(at, "compression"),
-                "compression \"snappy\" is not supported here, use gzip, zstd or none",
-            );
         }
         self.client.validate(at, problems);
         if let Some(queue) = self.sending_queue.as_ref() {

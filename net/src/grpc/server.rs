@@ -2,7 +2,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use ::http::{HeaderValue, Method, Response, StatusCode, header};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, stream};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status};
@@ -201,10 +201,14 @@ fn message_encoding(head: &RequestHead, accepted: &[Encoding]) -> Result<Option<
 }
 
 fn success(reply: Reply) -> Response<ResponseBody> {
-    let Some(chunk) = Chunk::message(false, reply.message) else {
-        return Status::new(Code::Internal, "response message too large").into_http();
+    let body = match reply.more {
+        Some(more) => ResponseBody::messages(stream::iter([reply.message]).chain(more).boxed()),
+        None => match Chunk::message(false, reply.message) {
+            Some(chunk) => ResponseBody::message(chunk),
+            None => return Status::new(Code::Internal, "response message too large").into_http(),
+        },
     };
-    let mut response = Response::new(ResponseBody::message(chunk));
+    let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
 }

@@ -166,11 +166,12 @@ fn put_number(out: &mut Vec<u8>, kind: Kind, value: Value<'_>) {
     };
 }
 
-/// The shortest text that reads back as the same double.
+/// The shortest text that reads back as the same double. Negative zero keeps its fraction: some readers take `-0` for an
+/// integer, which has no sign.
 fn put_double(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
         let _ = write!(out, "{value:?}");
-        if out.ends_with(b".0") {
+        if out.ends_with(b".0") && value.to_bits() != (-0.0f64).to_bits() {
             out.truncate(out.len() - 2);
         }
         return;

@@ -6,6 +6,7 @@
 
 mod config;
 mod grpc;
+mod health;
 mod http;
 mod intake;
 mod receiver;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use sluice_pipeline::Error;
 use sluice_pipeline::component::{Environment, Stability};
 use sluice_pipeline::factory::{Factory, Meta, Receivers};
+use sluice_pipeline::listening::Listening;
 use sluice_pipeline::receiver::Receiver;
 
 /// Makes `otlp` receivers.
@@ -29,6 +31,13 @@ impl Factory<Receivers> for OtlpFactory {
 
     fn meta(&self) -> Meta {
         Meta::new("otlp", Stability::Beta)
+    }
+
+    fn listeners(&self, config: &Config) -> Vec<Listening> {
+        let Protocols { grpc, http } = &config.protocols;
+        let grpc = grpc.as_ref().map(|grpc| Listening::grpc("protocols::grpc", &grpc.server, grpc.endpoint()));
+        let http = http.as_ref().map(|http| Listening::http("protocols::http", &http.server, http.endpoint()));
+        grpc.into_iter().chain(http).collect()
     }
 
     fn build(&self, config: &Config, environment: Environment) -> Result<Arc<dyn Receiver>, Error> {

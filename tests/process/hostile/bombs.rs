@@ -23,7 +23,7 @@ fn zstd_zeros(window_log: u8, runs: usize) -> Vec<u8> {
     frame
 }
 
-/// Name, encoding, bytes, status over HTTP and gRPC, and what it is counted as.
+/// Name, encoding, bytes; status over HTTP and gRPC, and what it is counted as.
 type Bomb = (&'static str, &'static str, Vec<u8>, &'static str, &'static str, &'static str);
 
 fn bombs() -> Vec<Bomb> {

@@ -14,6 +14,7 @@ use sluice_pipeline::{Batch, Context, Refusal, Signal};
 use tokio::sync::{mpsc, watch};
 
 use super::*;
+use crate::exposure::Trusted;
 use crate::plan::Loaded;
 use toys::{Toys, registries, request};
 
@@ -37,6 +38,7 @@ fn surroundings() -> Surroundings {
         telemetry,
         clock,
         verdicts: VerdictBoard::default(),
+        gates: Default::default(),
         data_dir: None,
     }
 }
@@ -44,7 +46,7 @@ fn surroundings() -> Surroundings {
 fn load(toys: &Arc<Toys>, yaml: &str) -> Loaded {
     let args = Args { configs: vec!["file:test.yaml".to_owned()], ..Args::default() };
     let sources = FixedSources::default().file("test.yaml", yaml);
-    crate::plan::load(&args, &sources, &registries(toys))
+    crate::plan::load(&args, &sources, &registries(toys), &Trusted::None)
 }
 
 fn messages(loaded: &Loaded) -> Vec<&str> {
