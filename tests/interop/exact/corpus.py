@@ -115,8 +115,8 @@ def requests(signal):
     return made
 
 
-def large(signal, resources=400):
-    """A request of a megabyte or more, which no compression makes suspiciously small."""
+def large(signal, resources=150):
+    """A request larger than any frame or buffer on the way, which no compression makes suspiciously small."""
     maker, noise, made = Maker(), random.Random(1), REQUESTS[signal]()
     [field] = made.DESCRIPTOR.fields
     while len(getattr(made, field.name)) < resources:
