@@ -7,6 +7,8 @@ mod admin;
 mod answers;
 #[path = "process/auth.rs"]
 mod auth;
+#[path = "process/browsers.rs"]
+mod browsers;
 #[path = "process/command.rs"]
 mod command;
 #[path = "process/configuration.rs"]
@@ -45,6 +47,12 @@ mod exported_sink;
 mod exposure;
 #[path = "process/getting_started.rs"]
 mod getting_started;
+#[path = "process/headers.rs"]
+mod headers;
+#[path = "process/health.rs"]
+mod health;
+#[path = "process/hostile/mod.rs"]
+mod hostile;
 #[path = "process/life.rs"]
 mod life;
 #[path = "process/load.rs"]
@@ -53,6 +61,8 @@ mod load;
 mod mtls;
 #[path = "process/network.rs"]
 mod network;
+#[path = "process/proxied.rs"]
+mod proxied;
 #[path = "process/queue.rs"]
 mod queue;
 #[path = "process/refusals.rs"]
@@ -61,6 +71,8 @@ mod refusals;
 mod reload;
 #[path = "process/sampling.rs"]
 mod sampling;
+#[path = "process/secrets.rs"]
+mod secrets;
 #[path = "process/send.rs"]
 mod send;
 #[path = "process/sink.rs"]
@@ -69,5 +81,7 @@ mod sink;
 mod sluice;
 #[path = "process/upstream_examples.rs"]
 mod upstream_examples;
+#[path = "process/ways_in.rs"]
+mod ways_in;
 #[path = "process/wire.rs"]
 mod wire;

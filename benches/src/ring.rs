@@ -165,19 +165,28 @@ impl Ids {
                 let traces = (items * SPREAD / u64::from(trace_items.max(1))).max(1);
                 let place = request % SPREAD * items + u64::from(item);
                 let number = request / SPREAD * traces + place % traces;
-                // Ids look random, of which sampling takes the low bits.
-                let mixed = |salt: u64| {
-                    let x = (number ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                    let x = (x ^ (x >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-                    x ^ (x >> 32)
-                };
                 let mut id = [0; 16];
-                id[..8].copy_from_slice(&mixed(0x5bd1_e995).to_be_bytes());
-                id[8..].copy_from_slice(&mixed(0x27d4_eb2f_1656_67c5).to_be_bytes());
+                id[..8].copy_from_slice(&mixed(number, 0x5bd1_e995).to_be_bytes());
+                id[8..].copy_from_slice(&mixed(number, 0x27d4_eb2f_1656_67c5).to_be_bytes());
                 Some(id)
             }
         }
     }
+
+    /// Its span id: the same for a span and a log record of one number.
+    fn span_id(self, first: u64, item: u32) -> Option<[u8; 8]> {
+        match self {
+            Ids::Traces { .. } => Some(mixed(first + u64::from(item), 0x1656_67c5).to_be_bytes()),
+            Ids::AsBuilt | Ids::Keys { .. } => None,
+        }
+    }
+}
+
+/// Ids look random, of which sampling takes the low bits.
+fn mixed(number: u64, salt: u64) -> u64 {
+    let x = (number ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    x ^ (x >> 32)
 }
 
 fn patch(bytes: &mut [u8], slots: &[Slot], first: u64, ids: Ids) {
@@ -192,15 +201,20 @@ fn patch(bytes: &mut [u8], slots: &[Slot], first: u64, ids: Ids) {
         _ => None,
     };
     let key = |item: u32| tracked.map(|(run, client)| Key { run, client, sequence: first + u64::from(item) });
+    let mut item_now = 0;
     for slot in slots {
         match slot.content {
             Content::Time { age } => write(slot.at, &now.saturating_sub(age).to_le_bytes()),
+            // The span id, which stands behind the trace id.
             Content::Sent => {
                 if tracked.is_some() {
                     write(slot.at, &now.to_le_bytes());
+                } else if let Some(id) = ids.span_id(first, item_now) {
+                    write(slot.at, &id);
                 }
             }
             Content::TraceId { item } => {
+                item_now = item;
                 if let Some(id) = ids.trace_id(first, item) {
                     write(slot.at, &id);
                 }

@@ -64,6 +64,13 @@ pub enum Command {
     Send(Box<SendArgs>),
     /// List the components of this build.
     Components,
+    /// List upstream's feature gates and what they do here; or one of them.
+    #[command(alias = "features")]
+    Featuregate {
+        /// Its id.
+        #[arg(value_name = "GATE")]
+        id: Option<String>,
+    },
     /// Show configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

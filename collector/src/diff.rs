@@ -7,6 +7,7 @@ use sluice_config::Node;
 use sluice_pipeline::ComponentId;
 use sluice_pipeline::factory::ComponentKind;
 
+use crate::extensions::additional_auth;
 use crate::plan::{Plan, Planned, PlannedPipeline};
 
 /// What becomes of a component.
@@ -69,6 +70,14 @@ impl Diff {
     /// Who names an authenticator that changes has to ask the new one: its instance cannot stay.
     fn follow_authenticators(&mut self, new: &Plan) {
         let Diff { receivers, processors, exporters, connectors, extensions } = self;
+        // One that adds to another one first; there may be several in a row.
+        for _ in 0..new.extensions.len() {
+            let stale = new.extensions.iter().filter(|extension| stays(extensions, &extension.id));
+            let stale = stale
+                .filter(|extension| additional_auth(&extension.node).is_some_and(|named| !stays(extensions, &named)));
+            let Some(id) = stale.map(|extension| extension.id.clone()).next() else { break };
+            extensions.insert(id, Change::Replace);
+        }
         follow(receivers, extensions, &new.receivers);
         follow(processors, extensions, &new.processors);
         follow(exporters, extensions, &new.exporters);

@@ -11,6 +11,7 @@ mod explain;
 mod exposition;
 mod exposure;
 mod extensions;
+mod gates;
 mod graph;
 mod journal;
 mod lints;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         Some(Command::Sampling(command)) => sampling::run(&command),
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Components) => components(),
+        Some(Command::Featuregate { id }) => feature_gates(id.as_deref()),
         Some(Command::Config(command)) => configuration::run(command),
         Some(Command::PrintConfig(args)) => configuration::print_config(&args),
         Some(Command::Completions { shell }) => {
@@ -79,6 +81,19 @@ fn main() -> ExitCode {
         None => {
             eprintln!("sluice: no command; try `sluice run` or `sluice --help`");
             ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn feature_gates(id: Option<&str>) -> ExitCode {
+    match gates::describe(id) {
+        Some(table) => {
+            print!("{table}");
+            ExitCode::SUCCESS
+        }
+        None => {
+            eprintln!("Error: feature {:?} not found", id.unwrap_or_default());
+            ExitCode::from(FAILURE)
         }
     }
 }
@@ -151,16 +166,22 @@ fn welcome() {
 
 fn run(args: RunArgs, loaded: Loaded) -> ExitCode {
     let Some(plan) = loaded.plan else { return ExitCode::from(INVALID) };
+    let gates = match gates::parse(&args.feature_gates) {
+        Ok(gates) => gates,
+        Err(error) => {
+            eprintln!("Error: {error}");
+            return ExitCode::from(FAILURE);
+        }
+    };
     if args.dry_run {
         print!("{}", dry_run::describe(&plan));
         return ExitCode::SUCCESS;
     }
     logging::install(&plan.service.telemetry.logs);
-    for gates in &args.feature_gates {
-        tracing::warn!(gates = %gates, "feature gates are accepted and have no effect in this version");
-    }
+    gates.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     sluice_net::tls::install_default();
-    let options = run::Options { admin: args.admin.unwrap_or_default(), data_dir: args.data_dir.clone() };
+    let data_dir = args.data_dir.clone();
+    let options = run::Options { admin: args.admin.unwrap_or_default(), data_dir, gates: gates.gates };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -1,6 +1,7 @@
 //! From configuration sources to a plan: every component decoded and checked, nothing built or started.
 
 mod links;
+mod metadata;
 mod order;
 
 use std::sync::Arc;
@@ -109,6 +110,12 @@ pub fn load(args: &Args, sources: &dyn Sources, registries: &Registries, trusted
     let exporters = decoder.decode(Kind::Exporter, &registries.exporters);
     let connectors = decoder.decode(Kind::Connector, &registries.connectors);
     let extensions = decoder.decode(Kind::Extension, &registries.extensions);
+    let kept = receivers.iter().any(|receiver| metadata::keeps_headers(&receiver.node));
+    let mut readers = metadata::Readers { kept, findings: decoder.findings };
+    readers.check("processors", &processors);
+    readers.check("exporters", &exporters);
+    readers.check("connectors", &connectors);
+    readers.check("extensions", &extensions);
     decoder.check_limits();
     decoder.check_delivery();
     let mut pipelines = decoder.pipelines(registries);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sluice_pipeline::admission::MemBudget;
 use sluice_pipeline::clock::{Clock, SystemClock};
+use sluice_pipeline::gates::FeatureGates;
 use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::rng::SplitMix;
 use sluice_pipeline::telemetry::{ProcFs, ProcessMetrics, Telemetry};
@@ -37,6 +38,8 @@ const FIRST_BUDGET: u64 = 64 << 20;
 pub struct Options {
     pub admin: Address,
     pub data_dir: Option<PathBuf>,
+    /// Feature gates that are on.
+    pub gates: FeatureGates,
 }
 
 /// Runs until SIGTERM or SIGINT. SIGHUP makes it read its configuration again.
@@ -57,6 +60,7 @@ pub async fn run(plan: Plan, load: Load, options: Options) -> anyhow::Result<()>
         telemetry: telemetry.clone(),
         clock,
         verdicts: VerdictBoard::default(),
+        gates: options.gates.clone(),
         data_dir: options.data_dir.as_deref().map(Arc::from),
     };
     around.memory.publish(&telemetry);

@@ -3,22 +3,42 @@
 use std::sync::Arc;
 
 use sluice_config::Headers;
-use sluice_net::http::{HeaderMap, HeaderName, HeaderValue};
+use sluice_net::http::{HeaderMap, HeaderName, HeaderValue, Proxy};
 use sluice_net::tls::ClientTls;
-use sluice_pipeline::blocks::{Auth, TlsClient};
+use sluice_pipeline::blocks::{Auth, Middleware, TlsClient};
 use sluice_pipeline::component::Environment;
-use sluice_pipeline::extension::ClientAuth;
-use sluice_pipeline::{ComponentId, Error};
+use sluice_pipeline::extension::{ClientAuth, NoCredentials};
+use sluice_pipeline::send::{RetryCause, SendOutcome};
+use sluice_pipeline::telemetry::show_certificates;
+use sluice_pipeline::{ComponentId, Context, Error};
 
 /// Bytes of a peer's text that are told.
 const MAX_TEXT: usize = 1024;
 
-/// Loads what a `tls` block names.
-pub(crate) fn tls(block: &TlsClient) -> Result<ClientTls, Error> {
+/// Loads what a `tls` block names, and shows from now on how it is doing.
+pub(crate) fn tls(block: &TlsClient, environment: &Environment) -> Result<ClientTls, Error> {
     let settings = block.settings();
     let invalid = |error: sluice_net::Error| Error::config(error.to_string());
     settings.validate().map_err(invalid)?;
-    ClientTls::new(&settings).map_err(invalid)
+    let tls = ClientTls::new(&settings).map_err(invalid)?;
+    show_certificates(&environment.telemetry, &[("exporter", environment.id.as_str())], tls.watch());
+    Ok(tls)
+}
+
+/// The proxy that `proxy_url` names, or those of the environment (collector-compat §2.2).
+pub(crate) fn proxy(written: &str) -> Proxy {
+    match written {
+        "" => Proxy::Environment,
+        url => Proxy::Url(url.to_owned()),
+    }
+}
+
+/// Whether requests can be sent through the proxy that `proxy_url` names. Unwritten is fine.
+pub(crate) fn check_proxy(written: &str) -> Result<(), String> {
+    if !written.is_empty() && !written.contains("://") {
+        return Err("`proxy_url` must be a URL such as http://proxy.example.com:3128".to_owned());
+    }
+    proxy(written).check().map_err(|reason| format!("`proxy_url` cannot be used: {reason}"))
 }
 
 /// The configured `headers`. Their values are never shown.
@@ -34,12 +54,18 @@ pub(crate) fn headers(written: &Headers) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
-/// Who adds credentials to requests, as `auth` names it (collector-compat §2.6).
+/// Who adds credentials to requests, as `auth` names it (collector-compat §2.6). Of `middlewares` there are none for clients.
 pub(crate) fn auth(
     written: Option<&Auth>,
+    middlewares: &[Middleware],
     protocol: &str,
     environment: &Environment,
 ) -> Result<Option<Arc<dyn ClientAuth>>, Error> {
+    if let Some(Middleware { id }) = middlewares.first() {
+        let is_there = environment.extensions.get(&ComponentId::from(id.as_str())).is_some();
+        let what = if is_there { "requested extension is not a client middleware" } else { "middleware not found" };
+        return Err(Error::config(format!("failed to resolve middleware {id:?}: {what}")));
+    }
     let Some(auth) = written else { return Ok(None) };
     let name = &auth.authenticator;
     let Some(extension) = environment.extensions.get(&ComponentId::from(name.as_str())) else {
@@ -53,16 +79,33 @@ pub(crate) fn auth(
     }
 }
 
-/// The headers of an authenticator for the next request.
-pub(crate) async fn credentials(auth: &dyn ClientAuth) -> Result<HeaderMap, String> {
+/// The headers of an authenticator for the next request; none without one.
+///
+/// # Errors
+/// What becomes of the payload without them.
+pub(crate) async fn credentials(auth: Option<&dyn ClientAuth>, context: &Context) -> Result<HeaderMap, SendOutcome> {
     let mut headers = HeaderMap::new();
-    for (name, value) in auth.headers().await? {
-        let name: HeaderName = name.parse().map_err(|_| format!("invalid header name {name:?}"))?;
-        let mut value: HeaderValue = value.expose().parse().map_err(|_| format!("invalid value of header {name}"))?;
+    let Some(auth) = auth else { return Ok(headers) };
+    let told = |error: NoCredentials| {
+        let message = format!("authentication: {error}");
+        match error {
+            NoCredentials::Now(_) => SendOutcome::Retry { after: None, cause: RetryCause::Unavailable, message },
+            NoCredentials::ForThis(_) => SendOutcome::Permanent { message },
+        }
+    };
+    for (name, value) in auth.headers(context).await.map_err(told)? {
+        let invalid = |what: &str| told(NoCredentials::ForThis(format!("invalid {what} of header {name:?}")));
+        let key: HeaderName = name.parse().map_err(|_| invalid("name"))?;
+        let mut value: HeaderValue = value.expose().parse().map_err(|_| invalid("value"))?;
         value.set_sensitive(true);
-        headers.insert(name, value);
+        headers.insert(key, value);
     }
     Ok(headers)
+}
+
+/// The metadata keys by which payloads must be kept apart for the sake of an authenticator.
+pub(crate) fn partition(auth: Option<&Arc<dyn ClientAuth>>) -> Vec<String> {
+    auth.map(|auth| auth.metadata_keys()).unwrap_or_default()
 }
 
 /// What a peer says, fit to be logged and handed on: short, on one line, without control characters (security A13).
@@ -86,7 +129,17 @@ pub(crate) fn sanitised(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::sanitised;
+    use super::{check_proxy, sanitised};
+
+    #[test]
+    fn proxies_are_reached_in_plain_text() {
+        for good in ["", "http://p:3128", "http://user:pass@p:3128", "http://p"] {
+            assert_eq!(check_proxy(good), Ok(()), "{good}");
+        }
+        for bad in ["p:3128", "https://p:3128", "socks5://p:1080", "http://", "http://p:0", "http://p:70000"] {
+            assert!(check_proxy(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn what_a_peer_says_is_short_and_has_no_control_characters() {

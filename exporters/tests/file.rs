@@ -58,6 +58,7 @@ impl Rig {
             telemetry: Telemetry::new(),
             extensions: Extensions::default(),
             verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
+            gates: Default::default(),
         };
         let config = decode(&format!("path: {:?}\n{more}", path.display())).unwrap_or_else(|found| panic!("{found}"));
         Rig { exporter: FileExporter::new(&config, &environment), clock }
@@ -207,7 +208,10 @@ async fn a_full_file_is_put_aside_under_the_time() {
         fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     // Rotated before the second to fifth; the two oldest are gone.
-    assert_eq!(names, ["data-2022-09-14T05-02-17.173.json", "data-2022-09-14T05-02-18.173.json", "data.json"]);
+    assert_eq!(
+        names,
+        ["data-2022-09-14T05-02-17.173-size.json", "data-2022-09-14T05-02-18.173-size.json", "data.json"]
+    );
     for (name, number) in names.iter().zip(['2', '3', '4']) {
         let found = bodies(&directory.path().join(name));
         assert!(found.len() == 1 && found[0].starts_with(number), "{name}");
@@ -352,7 +356,6 @@ fn what_cannot_work_is_refused_in_upstreams_words() {
         ("{path: a, format: xml}", "format type is not supported"),
         ("{path: a, compression: gzip}", "compression is not supported"),
         ("{path: a, encoding: otlp}", "`encoding` is not available"),
-        ("{path: a, rotation: {localtime: true}}", "`localtime` is not available"),
         ("{path: a, create_directory: true, directory_permissions: \"9\"}", "must be a valid octal representation"),
         ("{path: a, directory_permissions: \"0700\"}", "directory_permissions requires create_directory to be true"),
         ("{path: a, group_by: {enabled: true}}", "path must contain exactly one *"),
@@ -370,5 +373,5 @@ fn what_cannot_work_is_refused_in_upstreams_words() {
     assert!(decode(all).is_ok());
     assert!(decode("{path: a, append: true, compression: zstd}").is_ok());
     assert!(decode("{path: \"a*\", group_by: {enabled: true}, rotation: {}}").is_ok(), "a warning");
-    assert!(decode("{path: d, rotation: {max_megabytes: 1, max_days: 2, max_backups: 3, localtime: false}}").is_ok());
+    assert!(decode("{path: d, rotation: {max_megabytes: 1, max_days: 2, max_backups: 3, localtime: true}}").is_ok());
 }

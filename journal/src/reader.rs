@@ -68,6 +68,16 @@ impl Journal {
         self.0.read(dest, limit)
     }
 
+    /// Records that a destination was handed and has not completed, once more, from `first` to `last`, oldest first: for who has
+    /// given up what it was handed. Nothing moves. Also gives up to where it looked: what is missing before that is gone.
+    ///
+    /// # Errors
+    /// I/O, to be tried again later.
+    pub fn read_again(&self, dest: Dest, first: u64, last: u64, limit: ReadLimit) -> Result<(Vec<Entry>, u64), Error> {
+        let (found, passed) = self.0.look(dest, first, last, limit, What::Payloads, IfActive::Seal)?;
+        Ok((found.into_iter().map(|found| found.entry).collect(), passed))
+    }
+
     /// Whether [`Journal::read`] may have something to give.
     pub fn has_unread(&self, dest: Dest) -> bool {
         let state = self.0.lock();

@@ -4,6 +4,7 @@
 
 mod direct;
 pub mod disk;
+mod pages;
 mod probe;
 
 pub use probe::probe;

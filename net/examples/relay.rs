@@ -44,7 +44,7 @@ impl UnaryService for Relay {
             headers: HeaderMap::new(),
         };
         match self.client.call(outgoing).await {
-            Ok(response) => Ok(Reply { message: response.message }),
+            Ok(response) => Ok(Reply::from(response.message)),
             Err(CallError::Status(status)) => Err(Status::new(status.code, status.message)),
             Err(error) => Err(unavailable(error.to_string())),
         }

@@ -13,9 +13,10 @@ use crate::compression::{DecompressError, DecompressLimits, Encoding, decompress
 use crate::listen::Traffic;
 use crate::pool::BufferPool;
 use crate::reserve::{Exhausted, Reservation, Reserve};
+use growing::Growing;
 
-/// Bodies of unknown length are reserved in steps of this (`delivery.md` section 5).
-const STEP: usize = 64 << 10;
+mod growing;
+
 /// Messages up to this size are copied out of the connection's read buffer, so that a small message that is kept does
 /// not pin a large buffer.
 const COPY_BELOW: usize = 8 << 10;
@@ -61,6 +62,8 @@ pub(crate) enum ReadError {
     Deadline,
     /// The stream or connection broke.
     Gone,
+    /// The framing of HTTP/1 is none.
+    Broken,
     /// The gRPC framing contradicts the protocol itself.
     Framing(&'static str),
     /// The gRPC framing is fine and its content is not one message.
@@ -100,7 +103,7 @@ pub(crate) struct Frames<'a, B> {
 
 impl<'a, B> Frames<'a, B>
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
 {
     /// `traffic` counts the bytes of the connection: a large HTTP/2 frame arrives all at once, after a long time in
     /// which its body seems to stand still.
@@ -119,7 +122,7 @@ where
             // A body that is there is read whatever the clock says.
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(None) => return Poll::Ready(Ok(None)),
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(ReadError::Gone)),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(cause_of(&error))),
                 Poll::Ready(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data()
                         && !data.is_empty()
@@ -175,7 +178,7 @@ pub(crate) async fn read_plain<B>(
     memory: &Memory<'_>,
 ) -> Result<(Bytes, Box<dyn Reservation>), ReadError>
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
 {
     let limit = memory.max_bytes;
     let too_large = ReadError::TooLarge { limit };
@@ -186,37 +189,25 @@ where
             _ => return Err(too_large),
         },
     };
-    let first_step = announced.unwrap_or(STEP.min(limit));
-    let mut reservation = memory.reserve.reserve(first_step).await.map_err(ReadError::Exhausted)?;
-    let Some(first) = frames.next().await? else { return Ok((Bytes::new(), reservation)) };
+    let mut body = Growing::begin(memory, announced, 0).await?;
+    let Some(first) = frames.next().await? else { return Ok((Bytes::new(), body.into_reservation())) };
     if announced == Some(first.len()) {
+        body.promise(first.len()).await?;
         expect_end(&mut frames, &too_large).await?;
-        return Ok((keep(first), reservation));
+        return Ok((keep(first), body.into_reservation()));
     }
-    let mut buffer = memory.pool.take(first_step.max(first.len()).min(limit));
     let mut next = Some(first);
     while let Some(data) = next {
-        let length = buffer.len().saturating_add(data.len());
-        if length > limit {
+        if body.len().saturating_add(data.len()) > limit {
             return Err(too_large);
         }
-        if length > reservation.bytes() {
-            let more = (length - reservation.bytes()).next_multiple_of(STEP).max(buffer.len().min(1 << 20));
-            reservation.grow(more).await.map_err(ReadError::Exhausted)?;
-        }
-        if length > buffer.capacity() {
-            let mut larger = memory.pool.take(reservation.bytes().max(length));
-            larger.extend_from_slice(&buffer);
-            drop(memory.pool.seal(std::mem::replace(&mut buffer, larger)));
-        }
-        buffer.extend_from_slice(&data);
+        body.push(&data).await?;
         next = frames.next().await?;
     }
-    if announced.is_some_and(|length| length != buffer.len()) {
+    if announced.is_some_and(|length| length != body.len()) {
         return Err(ReadError::Gone);
     }
-    reservation.shrink_to(buffer.len());
-    Ok((memory.pool.seal(buffer), reservation))
+    Ok(body.finish())
 }
 
 /// One gRPC message.
@@ -233,7 +224,7 @@ pub(crate) const PREFIX: usize = 5;
 /// Reads a body that must be exactly one gRPC message.
 pub(crate) async fn read_message<B>(mut frames: Frames<'_, B>, memory: &Memory<'_>) -> Result<Message, ReadError>
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
 {
     let mut prefix = [0_u8; PREFIX];
     let mut have = 0;
@@ -259,29 +250,29 @@ where
         Ok(length) if length <= limit => length,
         _ => return Err(ReadError::TooLarge { limit }),
     };
-    let reservation = memory.reserve.reserve(length).await.map_err(ReadError::Exhausted)?;
     let surplus = ReadError::NotOneMessage("more than one message");
+    let mut body = Growing::begin(memory, Some(length), rest.len()).await?;
     if rest.is_empty() && length > 0 {
         rest = frames.next().await?.ok_or(ReadError::NotOneMessage("truncated message"))?;
     }
-    let bytes = if rest.len() >= length {
+    let (bytes, reservation) = if rest.len() >= length {
         if rest.len() > length {
             return Err(surplus);
         }
-        keep(rest)
+        body.promise(length).await?;
+        (keep(rest), body.into_reservation())
     } else {
-        let mut buffer = memory.pool.take(length);
         loop {
-            if rest.len() > length - buffer.len() {
+            if rest.len() > length - body.len() {
                 return Err(surplus);
             }
-            buffer.extend_from_slice(&rest);
-            if buffer.len() == length {
+            body.push(&rest).await?;
+            if body.len() == length {
                 break;
             }
             rest = frames.next().await?.ok_or(ReadError::NotOneMessage("truncated message"))?;
         }
-        memory.pool.seal(buffer)
+        body.finish()
     };
     expect_end(&mut frames, &surplus).await?;
     Ok(Message { bytes, compressed: flag == 1, reservation })
@@ -289,7 +280,7 @@ where
 
 async fn expect_end<B>(frames: &mut Frames<'_, B>, surplus: &ReadError) -> Result<(), ReadError>
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
 {
     match frames.next().await? {
         None => Ok(()),
@@ -298,6 +289,16 @@ where
             _ => ReadError::NotOneMessage("more than one message"),
         }),
     }
+}
+
+/// The HTTP library tells chunks that are none from a connection that is gone only by the kind of the error behind its own.
+fn cause_of(error: &(dyn std::error::Error + 'static)) -> ReadError {
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
+    let mut sources = std::iter::successors(Some(error), |error| error.source());
+    let is_broken = sources.any(|error| {
+        error.downcast_ref::<std::io::Error>().is_some_and(|error| matches!(error.kind(), InvalidData | InvalidInput))
+    });
+    if is_broken { ReadError::Broken } else { ReadError::Gone }
 }
 
 fn keep(data: Bytes) -> Bytes {

@@ -13,7 +13,9 @@ use tokio_rustls::TlsConnector;
 use crate::Error;
 use crate::address::Endpoint;
 use crate::listen::Stream;
+use crate::proxy::{Hop, Proxies};
 use crate::tls::ClientTls;
+use crate::tunnel;
 
 /// Why there is no connection. Clones share the cause.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -47,22 +49,36 @@ impl ConnectError {
 pub(crate) struct Connector {
     endpoint: Endpoint,
     tls: Option<(ClientTls, ServerName<'static>)>,
+    proxy: Option<Result<Hop, ConnectError>>,
     timeout: Duration,
 }
 
 impl Connector {
     /// `tls` is used as given; the endpoint's scheme has been looked at by the caller.
-    pub(crate) fn http2(endpoint: Endpoint, tls: Option<&ClientTls>, timeout: Duration) -> Result<Self, Error> {
+    pub(crate) fn http2(
+        endpoint: Endpoint,
+        tls: Option<&ClientTls>,
+        proxies: &Proxies,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
         let tls = match tls {
             Some(tls) => Some((tls.clone(), tls.server_name(&endpoint.host)?)),
             None => None,
         };
-        Ok(Connector { endpoint, tls, timeout })
+        let proxy = proxies.of_grpc(&endpoint.host, endpoint.port).map(|found| found.map_err(ConnectError::other));
+        Ok(Connector { endpoint, tls, proxy, timeout })
     }
 
-    /// The addresses the endpoint's name stands for now; at least one.
+    /// The addresses the endpoint's name stands for now, or its proxy's; at least one. Through a proxy, the endpoint's name is
+    /// the proxy's to resolve.
     pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, ConnectError> {
-        let (host, port) = (self.endpoint.host.as_str(), self.endpoint.port);
+        let (host, port) = match &self.proxy {
+            None => (self.endpoint.host.as_str(), self.endpoint.port),
+            Some(Err(error)) => return Err(error.clone()),
+            Some(Ok(hop)) => {
+                (hop.uri.host().unwrap_or_default().trim_matches(['[', ']']), hop.uri.port_u16().unwrap_or(80))
+            }
+        };
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
@@ -82,10 +98,15 @@ impl Connector {
     }
 
     async fn open(&self, address: SocketAddr) -> Result<Stream, ConnectError> {
-        let tcp = TcpStream::connect(address)
+        let mut tcp = TcpStream::connect(address)
             .await
             .map_err(|error| ConnectError::other(format!("dial {address}: {error}")))?;
         tcp.set_nodelay(true).map_err(ConnectError::other)?;
+        if let Some(Ok(hop)) = &self.proxy {
+            let authority = self.endpoint.authority();
+            let opened = tunnel::open(&mut tcp, &authority, hop.credentials.as_ref()).await;
+            opened.map_err(|error| ConnectError::other(format!("dial {address}: {error}")))?;
+        }
         let Some((tls, name)) = &self.tls else { return Ok(Stream::Tcp(tcp)) };
         let stream = TlsConnector::from(Arc::new(tls.with_alpn(&[b"h2"])))
             .connect(name.clone(), tcp)

@@ -18,9 +18,11 @@ mod limits;
 pub mod listen;
 mod pieces;
 mod pool;
+mod proxy;
 mod reserve;
 mod survivor;
 pub mod tls;
+mod tunnel;
 
 pub use address::Endpoint;
 pub use compression::Encoding;
@@ -29,5 +31,6 @@ pub use limits::{IpPrefix, ListenerLimits};
 pub use listen::{Bind, ConnectionInfo, Listener, ListenerSettings, Peer, RequestHead, Server};
 pub use pieces::Pieces;
 pub use pool::BufferPool;
+pub use proxy::{Proxy, ProxyRules};
 pub use reserve::{Exhausted, Reservation, Reserve, Unlimited};
 pub use survivor::MustFinish;

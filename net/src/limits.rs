@@ -15,7 +15,7 @@ pub struct ListenerLimits {
     pub trusted_proxies: Vec<IpPrefix>,
     /// Time for the TLS handshake, waiting for its turn included.
     pub handshake_timeout: Duration,
-    /// TLS handshakes at one time.
+    /// TLS handshakes that are computed at one time. Who waits for its peer in between keeps no turn.
     pub concurrent_handshakes: usize,
     /// Time until the first byte of a new connection.
     pub first_byte_timeout: Duration,

@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 
 use sluice_pdata::tags::{log_record, resource, scope, span, span_event};
 use sluice_pdata::view::{
-    AttributesView, DataView, EventView, LogRecordView, Messages, MetricView, SpanView, last_varint,
+    AttributesView, DataView, EventView, KeyValueView, LogRecordView, Messages, MetricView, SpanView, last_varint,
 };
 use sluice_pdata::wire::{Value as WireValue, fields};
 
@@ -95,6 +95,8 @@ pub struct WireRecord<'a> {
     scope: &'a [u8],
     scope_envelope: &'a [u8],
     request: Option<&'a Request<'a>>,
+    /// The span's own attributes, where they have been read.
+    span_attributes: Option<&'a [KeyValueView<'a>]>,
     // The scalars of a message are read in one walk, at the first question.
     span: OnceCell<SpanView<'a>>,
     log: OnceCell<LogRecordView<'a>>,
@@ -111,6 +113,7 @@ impl<'a> WireRecord<'a> {
             scope: &[],
             scope_envelope: &[],
             request: None,
+            span_attributes: None,
             span: OnceCell::new(),
             log: OnceCell::new(),
             event: OnceCell::new(),
@@ -146,6 +149,12 @@ impl<'a> WireRecord<'a> {
     /// A data point message of a metric.
     pub fn data_point(metric: Metric<'a>, point: &'a [u8]) -> Self {
         Self::new(Item::DataPoint { metric, point })
+    }
+
+    /// All attributes of the span, in their order, where they have been read already: they are not looked for again.
+    #[must_use]
+    pub fn with_span_attributes(self, attributes: &'a [KeyValueView<'a>]) -> Self {
+        WireRecord { span_attributes: Some(attributes), ..self }
     }
 
     /// The `Resource` around it, and the message that holds the resource's schema URL in field 3.
@@ -230,6 +239,10 @@ impl Record for WireRecord<'_> {
     }
 
     fn attribute(&self, key: &AttributeKey) -> Result<Option<Value<'_>>, EvalError> {
+        if let (Context::Span, Some(read)) = (key.level, self.span_attributes) {
+            let pair = read.iter().find(|pair| *pair.key() == *key.key);
+            return Ok(pair.map(|pair| pair.value()).transpose()?.map(Value::from));
+        }
         match self.attributes(key.level) {
             Some(view) => Ok(view.get(&key.key)?.map(Value::from)),
             None => Ok(None),

@@ -6,6 +6,7 @@
 mod auth;
 mod grpc;
 mod http;
+mod memory;
 mod protection;
 mod queue;
 mod retry;
@@ -14,10 +15,11 @@ mod tls;
 pub use auth::{Auth, Middleware};
 pub use grpc::{EnforcementPolicy, GrpcClient, GrpcServer, KeepaliveClient, KeepaliveServer, ServerParameters};
 pub use http::{CompressionParams, Cors, HttpClient, HttpServer};
+pub use memory::MemoryLimiter;
 pub use protection::{CircuitBreaker, Concurrency, DeadLetter, Poison, Protection, RetryBudget};
 pub use queue::{Partition, QueueBatch, SendingQueue};
 pub use retry::{Retry, Timeout};
-pub use tls::{TlsClient, TlsMaterial, TlsServer};
+pub use tls::{ClientAuth, TlsClient, TlsMaterial, TlsServer};
 
 use sluice_config::Problems;
 

@@ -7,6 +7,7 @@ use crate::admission::MemBudget;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::extension::Extensions;
+use crate::gates::FeatureGates;
 use crate::id::{ComponentId, PipelineId};
 use crate::rng::Rng;
 use crate::telemetry::Telemetry;
@@ -46,6 +47,8 @@ pub struct Environment {
     pub extensions: Extensions,
     /// Where deciding stages make their verdicts known, and others look them up.
     pub verdicts: VerdictBoard,
+    /// Feature gates that are on.
+    pub gates: FeatureGates,
 }
 
 /// How far a component can be relied on, per signal, as upstream's `components` command shows it.

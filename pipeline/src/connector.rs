@@ -9,9 +9,9 @@ use crate::{PipelineId, Signal};
 
 /// What a connector's factory builds, per pair of signals.
 pub enum Connector {
-    /// Answers at once, on the receiver's task and before the append (`forward`, `routing`).
+    /// Answers at once, on the receiver's task and before the append (`forward`, `routing`, `count`).
     Inline(Arc<dyn InlineConnector>),
-    /// Keeps state (`spanmetrics`, `count`): reads from the spine like any stage, and emits into the pipelines behind it.
+    /// Keeps state (`spanmetrics`): reads from the spine like any stage, and emits into the pipelines behind it.
     Stage(Box<dyn Stage>),
 }
 

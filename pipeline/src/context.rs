@@ -1,7 +1,8 @@
 //! Where a batch came from. The `C` of every step's context.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use smallvec::SmallVec;
 
@@ -22,6 +23,7 @@ pub struct Context {
     pub deadline: Option<Monotonic>,
     pub receiver: ComponentId,
     pub transport: Transport,
+    pub tainted: TaintedTraces,
 }
 
 impl Context {
@@ -36,8 +38,55 @@ impl Context {
             deadline: None,
             receiver,
             transport: Transport::INTERNAL,
+            tainted: TaintedTraces::default(),
         }
     }
+}
+
+/// Traces of a request in which redaction found values to be removed from the rest of them (correlation §9): which traces, never
+/// which values. They are kept with the record, so that after a crash nobody takes such a trace for clean.
+#[derive(Debug, Default)]
+pub struct TaintedTraces(OnceLock<Mutex<Tainted>>);
+
+#[derive(Clone, Debug, Default)]
+struct Tainted {
+    traces: BTreeSet<[u8; 16]>,
+    /// There were more than anybody could keep: any trace of the request may be one.
+    any: bool,
+}
+
+impl TaintedTraces {
+    /// Those that were read from a record; `None` if they were too many.
+    pub(crate) fn restored(traces: Option<BTreeSet<[u8; 16]>>) -> Self {
+        let known = Tainted { any: traces.is_none(), traces: traces.unwrap_or_default() };
+        TaintedTraces(OnceLock::from(Mutex::new(known)))
+    }
+
+    /// Something was found in a trace.
+    pub fn add(&self, trace: [u8; 16]) {
+        lock(self.0.get_or_init(Mutex::default)).traces.insert(trace);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.get().is_none()
+    }
+
+    /// The traces; `None` if it may be any of the request.
+    pub fn traces(&self) -> Option<Vec<[u8; 16]>> {
+        let Some(known) = self.0.get() else { return Some(Vec::new()) };
+        let known = lock(known);
+        (!known.any).then(|| known.traces.iter().copied().collect())
+    }
+}
+
+impl Clone for TaintedTraces {
+    fn clone(&self) -> Self {
+        TaintedTraces(self.0.get().map_or_else(OnceLock::new, |known| OnceLock::from(Mutex::new(lock(known).clone()))))
+    }
+}
+
+fn lock(known: &Mutex<Tainted>) -> MutexGuard<'_, Tainted> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// When a request was complete.
@@ -76,6 +125,14 @@ impl Identity {
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.iter().any(|granted| &**granted == scope)
     }
+
+    /// A fact by its name, with or without `auth.` in front; `subject` where no fact has that name.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        let bare = |name: &str| name.strip_prefix("auth.").unwrap_or(name).to_ascii_lowercase();
+        let wanted = bare(name);
+        let fact = self.attributes.iter().find(|(known, _)| bare(known) == wanted).map(|(_, value)| &**value);
+        fact.or_else(|| (wanted == "subject" && !self.subject.is_empty()).then_some(&*self.subject))
+    }
 }
 
 /// Whose data this is. The empty name is the one tenant of a collector without tenants.
@@ -92,8 +149,22 @@ impl Tenant {
     }
 }
 
-/// Request headers that some configured component reads, lower-case. Nothing else of a request's headers is kept, and
-/// never a credential.
+/// What stands in front of the name of an identity's attribute where it is kept beside headers. No header's name has a colon, so
+/// no sender can pass one off.
+const OF_IDENTITY: &str = "auth:";
+
+/// The metadata key of an attribute of the sender's identity ([`Identity::attribute`]).
+pub fn identity_key(name: &str) -> String {
+    format!("{OF_IDENTITY}{}", name.strip_prefix("auth.").unwrap_or(name).to_ascii_lowercase())
+}
+
+/// Whether a metadata key is that of an attribute of the sender's identity, and not of a header.
+pub fn is_identity_key(key: &str) -> bool {
+    key.starts_with(OF_IDENTITY)
+}
+
+/// Request headers, and attributes of the sender's identity ([`identity_key`]), that some configured component reads, lower-case.
+/// Nothing else of a request's headers is kept, and never a credential.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Metadata(SmallVec<[(Arc<str>, Arc<str>); 2]>);
 
@@ -109,6 +180,24 @@ impl Metadata {
             .collect();
         kept.sort_by(|a, b| a.0.cmp(&b.0));
         Metadata(kept)
+    }
+
+    /// What is kept of a request: `headers` that are wanted, and wanted attributes of who sent it.
+    pub fn of_request<'h>(
+        wanted: &MetadataKeys,
+        headers: impl IntoIterator<Item = (&'h str, &'h str)>,
+        identity: Option<&Identity>,
+    ) -> Self {
+        let mut metadata = Metadata::collect(wanted, headers);
+        if let Some(identity) = identity {
+            let facts = wanted.0.iter().filter_map(|key| {
+                let value = identity.attribute(key.strip_prefix(OF_IDENTITY)?)?;
+                Some((Arc::clone(key), Arc::from(value)))
+            });
+            metadata.0.extend(facts);
+            metadata.0.sort_by(|a, b| a.0.cmp(&b.0));
+        }
+        metadata
     }
 
     /// Metadata as [`Metadata::iter`] gave it, from wherever it was kept.
@@ -173,5 +262,18 @@ mod tests {
             [("x-scope-orgid", "a"), ("x-scope-orgid", "c"), ("x-team", "b")]
         );
         assert_eq!(metadata.get("x-scope-orgid").collect::<Vec<_>>(), ["a", "c"]);
+    }
+
+    #[test]
+    fn attributes_of_the_sender_are_kept_where_no_header_can_stand() {
+        let keys = MetadataKeys::new([identity_key("auth.claims.Team").as_str(), &identity_key("subject")]);
+        let identity = Identity {
+            subject: "joe".into(),
+            scopes: Vec::new(),
+            attributes: vec![("auth.claims.team".into(), "blue".into()), ("other".into(), "x".into())],
+        };
+        let kept = Metadata::of_request(&keys, [], Some(&identity));
+        assert_eq!(kept.iter().collect::<Vec<_>>(), [("auth:claims.team", "blue"), ("auth:subject", "joe")]);
+        assert!(Metadata::of_request(&keys, [], None).is_empty());
     }
 }

@@ -36,6 +36,9 @@ pub struct Delivery {
     /// Longest wait for one attempt; zero for none.
     pub timeout: Duration,
     pub protection: Protection,
+    /// Metadata keys by whose values payloads are kept apart, beyond those of the queue's `batch`: what the headers of a request
+    /// depend on ([`crate::extension::ClientAuth::metadata_keys`]).
+    pub partition: Vec<String>,
 }
 
 /// Sends payloads to one destination.

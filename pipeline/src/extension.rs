@@ -10,7 +10,7 @@ use sluice_config::Secret;
 use sluice_net::listen::Sockets;
 
 use crate::component::Component;
-use crate::context::{Identity, Tenant};
+use crate::context::{Context, Identity, Tenant};
 use crate::id::ComponentId;
 use crate::outcome::Refusal;
 use crate::processor::MemoryLimit;
@@ -148,8 +148,25 @@ pub trait HeaderSource: Send + Sync {
 
 /// Credentials for outgoing requests.
 pub trait ClientAuth: Send + Sync {
-    /// Headers to set on the next request; fetched and cached by the extension.
-    fn headers(&self) -> BoxFuture<'_, Result<Vec<(String, Secret)>, String>>;
+    /// Headers to set on the next request; fetched and cached by the extension. `context` is where the data came from that is
+    /// sent.
+    fn headers<'a>(&'a self, context: &'a Context) -> BoxFuture<'a, Result<Vec<(String, Secret)>, NoCredentials>>;
+
+    /// What of a batch's metadata the headers depend on, by key: batches that differ in it must not be sent together.
+    fn metadata_keys(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Why there are no headers for a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoCredentials {
+    /// At present.
+    #[error("{0}")]
+    Now(String),
+    /// For this data, ever.
+    #[error("{0}")]
+    ForThis(String),
 }
 
 /// The extensions of a configuration, by id. Clones share everything.

@@ -30,6 +30,7 @@
 //! | [`admission`] | memory by reservation |
 //! | [`content`] | what one item may hold, as a step |
 //! | [`ledger`] | where every item is; the equations that must hold |
+//! | [`gates`] | feature gates |
 //! | [`verdict`] | what a deciding stage lets others know about traces |
 //! | [`taint`] | values to be removed from the rest of their trace |
 //! | [`telemetry`] | self-telemetry and its exposition |
@@ -49,6 +50,7 @@ pub mod error;
 pub mod exporter;
 pub mod extension;
 pub mod factory;
+pub mod gates;
 pub mod id;
 pub mod intake;
 pub mod ledger;

@@ -64,9 +64,31 @@ pub trait Stage: Send {
         false
     }
 
+    /// How long entries may lie unread after a turn, so that several are taken in together: that is paid for with one wake-up
+    /// and one append instead of one each. What it passes on at once comes so much later at most; deadlines are kept, and an
+    /// entry's time is that of its arrival. Default: not at all.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// By how much its reader lags behind the clock, on a log that survives a restart: there the log can absorb what would be
     /// too much. Told before entries are read; never called on another log. Default: no matter.
     fn lags(&mut self, _by: Duration) {}
+
+    /// Entries of which it has given up what it held in memory, and that it needs again now, by their sequence: asked for after
+    /// its other calls until there are none. It may only give up what is on a log that survives a restart. Default: none.
+    fn wanted(&self) -> Vec<(Port, Seq)> {
+        Vec::new()
+    }
+
+    /// Gives it such an entry again, as it was when it was absorbed; none if the log has lost it. Default: ignored.
+    fn restore(&mut self, _port: Port, _seq: Seq, _input: Option<&Entry>, _now: WallTime, _out: &mut StageOutput) {}
+
+    /// Forgets everything that came in, as if it had just been made: after a panic, when nobody knows what state it is in. What it
+    /// counted since the start stays. `false` if it cannot; then it is not run any more. Default: it cannot.
+    fn reset(&mut self) -> bool {
+        false
+    }
 
     /// Gives memory back: called when reserved memory passes a rung of its class (70, 80, 85, 90, 95, 100 %). Default: nothing.
     fn relieve(&mut self, _percent: u8, _now: WallTime, _out: &mut StageOutput) {}

@@ -4,11 +4,16 @@
 mod handle;
 mod notes;
 mod output;
+mod panic;
 mod ports;
+mod restore;
 mod time;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
 
 use tokio::sync::watch;
 
@@ -21,6 +26,7 @@ use crate::stage::{Stage, StageOutput};
 pub use handle::{Behind, Driving, Ending, Orders};
 
 use notes::Notes;
+use panic::Faults;
 use ports::Ports;
 use time::StageTime;
 
@@ -74,6 +80,9 @@ struct Run {
     time: StageTime,
     /// What the stage holds, in the memory budget.
     memory: Option<Reservation>,
+    /// Items handed over in this turn.
+    consumed: usize,
+    faults: Faults,
 }
 
 impl StageDriver {
@@ -88,7 +97,16 @@ impl StageDriver {
         let ports = Ports::new(Arc::clone(&self.spine), &self.ports);
         let notes = self.notes.filter(|_| self.spine.cursor_rule() == CursorRule::Emitted);
         let notes = notes.map(|notes| Notes::new(Arc::clone(&self.spine), Arc::clone(&self.clock), notes));
-        let mut run = Run { driver: self, orders, ports, notes, time: StageTime::default(), memory: None };
+        let mut run = Run {
+            driver: self,
+            orders,
+            ports,
+            notes,
+            time: StageTime::default(),
+            memory: None,
+            consumed: 0,
+            faults: Faults::default(),
+        };
         run.recall().await;
         while run.turn().await {}
     }
@@ -109,43 +127,28 @@ impl Run {
     async fn turn(&mut self) -> bool {
         let orders = self.orders.borrow_and_update().clone();
         let mut out = StageOutput::default();
-        if let Some(successor) = orders.successor() {
-            self.succeed(successor, &mut out);
-        }
-        let survives = self.driver.spine.cursor_rule() == CursorRule::Emitted;
-        if survives {
-            self.driver.stage.lags(self.time.lag(&*self.driver.clock));
-        }
-        // At the end everything is read, room or not: it is bounded by what the log holds.
-        let respects_room = matches!(orders.ending, Ending::Running);
-        let (consumed, reading) = self.absorb(respects_room, &mut out).await;
-        let caught_up = reading == Reading::CaughtUp;
-        let now = match reading {
-            Reading::CaughtUp => self.time.now(&*self.driver.clock),
-            Reading::More => self.time.behind(),
-            Reading::Full => self.time.stalled(&*self.driver.clock),
+        self.consumed = 0;
+        let (now, reading) = match AssertUnwindSafe(self.advance(&orders, &mut out)).catch_unwind().await {
+            Ok(advanced) => advanced,
+            Err(panic) => return self.start_over(panic, out).await,
         };
-        match reading {
-            Reading::Full => self.driver.stage.tick(now, &mut out),
-            Reading::More | Reading::CaughtUp => self.tick(now, &mut out),
-        }
-        let decide = match orders.ending {
-            Ending::Running => false,
-            Ending::Shutdown | Ending::Now => self.driver.spine.cursor_rule() == CursorRule::Absorbed,
-            Ending::Removed => true,
-        };
-        if decide && caught_up {
-            self.driver.stage.drain(now, &mut out);
-        }
-        self.account_memory(now, &mut out);
         let ending = orders.ending;
         drop(orders);
-        self.commit(Turn { consumed, out, now }).await;
+        self.commit(Turn { consumed: self.consumed, out, now }).await;
+        // What stays where it is need not be read again.
+        let restored = match ending {
+            Ending::Running | Ending::Removed => match AssertUnwindSafe(self.restore(now)).catch_unwind().await {
+                Ok(restored) => restored,
+                Err(panic) => return self.start_over(panic, StageOutput::default()).await,
+            },
+            Ending::Shutdown | Ending::Now => true,
+        };
+        let (decide, caught_up) = (self.decides(ending), reading == Reading::CaughtUp);
         match ending {
             Ending::Running if reading == Reading::More => tokio::task::yield_now().await,
             Ending::Running => self.wait(now, reading).await,
             // What was read before the end is still absorbed, so that nothing is decided on less.
-            _ if decide && !caught_up => {}
+            _ if decide && !(caught_up && restored) => {}
             Ending::Removed => {
                 // Nobody will ask for them again.
                 self.notes.iter_mut().for_each(|notes| notes.expire(WallTime(u64::MAX)));
@@ -156,35 +159,73 @@ impl Run {
         true
     }
 
-    /// A new stage takes the place of the present one. What it cannot take over is decided.
-    fn succeed(&mut self, successor: Box<dyn Stage>, out: &mut StageOutput) {
-        let predecessor = std::mem::replace(&mut self.driver.stage, successor);
-        if let Some(mut rejected) = self.driver.stage.succeed(predecessor) {
-            rejected.drain(self.time.behind(), out);
+    /// Whether what is held is decided at the end.
+    fn decides(&self, ending: Ending) -> bool {
+        match ending {
+            Ending::Running => false,
+            Ending::Shutdown | Ending::Now => self.driver.spine.cursor_rule() == CursorRule::Absorbed,
+            Ending::Removed => true,
         }
     }
 
-    /// Hands over what there is to read, up to the bounds of a turn. Gives the number of items, and whether there was nothing: then, and not before what was handed over is committed, time passes by the clock.
-    async fn absorb(&mut self, respects_room: bool, out: &mut StageOutput) -> (usize, Reading) {
-        let mut items = 0;
+    /// Everything the stage does in a turn.
+    async fn advance(&mut self, orders: &Orders, out: &mut StageOutput) -> (WallTime, Reading) {
+        if let Some(successor) = orders.successor() {
+            self.succeed(successor, out).await;
+        }
+        let survives = self.driver.spine.cursor_rule() == CursorRule::Emitted;
+        if survives {
+            self.driver.stage.lags(self.time.lag(&*self.driver.clock));
+        }
+        // At the end everything is read, room or not: it is bounded by what the log holds.
+        let respects_room = matches!(orders.ending, Ending::Running);
+        let reading = self.absorb(respects_room, out).await;
+        let now = match reading {
+            Reading::CaughtUp => self.time.now(&*self.driver.clock),
+            Reading::More => self.time.behind(),
+            Reading::Full => self.time.stalled(&*self.driver.clock),
+        };
+        match reading {
+            Reading::Full => self.driver.stage.tick(now, out),
+            Reading::More | Reading::CaughtUp => self.tick(now, out),
+        }
+        if reading == Reading::CaughtUp && self.decides(orders.ending) {
+            self.driver.stage.drain(now, out);
+        }
+        self.account_memory(now, out);
+        (now, reading)
+    }
+
+    /// A new stage takes the place of the present one. What it cannot take over is decided.
+    async fn succeed(&mut self, successor: Box<dyn Stage>, out: &mut StageOutput) {
+        let predecessor = std::mem::replace(&mut self.driver.stage, successor);
+        if let Some(mut rejected) = self.driver.stage.succeed(predecessor) {
+            let now = self.time.behind();
+            rejected.drain(now, out);
+            self.restore_all(&mut *rejected, now, out).await;
+        }
+    }
+
+    /// Hands over what there is to read, up to the bounds of a turn. Says whether there was nothing: then, and not before what was
+    /// handed over is committed, time passes by the clock.
+    async fn absorb(&mut self, respects_room: bool, out: &mut StageOutput) -> Reading {
         for turn in 0..TURN.0 {
             let first = turn == 0;
             if respects_room && self.driver.stage.is_full() {
-                return (items, if first { Reading::Full } else { Reading::More });
+                return if first { Reading::Full } else { Reading::More };
             }
             let Some((port, entry)) = self.ports.next().await else {
-                return (items, if first { Reading::CaughtUp } else { Reading::More });
+                return if first { Reading::CaughtUp } else { Reading::More };
             };
             let now = self.time.read(entry.ingest().wall);
             // Deadlines before this entry come first, as they would have without a backlog.
             self.tick(now, out);
-            self.driver.stage.absorb(port, &entry, now, out);
-            items += entry.batch().items();
-            if items >= TURN.1 {
+            self.take_in(port, entry, now, out);
+            if self.consumed >= TURN.1 {
                 break;
             }
         }
-        (items, Reading::More)
+        Reading::More
     }
 
     fn tick(&mut self, now: WallTime, out: &mut StageOutput) {
@@ -200,6 +241,14 @@ impl Run {
         let clock = &self.driver.clock;
         let remaining = |deadline: WallTime| Duration::from_nanos(deadline.0.saturating_sub(now.0));
         let deadline = self.driver.stage.next_deadline().map(|deadline| clock.now() + remaining(deadline));
+        // Those that come one after the other are read together; one that comes alone, at once.
+        let (turned, patience) = (clock.now(), self.driver.stage.patience());
+        let readable = async {
+            self.ports.readable().await;
+            if !patience.is_zero() {
+                clock.sleep_until(turned + patience).await;
+            }
+        };
         let timer = async {
             match deadline {
                 Some(deadline) => clock.sleep_until(deadline).await,
@@ -207,7 +256,7 @@ impl Run {
             }
         };
         tokio::select! {
-            () = self.ports.readable(), if reading != Reading::Full => {}
+            () = readable, if reading != Reading::Full => {}
             () = clock.sleep(PAUSE), if reading == Reading::Full => {}
             () = timer => {}
             // A dropped sender ends nothing; the next turn sees the last value.

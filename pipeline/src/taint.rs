@@ -164,6 +164,13 @@ impl TaintBoard {
         self.settle(&state);
     }
 
+    /// A record says that the trace had literals when it was appended: if nobody knows them any more, they are lost.
+    pub fn confirm(&self, tenant: &Tenant, trace: [u8; 16], now: WallTime) {
+        if !self.lock().traces.contains_key(&(tenant.clone(), trace)) {
+            self.lose(tenant, trace, now);
+        }
+    }
+
     /// What is to be removed from a trace; `None` if nothing is.
     pub fn find(&self, tenant: &Tenant, trace: &[u8; 16]) -> Option<Taints> {
         let state = self.lock();

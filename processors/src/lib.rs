@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`attributes`] | `attributes` and `resource`: edits of attributes |
 //! | [`batch`] | how exporters merge |
+//! | [`count`] | connector `count`: how many items there are, as metrics |
 //! | [`filter`] | dropping by OTTL conditions |
 //! | [`forward`] | connector `forward`: fan-in and fan-out of pipelines |
 //! | [`groupbytrace`] | spans of a trace, together |
@@ -20,6 +21,7 @@
 pub mod attributes;
 pub mod batch;
 pub mod correlate;
+pub mod count;
 pub mod filter;
 pub mod forward;
 pub mod groupbytrace;
@@ -55,6 +57,7 @@ pub fn register(registry: &mut Registry<Processors>) {
 
 /// Adds every connector to a registry.
 pub fn register_connectors(registry: &mut Registry<Connectors>) {
+    registry.register(count::CountFactory);
     registry.register(forward::ForwardFactory);
     registry.register(routing::RoutingFactory);
     registry.register(spanmetrics::SpanMetricsFactory);

@@ -49,6 +49,7 @@ fn stage(config: &str) -> (Box<dyn Stage>, Telemetry) {
         telemetry: telemetry.clone(),
         extensions: Extensions::default(),
         verdicts: VerdictBoard::default(),
+        gates: Default::default(),
     };
     match configured.build(environment).unwrap() {
         Processor::Stage(stage) => (stage, telemetry),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluice_net::http::HeaderMap;
 use sluice_net::listen::{ConnectionInfo, Peer, RequestHead};
 use sluice_net::tls::Names;
-use sluice_pipeline::blocks::Auth;
+use sluice_pipeline::blocks::{Auth, Middleware};
 use sluice_pipeline::clock::{Clock, Monotonic};
 use sluice_pipeline::component::Environment;
 use sluice_pipeline::context::{Identity, Tenant, Transport};
@@ -40,6 +40,19 @@ pub(crate) fn server_auth(
         Some(auth) => Ok(Some(auth)),
         None => Err(Error::config(format!("{name:?}: requested authenticator is not a server authenticator"))),
     }
+}
+
+/// Whether there is what `middlewares` name (collector-compat §4.1): memory limits, which hold for all listeners.
+pub(crate) fn check_middlewares(written: &[Middleware], environment: &Environment) -> Result<(), Error> {
+    for Middleware { id } in written {
+        let Some(extension) = environment.extensions.get(&ComponentId::from(id.as_str())) else {
+            return Err(Error::config(format!("failed to resolve middleware {id:?}: middleware not found")));
+        };
+        if extension.memory_limit().is_none() {
+            return Err(Error::config(format!("{id:?}: requested extension is not a middleware")));
+        }
+    }
+    Ok(())
 }
 
 /// Proof that a request was let in: only a [`Gate`] makes it, and nothing is taken without (security A6).

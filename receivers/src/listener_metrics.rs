@@ -15,11 +15,14 @@ type Count = fn(&Snapshot) -> u64;
 
 /// What a listener refused without the service behind it being told, by the value of the label `cause`
 /// (delivery §10). The services count the rest themselves.
-const REFUSED: [Cause; 6] = [
+const REFUSED: [Cause; 9] = [
     ("connections", |counts| counts.refused_total),
     ("connections_per_ip", |counts| counts.refused_per_ip),
     ("handshake", |counts| counts.handshake_failures),
-    ("protocol", |counts| counts.unknown_protocol),
+    ("protocol", |counts| counts.unknown_protocol + counts.protocol_errors),
+    ("malformed", |counts| counts.head_malformed),
+    ("headers", |counts| counts.head_too_large),
+    ("streams", |counts| counts.streams_refused),
     ("flood", |counts| counts.floods),
     ("slow", |counts| {
         counts.first_byte_timeouts
@@ -27,6 +30,7 @@ const REFUSED: [Cause; 6] = [
             + counts.header_timeouts
             + counts.body_timeouts
             + counts.write_timeouts
+            + counts.ping_timeouts
     }),
 ];
 

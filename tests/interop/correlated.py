@@ -144,7 +144,7 @@ def send(work, binary, collector):
 
 
 def correlated(work, binary, check):
-    with Prometheus(work, "correlated-prometheus", "prometheus_two_writers.yaml") as prometheus, Backend(work, "correlated-all") as all_, \
+    with Prometheus(work, "correlated-prometheus", "prometheus.yaml") as prometheus, Backend(work, "correlated-all") as all_, \
             Backend(work, "correlated-kept") as kept:
         more = {"OTLP_ALL": all_.endpoint}
         with Collector(work, "sluice-correlated", binary, ["correlated.yaml"], kept, prometheus, more) as collector:

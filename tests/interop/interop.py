@@ -12,10 +12,13 @@ import traceback
 
 import authenticated
 import canonical
+import conformance
 import correlated
 import differences
+import files
 import otlp_http
 import refusals
+from native_histograms import native_histograms as histograms_of_sdks
 from peers import (
     HERE, OTELCOL, PYTHON, Backend, Collector, FirstRun, Process, Prometheus, missing, send_all, until,
 )
@@ -219,6 +222,11 @@ def over_http(work):
     otlp_http.otlp_http(work, SLUICE, check)
 
 
+def to_files(work):
+    """Files as the Go Collector writes them."""
+    files.files(work, SLUICE, check)
+
+
 def sampled(work):
     """Whole traces sampled, logs and exemplars with them."""
     correlated.correlated(work, SLUICE, check)
@@ -227,6 +235,11 @@ def sampled(work):
 def who_may_send(work):
     """SDKs that show credentials."""
     authenticated.authenticated(work, SLUICE, check)
+
+
+def native_histograms(work):
+    """Native histograms and custom buckets, and receivers that read remote write 1.0 only."""
+    histograms_of_sdks(work, SLUICE, check)
 
 
 def matrix(work):
@@ -259,9 +272,15 @@ def ids(work):
     ids(work, SLUICE, check)
 
 
+def h2spec(work):
+    """Both listeners keep the rules of HTTP/2."""
+    conformance.conformance(work, SLUICE, check)
+
+
 # By their names on the command line, some of them alone. Those of `exact/` import the definitions of OTLP from the peers' Python,
 # and so they do when they run.
-PARTS = (first_run, main_job, refusing, drop_in, over_http, sampled, who_may_send, matrix, relay, sdks, examples, ids)
+PARTS = (first_run, main_job, refusing, drop_in, over_http, to_files, sampled, who_may_send, native_histograms, matrix, relay, sdks,
+         examples, ids, h2spec)
 
 
 def main():

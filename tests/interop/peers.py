@@ -33,6 +33,7 @@ def missing():
     """The peers that are not installed."""
     parts = {
         "python": PYTHON, "node": NODE_MODULES, "node (the program)": pathlib.Path(shutil.which("node") or "/nowhere"),
+        "telemetrygen": TELEMETRYGEN, "prometheus": PROMETHEUS, "otelcol": OTELCOL, "victoriametrics": PEERS / "bin/victoria-metrics",
         "telemetrygen": TELEMETRYGEN, "prometheus": PROMETHEUS, "otelcol": OTELCOL, "otelcol-otlp": OTELCOL_OTLP,
         "go-client": GO_CLIENT, "examples": EXAMPLES, "curl (the program)": pathlib.Path(shutil.which("curl") or "/nowhere"),
     }
@@ -118,15 +119,15 @@ class Process:
 
 
 class Prometheus(Process):
-    """A Prometheus that takes both remote write messages."""
+    """A Prometheus that takes both remote write messages, or those that are `accepted`."""
 
-    def __init__(self, work, name, config="prometheus.yaml"):
+    def __init__(self, work, name, config="prometheus.yaml", accepted=("prometheus.WriteRequest", "io.prometheus.write.v2.Request")):
         self.port = port()
-        accepted = "--web.remote-write-receiver.accepted-protobuf-messages"
+        flag = "--web.remote-write-receiver.accepted-protobuf-messages"
         super().__init__(work, name, [
             PROMETHEUS, f"--config.file={HERE}/configs/{config}", f"--storage.tsdb.path={work}/{name}.tsdb",
             f"--web.listen-address=127.0.0.1:{self.port}", "--web.enable-remote-write-receiver",
-            f"{accepted}=prometheus.WriteRequest", f"{accepted}=io.prometheus.write.v2.Request",
+            *[f"{flag}={message}" for message in accepted],
             "--enable-feature=exemplar-storage",
         ])
         self.write = f"http://127.0.0.1:{self.port}/api/v1/write"
@@ -217,7 +218,7 @@ class Collector(Process):
         self.metrics = port()
         env = {
             "OTLP_GRPC": self.grpc, "OTLP_HTTP": self.http, "METRICS_PORT": self.metrics,
-            "OTLP_BACKEND": backend.endpoint, "REMOTE_WRITE": prometheus.write if prometheus else "", **(more or {}),
+            "OTLP_BACKEND": backend.endpoint if backend else "", "REMOTE_WRITE": prometheus.write if prometheus else "", **(more or {}),
         }
         command = [binary]
         for config in configs:

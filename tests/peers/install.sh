@@ -5,13 +5,13 @@
 #
 #   tests/peers/install.sh            all parts
 #   tests/peers/install.sh otelcol    only the named ones: otelcol otelcol-otlp telemetrygen go-client examples prometheus
-#                                     victoriametrics python node, and otelcol-sampling, which only comparisons by hand need
+#                                     victoriametrics python node h2spec, and otelcol-sampling, which only comparisons by hand need
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 peers=${SLUICE_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice-peers}
 mkdir -p "$peers/bin" "$peers/log"
 export GOBIN="$peers/bin" GOFLAGS=-trimpath CGO_ENABLED=0
-parts=("$@"); [ ${#parts[@]} -gt 0 ] || parts=(python node telemetrygen go-client examples prometheus victoriametrics otelcol otelcol-otlp)
+parts=("$@"); [ ${#parts[@]} -gt 0 ] || parts=(python node telemetrygen go-client examples prometheus victoriametrics otelcol otelcol-otlp h2spec)
 missing=()
 
 have() { [ -e "$peers/$1" ]; }
@@ -43,6 +43,10 @@ examples() {
   module=$(cd "$peers" && go mod download -json github.com/open-telemetry/opentelemetry-proto@v1.10.0 |
     sed -n 's/^\t"Dir": "\(.*\)",$/\1/p') &&
     mkdir -p "$peers/examples" && cp "$module"/examples/*.json "$peers/examples/" && touch "$peers/examples/.ready"
+}
+# Conformance of HTTP/2. Its releases since then are no Go modules.
+h2spec() {
+  have bin/h2spec || go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1
 }
 # Modules with `replace` lines cannot be installed by path@version; a wrapper module repeats those lines.
 wrapper() {

@@ -1,4 +1,4 @@
-//! Who may send: every way to show a credential, over every protocol, to the binary; and that no secret gets out of it.
+//! Who may send: every way to show a credential, over every protocol, to the binary.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use crate::durable::Folder;
 use crate::sink::Sink;
-use crate::sluice::{NO_STATE, READY, Sluice, free_port, run, text};
+use crate::sluice::{Sluice, run, text};
 use crate::wire::{PROTOBUF, frame, grpc, http, trace};
 
-const TRACES: &str = "/v1/traces";
-const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-const TOKEN: &str = "canary-token-4711";
+pub const TRACES: &str = "/v1/traces";
+pub const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+pub const TOKEN: &str = "canary-token-4711";
 /// Of `canary-pass`.
-const BCRYPT: &str = "$2y$05$abcdefghijklmnopqrstuubC196syqc6uJlI1sIoDtWoGsUpRW2dO";
+pub const BCRYPT: &str = "$2y$05$abcdefghijklmnopqrstuubC196syqc6uJlI1sIoDtWoGsUpRW2dO";
 /// `joe:canary-pass`, `joe:wrong`, and `bob:canary-pass`, in base64.
-const JOE: &str = "Basic am9lOmNhbmFyeS1wYXNz";
+pub const JOE: &str = "Basic am9lOmNhbmFyeS1wYXNz";
 const WRONG: &str = "Basic am9lOndyb25n";
 const BOB: &str = "Basic Ym9iOmNhbmFyeS1wYXNz";
 
@@ -246,215 +246,18 @@ fn a_reload_with_another_token_takes_it_to_the_receiver() {
 }
 
 #[test]
-fn an_authenticator_that_is_not_there_or_is_none_stops_the_start() {
+fn an_authenticator_or_middleware_that_is_not_there_or_is_none_stops_the_start() {
+    let middleware = |id: &str| bearer("").replace("grpc: {", &format!("grpc: {{middlewares: [{{id: {id}}}], "));
     let client = "basicauth: {client_auth: {username: joe, password: x}}";
     for (config, said) in [
         (bearer("").replace("authenticator: bearertokenauth", "authenticator: nobody"), "authenticator not found"),
         (bearer("").replace("extensions: [bearertokenauth], ", ""), "authenticator not found"),
         (config(client, "basicauth"), "requested authenticator is not a server authenticator"),
+        (middleware("nobody"), "failed to resolve middleware \"nobody\": middleware not found"),
+        (middleware("bearertokenauth"), "requested extension is not a middleware"),
     ] {
         let output = run(&["run", "-c", &format!("yaml:{config}"), "--admin", "off"]);
         assert_eq!(output.status.code(), Some(1), "{config}");
         assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
-    }
-}
-
-#[test]
-fn health_is_told_from_start_to_stop() {
-    let port = free_port();
-    let health = |extra: &str| {
-        format!(
-            "receivers: {{otlp: {{protocols: {{grpc: , http: }}}}}}\nexporters: {{nop: }}\n\
-             extensions: {{health_check: {{endpoint: '127.0.0.1:{port}'{extra}}}}}\n\
-             service: {{extensions: [health_check], pipelines: {{traces: {{receivers: [otlp], exporters: [nop]}}}}}}\n"
-        )
-    };
-    let folder = Folder::new("health");
-    let path = folder.path().join("config.yaml");
-    std::fs::write(&path, health("")).unwrap();
-    let mut sluice = Sluice::start(&["-c", path.to_str().unwrap()]);
-    let answer = http(port, "GET", "/", &[], b"");
-    assert_eq!(answer.status, 200);
-    assert!(answer.body.contains(r#""status":"Server available""#), "{}", answer.body);
-    assert_eq!(http(port, "GET", "/other", &[], b"").status, 404);
-    assert_eq!(http(port, "POST", "/", &[], b"").status, 405);
-    // Another path and another body on the same address.
-    std::fs::write(&path, health(", path: /health, response_body: {healthy: fine, unhealthy: ill}")).unwrap();
-    sluice.signal("HUP");
-    sluice.wait_for("Configuration reloaded");
-    let answer = http(port, "GET", "/health", &[], b"");
-    assert_eq!((answer.status, answer.body.as_str()), (200, "fine"));
-    assert_eq!(http(port, "GET", "/", &[], b"").status, 404);
-}
-
-#[test]
-fn pages_in_browsers_are_let_in_by_their_origin() {
-    let cors = "receivers.otlp.protocols.http.cors={allowed_origins: ['https://*.example.com'], \
-                allowed_headers: [x-team], exposed_headers: [x-seen], max_age: 600}";
-    let sluice = Sluice::start(&["--set", cors]);
-    let (origin, other) = (("origin", "https://a.example.com"), ("origin", "https://a.example.net"));
-    let method = ("access-control-request-method", "POST");
-    let ask = |headers: &[(&str, &str)]| http(sluice.http, "OPTIONS", TRACES, headers, b"");
-    let answer = ask(&[origin, method, ("access-control-request-headers", "content-type, X-Team")]);
-    assert_eq!(answer.status, 204);
-    for line in [
-        "access-control-allow-origin: https://a.example.com",
-        "access-control-allow-credentials: true",
-        "access-control-allow-methods: post",
-        "access-control-allow-headers: content-type, x-team",
-        "access-control-max-age: 600",
-    ] {
-        assert!(answer.headers.contains(line), "{line} in {}", answer.headers);
-    }
-    for refused in [
-        vec![other, method],
-        vec![method],
-        vec![origin, ("access-control-request-method", "PUT")],
-        vec![origin, method, ("access-control-request-headers", "x-other")],
-    ] {
-        let answer = ask(&refused);
-        assert_eq!(answer.status, 204, "{refused:?}");
-        assert!(!answer.headers.contains("access-control-allow"), "{refused:?}: {}", answer.headers);
-    }
-    assert_eq!(ask(&[origin]).status, 405, "no preflight");
-    for (body, status) in [(trace("x"), 200), (b"\x0a\xff\xff".to_vec(), 400)] {
-        let answer = http(sluice.http, "POST", TRACES, &[PROTOBUF, origin], &body);
-        assert_eq!(answer.status, status);
-        assert!(answer.headers.contains("access-control-allow-origin: https://a.example.com"), "{}", answer.headers);
-        assert!(answer.headers.contains("access-control-expose-headers: x-seen"), "{}", answer.headers);
-    }
-    let answer = http(sluice.http, "POST", TRACES, &[PROTOBUF, other], &trace("x"));
-    assert!(!answer.headers.contains("access-control-allow"), "{}", answer.headers);
-}
-
-/// What no output may hold: each is a secret somewhere in the configuration, in the environment or in a request.
-const CANARIES: [&str; 8] = [
-    "canary-token-4711",
-    "canary-pass",
-    "Y2FuYXJ5LXBhc3M",
-    "am9lOmNhbmFyeS1wYXNz",
-    "abcdefghijklmnopqrstuubC196",
-    "canary-header",
-    "canary-from-env",
-    "canary-wrong",
-];
-
-fn no_canary(place: &str, content: &str) {
-    for canary in CANARIES {
-        assert!(!content.contains(canary), "{canary} in {place}:\n{content}");
-    }
-}
-
-#[test]
-fn no_secret_gets_out() {
-    let folder = Folder::new("canaries");
-    let path = folder.path().join("config.yaml");
-    let (admin, gone) = (free_port(), free_port());
-    let secrets = format!(
-        "receivers:\n  otlp:\n    protocols:\n      grpc: {{auth: {{authenticator: bearertokenauth}}}}\n      \
-           http: {{auth: {{authenticator: basicauth}}}}\n\
-         exporters:\n  otlp_http: {{endpoint: 'http://127.0.0.1:{gone}', auth: {{authenticator: basicauth/out}}, \
-           headers: {{x-key: canary-header}}}}\n  \
-           otlp_grpc: {{endpoint: '127.0.0.1:{gone}', tls: {{insecure: true}}, auth: {{authenticator: bearertokenauth/env}}}}\n\
-         extensions:\n  bearertokenauth: {{token: {TOKEN}}}\n  bearertokenauth/env: {{token: '${{env:SLUICE_CANARY}}'}}\n  \
-           basicauth: {{htpasswd: {{inline: 'joe:{}'}}}}\n  \
-           basicauth/out: {{client_auth: {{username: joe, password: canary-pass}}}}\n\
-         service:\n  extensions: [bearertokenauth, bearertokenauth/env, basicauth, basicauth/out]\n  \
-           telemetry: {{logs: {{level: debug}}}}\n  \
-           pipelines: {{traces: {{receivers: [otlp], exporters: [otlp_http, otlp_grpc]}}}}\n",
-        BCRYPT.replace('$', "$$")
-    );
-    std::fs::write(&path, &secrets).unwrap();
-    let path = path.to_str().unwrap();
-    let (address, state) = (format!("127.0.0.1:{admin}"), folder.path().join("state"));
-    let arguments = ["-c", path, "--admin", &address, "--data-dir", state.to_str().unwrap()];
-    let mut sluice = Sluice::spawn_with(&arguments, NO_STATE, &[("SLUICE_CANARY", "canary-from-env")]);
-    sluice.wait_for(READY);
-    let right = format!("Bearer {TOKEN}");
-    for headers in [
-        &[("authorization", right.as_str())][..],
-        &[("authorization", "Bearer canary-wrong")],
-        &[("authorization", JOE)],
-        &[("authorization", right.as_str()), ("authorization", "Bearer canary-wrong")],
-        &[],
-    ] {
-        let with_type: Vec<_> = std::iter::once(PROTOBUF).chain(headers.iter().copied()).collect();
-        for body in [trace("x"), b"\x0a\xff\xff".to_vec()] {
-            let answer = http(sluice.http, "POST", TRACES, &with_type, &body);
-            no_canary("an answer", &(answer.headers + &answer.body));
-            let status = grpc(sluice.grpc, EXPORT, headers, &frame(&body));
-            no_canary("a status", &format!("{status:?}"));
-        }
-    }
-    let token = std::fs::read_to_string(state.join("admin.token")).unwrap();
-    let shown = format!("Bearer {}", token.trim());
-    let api = [("authorization", shown.as_str()), ("x-sluice-request", "test")];
-    for (method, page) in [
-        ("GET", "/metrics"),
-        ("GET", "/livez"),
-        ("GET", "/readyz"),
-        ("GET", "/admin/v1/ledger"),
-        ("GET", "/admin/v1/queues"),
-        ("GET", "/admin/v1/config"),
-        ("POST", "/admin/v1/reload?dry_run=true"),
-    ] {
-        let host = format!("127.0.0.1:{admin}");
-        let answer = crate::wire::http_to(&host, admin, method, page, &api, b"");
-        no_canary(page, &(answer.headers + &answer.body));
-    }
-    no_canary("metrics", &http(sluice.metrics, "GET", "/metrics", &[], b"").body);
-    // A reload that fails tells why, and one that works tells what changed.
-    for config in [
-        secrets.replace("level: debug", "level: debgu"),
-        secrets.replace("authenticator: basicauth/out", "authenticator: nobody"),
-    ] {
-        std::fs::write(path, config).unwrap();
-        sluice.signal("HUP");
-        sluice.wait_for("Configuration not reloaded");
-    }
-    sluice.signal("TERM");
-    let (_, log, out) = sluice.end();
-    assert!(log.contains("authentication failed"), "{log}");
-    no_canary("the log", &log);
-    no_canary("standard output", &out);
-    let memory = |wrong: &str| {
-        std::fs::write(path, wrong).unwrap();
-        let mut said = String::new();
-        for arguments in
-            [&["check", "-c", path][..], &["check", "-o", "json", "-c", path], &["print-config", "-c", path]]
-        {
-            let output = run(arguments);
-            said += &text(&output.stdout);
-            said += &text(&output.stderr);
-        }
-        said
-    };
-    no_canary("the printed configuration", &memory(&secrets));
-    // Every secret in a place where it is wrong.
-    for (right, wrong) in [
-        (format!("token: {TOKEN}"), format!("token: [{TOKEN}]")),
-        (format!("token: {TOKEN}"), format!("token: {TOKEN}, tokens: [{TOKEN}]")),
-        (format!("token: {TOKEN}"), format!("tokens: {{a: {TOKEN}}}")),
-        (format!("joe:{}", BCRYPT.replace('$', "$$")), "joe:canary-pass".to_owned()),
-        (format!("joe:{}", BCRYPT.replace('$', "$$")), "canary-pass".to_owned()),
-        (
-            format!("htpasswd: {{inline: 'joe:{}'}}", BCRYPT.replace('$', "$$")),
-            "htpasswd: 'joe:canary-pass'".to_owned(),
-        ),
-        (
-            format!("basicauth: {{htpasswd: {{inline: 'joe:{}'}}}}", BCRYPT.replace('$', "$$")),
-            "basicauth:\n    htpasswd:\n      inline: |\n        # users\n        joe:canary-pass".to_owned(),
-        ),
-        (
-            format!("bearertokenauth: {{token: {TOKEN}}}"),
-            format!("bearertokenauth:\n    tokens:\n      - [{TOKEN}]\n      - {TOKEN}\n    tokenz: {TOKEN}"),
-        ),
-        ("password: canary-pass".to_owned(), "password: {a: canary-pass}".to_owned()),
-        ("x-key: canary-header".to_owned(), "x-key: [canary-header]".to_owned()),
-    ] {
-        let config = secrets.replace(&right, &wrong);
-        assert_ne!(config, secrets, "{right}");
-        let said = memory(&config);
-        no_canary(&format!("what is said of {wrong:?}"), &said);
     }
 }

@@ -105,6 +105,21 @@ fn components_lists_every_component_with_its_signals() {
 }
 
 #[test]
+fn featuregate_lists_gates_and_bad_ones_are_refused() {
+    let output = run(&["featuregate"]);
+    assert_eq!(output.status.code(), Some(0));
+    let list = text(&output.stdout);
+    assert!(list.contains("processor.tailsamplingprocessor.recordpolicy "), "{list}");
+    let one = run(&["featuregate", "processor.tailsamplingprocessor.disableinvertdecisions"]);
+    assert_eq!((one.status.code(), text(&one.stdout).lines().count()), (Some(0), 2));
+    assert_eq!(run(&["featuregate", "no.such.gate"]).status.code(), Some(1));
+    let refused = run(&["run", "--dry-run", "--feature-gates=a,,b"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("empty feature gate identifier at index 1"), "{}", text(&refused.stderr));
+    assert_eq!(run(&["run", "--dry-run", "--feature-gates=some.gate,-other.gate"]).status.code(), Some(0));
+}
+
+#[test]
 fn version_is_printed_in_both_forms() {
     let version = format!("sluice version {}", env!("CARGO_PKG_VERSION"));
     for arguments in [["version"], ["--version"], ["-v"]] {

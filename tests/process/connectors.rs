@@ -22,7 +22,7 @@ fn exporters(sinks: &[&Sink]) -> String {
     )
 }
 
-const OTLP: &str = "receivers: {otlp: {protocols: {grpc: , http: }}}";
+const OTLP: &str = "receivers: {otlp: {protocols: {grpc: , http: {include_metadata: true}}}}";
 
 fn send(sluice: &Sluice, name: &str) {
     assert_eq!(grpc(sluice.grpc, EXPORT, &[], &frame(&trace(name))).code, 0);

@@ -142,6 +142,42 @@ fn killed_at_random_each_trace_has_one_verdict_everywhere() {
 }
 
 #[test]
+fn under_pressure_what_waits_is_given_up_and_read_again_from_the_journal() {
+    let folder = Folder::new("correlate-pressure");
+    let to = Destinations::new();
+    // Nearly everything that is sent waits at the same time.
+    let rules = Rules { after_root: Duration::from_secs(12), wait: Duration::from_secs(15), ..SHORT };
+    let config =
+        config(rules, "0.25", &to, Some(&folder)).replace("mode: decide", "mode: decide\n    memory_limit_mib: 24");
+    let (first, second) = (to.start(0), to.start(1));
+    let exports = exports(8, 150.0, 25);
+    let sluice = Sluice::start(&["-c", config.as_str()]);
+    let load = Load::start(&exports);
+    load.go_to(sluice.http);
+    load.wait_for(exports.len());
+    let sent = load.end();
+    settles(&sluice);
+    balances(sluice.metrics);
+    let text = metrics(sluice.metrics);
+    let evicted = |reason: &str| {
+        let label = format!("reason=\"{reason}\"");
+        let line = text.lines().find(|line| line.contains("correlate_evictions_total{") && line.contains(&label));
+        line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).unwrap_or(0.0)
+    };
+    let given_up = evicted("reread");
+    assert_eq!(evicted("decided_pressure"), 0.0, "the rungs behind it are not reached:\n{text}");
+    terminate(sluice, 1);
+    let acked = Acked::new(&exports, &sent);
+    let [kept, dropped, _] =
+        acked.check(rules, &[&first[0], &second[0]], &[&first[1], &second[1]], &Parked::default(), "under pressure");
+    assert!(given_up > 1_000.0 && kept > 200 && dropped > 500, "{given_up} given up, {kept} kept, {dropped} dropped");
+    for sink in first.iter().chain(&second) {
+        assert_eq!(acked.check_repeated(sink, &[], Duration::ZERO, "under pressure").0, 0);
+    }
+    println!("{} items acknowledged, {given_up} given up, {kept} traces kept and {dropped} dropped", acked.items);
+}
+
+#[test]
 fn terminated_in_memory_mode_it_decides_on_what_it_has_and_loses_nothing() {
     // Nothing is decided before the end, but what is sure to be kept.
     let rules = Rules { after_root: Duration::from_secs(120), wait: Duration::from_secs(240), ..SHORT };

@@ -62,7 +62,9 @@ fn id(line: &str) -> Option<&str> {
 #[test]
 fn every_configuration_in_the_documentation_passes_check() {
     let mut pages = files(&root().join("docs/components"), "md");
-    pages.extend(["README.md", "docs/delivery.md", "docs/destinations.md"].map(|page| root().join(page)));
+    pages.extend(
+        ["README.md", "docs/connections.md", "docs/delivery.md", "docs/destinations.md"].map(|page| root().join(page)),
+    );
     let mut checked = 0;
     for page in pages {
         let content = std::fs::read_to_string(&page).unwrap();

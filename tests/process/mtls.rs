@@ -10,7 +10,7 @@ use sluice_net::{Endpoint, grpc};
 
 use crate::durable::Folder;
 use crate::sluice::Sluice;
-use crate::wire::trace;
+use crate::wire::{http, trace};
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
@@ -132,4 +132,74 @@ fn a_certificate_of_our_authority_is_let_in_and_names_its_holder() {
     assert_eq!(told_to(&sluice, agent, Some("Bearer wrong")), (Some(401), Some(16)));
     assert_eq!(told_to(&sluice, agent, None), (Some(401), Some(16)));
     assert_eq!(told_to(&sluice, None, Some("Bearer right")), (None, None));
+}
+
+#[test]
+fn of_those_with_a_certificate_only_the_named_are_let_in() {
+    let folder = Folder::new("named");
+    let (server, clients) = (Authority::new(folder.path(), "server"), Authority::new(folder.path(), "clients"));
+    server.sign("localhost", None);
+    clients.sign("agent", Some("spiffe://example/agent"));
+    clients.sign("other", Some("spiffe://example/other"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let only = "allowed_spiffe_ids: ['spiffe://example/agent'], client_ca_file";
+    let config = config(&server, &clients, "", "").replace("client_ca_file", only);
+    let sluice = Sluice::start(&["-c", &format!("yaml:{config}")]);
+    let told_to = |shows| runtime.block_on(told(&sluice, tls(&server, shows), None));
+    assert_eq!(told_to(Some((&clients, "agent"))), (Some(200), Some(0)));
+    assert_eq!(told_to(Some((&clients, "other"))), (None, None));
+    assert_eq!(told_to(None), (None, None));
+}
+
+#[test]
+fn certificates_that_change_are_taken_over_and_broken_ones_are_counted() {
+    let folder = Folder::new("rotating");
+    let (server, clients) = (Authority::new(folder.path(), "server"), Authority::new(folder.path(), "clients"));
+    let (other, later) = (Authority::new(folder.path(), "other"), Authority::new(folder.path(), "later"));
+    server.sign("localhost", None);
+    clients.sign("agent", None);
+    later.sign("agent", None);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let config = config(&server, &clients, "", "").replace("client_ca_file", "reload_interval: 100ms, client_ca_file");
+    let mut sluice = Sluice::start(&["-c", &format!("yaml:{config}")]);
+    let told_to = |sluice: &Sluice, trusts, shows| runtime.block_on(told(sluice, tls(trusts, shows), None));
+    let (yes, no) = ((Some(200), Some(0)), (None, None));
+    assert_eq!(told_to(&sluice, &server, Some((&clients, "agent"))), yes);
+    assert_eq!(told_to(&sluice, &server, Some((&later, "agent"))), no);
+
+    // Another authority of clients, in one step, as those who write such files do.
+    let step = |content: &[u8], file: PathBuf| {
+        std::fs::write(file.with_extension("part"), content).unwrap();
+        std::fs::rename(file.with_extension("part"), file).unwrap();
+    };
+    step(later.issuer.pem().as_bytes(), clients.file("ca", "pem"));
+    let both = |sluice: &mut Sluice, line| (0..2).for_each(|_| sluice.wait_for(line));
+    both(&mut sluice, "changed TLS files are in use");
+    assert_eq!(told_to(&sluice, &server, Some((&later, "agent"))), yes);
+    assert_eq!(told_to(&sluice, &server, Some((&clients, "agent"))), no);
+
+    // A certificate that is none changes nothing, is told once by each listener, and counted.
+    let certificate = std::fs::read(server.file("localhost", "pem")).unwrap();
+    step(b"canary", server.file("localhost", "pem"));
+    both(&mut sluice, "changed TLS files cannot be used, the old ones stay");
+    assert_eq!(told_to(&sluice, &server, Some((&later, "agent"))), yes);
+    let metrics = http(sluice.metrics, "GET", "/metrics", &[], b"").body;
+    for transport in ["grpc", "http"] {
+        let labels = format!("{{receiver=\"otlp\",transport=\"{transport}\"}}");
+        let value = |name: &str| {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("{name}{labels} ")));
+            line.unwrap_or_else(|| panic!("{name} {metrics}")).parse::<f64>().unwrap()
+        };
+        assert_eq!(value("sluice_tls_reloads_total"), 1.0);
+        assert!(value("sluice_tls_reload_failures_total") >= 1.0);
+        assert!(value("sluice_cert_expiry_seconds") > 1.7e9);
+    }
+    // What was there is no change.
+    step(&certificate, server.file("localhost", "pem"));
+    assert_eq!(told_to(&sluice, &other, Some((&later, "agent"))), no);
+    sluice.signal("TERM");
+    let (status, log, _) = sluice.end();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_eq!(log.matches("changed TLS files cannot be used").count(), 2, "{log}");
+    assert!(!log.contains("canary"), "{log}");
 }

@@ -51,6 +51,8 @@ pub struct Status {
     pub code: u16,
     pub message: String,
     pub headers: HeaderMap,
+    /// Messages with their prefixes.
+    pub body: Vec<u8>,
 }
 
 /// One unary call; `frame` is the body as it is, prefix included.
@@ -76,16 +78,23 @@ async fn call(port: u16, path: &str, headers: &[(&str, &str)], frame: &[u8]) -> 
     let _ = body.send_data(frame.to_vec().into(), true);
     let response = response.await.unwrap();
     let (head, mut incoming) = response.into_parts();
-    let mut headers = head.headers;
+    let (mut headers, mut received) = (head.headers, Vec::new());
     if !headers.contains_key("grpc-status") {
         while let Some(data) = incoming.data().await {
-            let _ = incoming.flow_control().release_capacity(data.unwrap().len());
+            let data = data.unwrap();
+            let _ = incoming.flow_control().release_capacity(data.len());
+            received.extend_from_slice(&data);
         }
         headers.extend(incoming.trailers().await.unwrap().unwrap_or_default());
     }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let (code, message) = (text("grpc-status"), text("grpc-message"));
-    Status { code: code.parse().unwrap_or_else(|_| panic!("grpc-status is {code:?}")), message, headers }
+    Status {
+        code: code.parse().unwrap_or_else(|_| panic!("grpc-status is {code:?}")),
+        message,
+        headers,
+        body: received,
+    }
 }
 
 /// A gRPC frame, not compressed.

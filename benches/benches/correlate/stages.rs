@@ -104,5 +104,6 @@ fn environment(name: &str, signals: &[Signal]) -> Environment {
         telemetry: Telemetry::new(),
         extensions: Extensions::default(),
         verdicts: VerdictBoard::default(),
+        gates: Default::default(),
     }
 }

@@ -50,6 +50,7 @@ pub(crate) fn of_config(yaml: &[u8], signal: Signal, wanted: &[&str]) -> Result<
             telemetry: Telemetry::new(),
             extensions: Extensions::default(),
             verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
+            gates: Default::default(),
         })?;
         let Processor::Step(step) = processor else { return Err(format!("{name} is no step").into()) };
         steps.push(step);

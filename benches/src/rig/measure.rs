@@ -113,21 +113,37 @@ async fn measure(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
     let sink = bench.start_sink(&run, "sink", false).await?;
     let (mut collector, ready) = bench.start_candidate(scenario, spec, &run, ports, &[&sink], Vec::new()).await?;
     let load = bench.start_load(&bench.load(scenario), spec, &run, ports, &[]).await?;
+    let other = match scenario.load.with {
+        Some(signal) => {
+            let other = LoadSpec { signal, ..bench.load(scenario) };
+            Some(bench.start_load(&other, spec, &format!("{run}.with"), ports, &[]).await?)
+        }
+        None => None,
+    };
+    let accepted = async || match &other {
+        Some(other) => other.stats().await.map(|report| report.accepted),
+        None => Ok(0),
+    };
     tokio::time::sleep(Duration::from_secs_f64(bench.options.warmup)).await;
 
     let (sent_before, arrived_before) = (load.open_window().await?, sink.stats().await?);
+    let other_before = accepted().await?;
     let profiler = bench.options.profile.then(|| bench.start_profile(&run, &collector)).transpose()?;
     let (cpu_before, begun) = (collector.cpu()?, Instant::now());
     tokio::time::sleep(Duration::from_secs_f64(bench.options.seconds)).await;
     let (cpu, seconds) = (collector.cpu()?.saturating_sub(cpu_before), begun.elapsed().as_secs_f64());
     let (sent, arrived) = (load.stats().await?, sink.stats().await?);
+    let other_accepted = accepted().await? - other_before;
     let (rss, peak_rss) = collector.memory()?;
     collector.alive()?;
 
     if let Some(profiler) = profiler {
         profiler.interrupt().await;
     }
-    let window_accepted = sent.accepted - sent_before.accepted;
+    let window_accepted = sent.accepted - sent_before.accepted + other_accepted;
+    if let Some(other) = other {
+        other.finish().await?;
+    }
     let last = load.finish().await?;
     let (units, missing) = match scenario.unit {
         Unit::Item if scenario.samples => (window_accepted, 0),

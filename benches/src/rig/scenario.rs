@@ -145,6 +145,9 @@ pub struct LoadSpec {
     pub connections: Option<u32>,
     /// Items of a trace; without it each has one of its own.
     pub trace_items: Option<u32>,
+    /// A second generator sends as much of this signal, beginning a little later, with the same trace and span ids; needs
+    /// `trace_items`. The items of both count.
+    pub with: Option<Signal>,
 }
 
 impl Default for LoadSpec {
@@ -158,6 +161,7 @@ impl Default for LoadSpec {
             protocol,
             connections: None,
             trace_items: None,
+            with: None,
         }
     }
 }

@@ -55,7 +55,9 @@ impl Draft {
         let no_journal = place.no_journal().map(str::to_owned);
         let modes = modes(&plan, no_journal.as_deref())?;
         let parts = Parts::build(&plan, &diff, &running.parts, &extensions, around)?;
-        let limits = Limits::resolve(&parts.memory_limits(), &SystemFiles);
+        let of_extensions = extensions.iter().filter_map(|(_, extension)| extension.memory_limit());
+        let configured: Vec<_> = parts.memory_limits().into_iter().chain(of_extensions).collect();
+        let limits = Limits::resolve(&configured, &SystemFiles);
         let durable = matches!(place, Choice::Open(_)) || running.spine.is_durable();
         let destinations = parts.destinations(durable);
         // A quarter of the budget unless quotas are written (delivery §3.11). Stages have a part of the log, and no written

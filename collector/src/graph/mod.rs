@@ -25,6 +25,7 @@ use sluice_pipeline::admission::MemBudget;
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::delivery::AckMode;
 use sluice_pipeline::extension::Extensions;
+use sluice_pipeline::gates::FeatureGates;
 use sluice_pipeline::ledger::Ledger;
 use sluice_pipeline::processor::Batching;
 use sluice_pipeline::rng::Rng;
@@ -55,6 +56,8 @@ pub struct Surroundings {
     pub ledger: Ledger,
     /// What deciding stages know of traces.
     pub verdicts: VerdictBoard,
+    /// Feature gates that are on.
+    pub gates: FeatureGates,
     /// The state directory that the command line names.
     pub data_dir: Option<Arc<Path>>,
 }

@@ -158,6 +158,8 @@ impl Wires<'_> {
         let keys = keys.chain(plan.processors.iter().flat_map(|planned| &planned.configured.metadata_keys));
         let keys = keys.chain(plan.exporters.iter().flat_map(|planned| &planned.configured.metadata_keys));
         let keys = keys.chain(plan.connectors.iter().flat_map(|planned| &planned.configured.metadata_keys));
+        let extensions = plan.extensions.iter().filter(|planned| plan.uses_extension(&planned.id));
+        let keys = keys.chain(extensions.flat_map(|planned| &planned.configured.metadata_keys));
         MetadataKeys::new(keys.map(String::as_str))
     }
 

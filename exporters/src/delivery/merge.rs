@@ -13,6 +13,8 @@ pub struct Merge {
     pub max_bytes: usize,
     /// Wait for more until this much is there, if `batching` says so.
     pub batching: Option<Batching>,
+    /// Metadata keys, lower-case, by whose values payloads are kept apart.
+    pub partition: Vec<String>,
 }
 
 /// Merged without being asked to: what is readable, up to 8,192 items or 4 MiB (delivery §4.1).
@@ -21,7 +23,8 @@ const BYTES: usize = 4 << 20;
 
 impl Merge {
     /// The policy of a queue's `batch` block, or of a `batch` processor; without either, whatever is readable, at once.
-    pub fn new(batching: Option<Batching>, capabilities: Capabilities) -> Self {
+    /// `partition`: metadata keys by which payloads are kept apart in any case.
+    pub fn new(batching: Option<Batching>, partition: &[String], capabilities: Capabilities) -> Self {
         let (mut max_items, mut max_bytes) = (ITEMS, BYTES);
         if let Some(batching) = &batching {
             let written = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
@@ -35,6 +38,7 @@ impl Merge {
         Merge {
             max_items: max_items.min(capabilities.max_items.unwrap_or(usize::MAX)).max(1),
             max_bytes: max_bytes.min(capabilities.max_bytes.unwrap_or(usize::MAX)).max(1),
+            partition: batching.iter().flat_map(|batching| &batching.metadata_keys).chain(partition).cloned().collect(),
             batching,
         }
     }
@@ -50,8 +54,8 @@ impl Merge {
     }
 
     fn same_partition(&self, first: &Entry, next: &Entry) -> bool {
-        let keys = self.batching.iter().flat_map(|batching| &batching.metadata_keys);
-        keys.into_iter()
+        self.partition
+            .iter()
             .all(|key| first.batch().context().metadata.get(key).eq(next.batch().context().metadata.get(key)))
     }
 

@@ -91,7 +91,7 @@ impl Pump {
         if let Some(limit) = delivery.retry.and_then(|retry| retry.max_elapsed_time()) {
             tracing::warn!(exporter = %id, ?limit, "`max_elapsed_time`: what is not delivered by then is given up");
         }
-        let merge = Merge::new(queue.batching().or(batching), capabilities);
+        let merge = Merge::new(queue.batching().or(batching), &delivery.partition, capabilities);
         let gauges = Metrics::of_gate(&telemetry, &id);
         let max_age = queue.max_age.map(|age| *age).filter(|age| !age.is_zero());
         let sender = Arc::new(Sender {

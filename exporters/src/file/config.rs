@@ -43,7 +43,7 @@ pub struct Rotation {
     pub max_megabytes: u32,
     pub max_days: u32,
     pub max_backups: u32,
-    /// Names in local time: not available.
+    /// Names in local time instead of UTC.
     pub localtime: bool,
 }
 
@@ -103,6 +103,7 @@ impl Config {
             retry: self.retry_on_failure.as_ref().copied(),
             timeout: Duration::ZERO,
             protection: self.protection,
+            partition: Vec::new(),
         }
     }
 
@@ -144,9 +145,6 @@ impl Validate for Config {
             error("directory_permissions", "directory_permissions value must be a valid octal representation");
         } else if self.directory_permissions.is_some() && !self.create_directory {
             error("directory_permissions", "directory_permissions requires create_directory to be true");
-        }
-        if self.rotation.is_some_and(|rotation| rotation.localtime) {
-            error("rotation::localtime", "`localtime` is not available in this version: names are in UTC");
         }
         if let Some(group_by) = self.grouping() {
             let mut parts = self.path.split('*');

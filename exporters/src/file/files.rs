@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use jiff::tz::TimeZone;
 use sluice_pdata::Signal;
 use sluice_pdata::pass::Reason;
 use smallvec::SmallVec;
@@ -36,6 +37,8 @@ pub(super) struct Files {
     config: Config,
     format: Format,
     pattern: Option<Pattern>,
+    /// Of the names of backups.
+    zone: TimeZone,
     /// Open files, the one that was used last at the end.
     open: Vec<Output>,
     /// Files of groups since the start: what is made in this time begins empty once, and not each time that it is opened.
@@ -48,6 +51,7 @@ impl Files {
             config: config.clone(),
             format: Format { json: config.format == "json", zstd: !config.compression.is_empty() },
             pattern: config.grouping().map(|_| Pattern::new(&config.path)),
+            zone: backup::zone(config.rotation.is_some_and(|rotation| rotation.localtime)),
             open: Vec::new(),
             known: HashSet::new(),
         }
@@ -143,12 +147,13 @@ impl Files {
     fn append(&mut self, path: &Path, record: &[u8], now_ms: u64) -> io::Result<Undo> {
         // A resource could choose a name that looks like a backup of another file.
         let rotation = self.config.rotation.filter(|_| self.pattern.is_none());
+        let zone = self.zone.clone();
         let output = self.output(path)?;
         if let Some(rotation) = rotation
             && output.is_full_for(record, &rotation)?
         {
-            output.rotate(now_ms)?;
-            let expired = backup::expired(path, now_ms, rotation.max_backups, rotation.max_days);
+            output.rotate(now_ms, &zone)?;
+            let expired = backup::expired(path, now_ms, &rotation, &zone);
             let deleted = expired.and_then(|expired| expired.iter().try_for_each(std::fs::remove_file));
             if let Err(error) = deleted {
                 // The data is more important than its order on the disk.

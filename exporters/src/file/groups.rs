@@ -150,7 +150,10 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_stays_below_the_directory(segment in "[a.\\\\/\\x00-\\x7f\u{202e}]{0,40}", tail in "[.a/]{0,6}") {
-            let pattern = Pattern::new(&format!("/data/in/p{tail}*.json"));
+            let written = format!("/data/in/p{tail}*.json");
+            // Where the operator's own pattern leads is the operator's.
+            proptest::prop_assume!(!written.split('/').any(|name| name == ".."));
+            let pattern = Pattern::new(&written);
             let Some(path) = pattern.file(&segment) else { return Ok(()) };
             proptest::prop_assert!(path.starts_with("/data/in"));
             let plain = |part| matches!(part, std::path::Component::Normal(_) | std::path::Component::RootDir);

@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use super::backup;
 use super::config::Rotation;
 
@@ -92,14 +94,14 @@ impl Output {
     }
 
     /// Puts the file aside under the name of a backup, and begins a new one.
-    pub(super) fn rotate(&mut self, now_ms: u64) -> io::Result<()> {
+    pub(super) fn rotate(&mut self, now_ms: u64, zone: &TimeZone) -> io::Result<()> {
         self.sync()?;
         // Two in one millisecond must not replace each other.
         let mut at = now_ms;
-        let mut backup = backup::name(&self.path, at);
+        let mut backup = backup::name(&self.path, at, zone);
         while backup.try_exists()? {
             at += 1;
-            backup = backup::name(&self.path, at);
+            backup = backup::name(&self.path, at, zone);
         }
         std::fs::rename(&self.path, backup)?;
         *self = Output::open(&self.path, true)?;

@@ -45,6 +45,7 @@ impl Config {
             retry: self.retry_on_failure.as_ref().copied(),
             timeout: *self.timeout.timeout,
             protection: self.protection,
+            partition: Vec::new(),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sluice_net::compression::compress;
 use sluice_net::grpc::{CallError, Client, ClientSettings, Keepalive, Outgoing};
-use sluice_net::http::HeaderMap;
 use sluice_net::{Encoding, Endpoint};
 use sluice_pipeline::answer::Code;
 use sluice_pipeline::clock::Clock;
@@ -40,7 +39,7 @@ impl OtlpExporter {
         let invalid = |error: sluice_net::Error| Error::config(error.to_string());
         let client = &config.client;
         let mut settings = ClientSettings::new(Endpoint::parse(&client.endpoint).map_err(invalid)?);
-        settings.tls = if client.is_plain() { None } else { Some(crate::client::tls(&client.tls)?) };
+        settings.tls = if client.is_plain() { None } else { Some(crate::client::tls(&client.tls, environment)?) };
         settings.headers = crate::client::headers(&client.headers)?;
         if !client.user_agent.is_empty() {
             settings.user_agent = client.user_agent.clone();
@@ -58,7 +57,7 @@ impl OtlpExporter {
             clock: Arc::clone(&environment.clock),
             encoding: AtomicUsize::new(0),
             configured: Encoding::parse(config.compression()).map_err(invalid)?,
-            auth: crate::client::auth(client.auth.as_ref(), "gRPC", environment)?,
+            auth: crate::client::auth(client.auth.as_ref(), &client.middlewares, "gRPC", environment)?,
         })
     }
 
@@ -67,7 +66,16 @@ impl OtlpExporter {
         if self.encoding.load(Ordering::Relaxed) == 0 { self.configured } else { None }
     }
 
+    /// The metadata keys by which payloads must be kept apart.
+    pub fn partition(&self) -> Vec<String> {
+        crate::client::partition(self.auth.as_ref())
+    }
+
     async fn export(&self, payload: Payload, attempt: &Attempt) -> SendOutcome {
+        let headers = match crate::client::credentials(self.auth.as_deref(), &payload.context).await {
+            Ok(headers) => headers,
+            Err(outcome) => return outcome,
+        };
         let encoding = self.encoding();
         let (message, encoding) = match (&payload.compressed, encoding) {
             (Some(body), Some(encoding)) if pipeline_encoding(encoding) == Some(body.encoding) => {
@@ -78,16 +86,6 @@ impl OtlpExporter {
                 Err(error) => return SendOutcome::Internal { message: error.to_string() },
             },
             (_, None) => (payload.parts.into_iter().collect(), None),
-        };
-        let headers = match &self.auth {
-            None => HeaderMap::new(),
-            Some(auth) => match crate::client::credentials(&**auth).await {
-                Ok(headers) => headers,
-                Err(message) => {
-                    let message = format!("authentication: {message}");
-                    return SendOutcome::Retry { after: None, cause: RetryCause::Unavailable, message };
-                }
-            },
         };
         let timeout = attempt.deadline.map(|deadline| deadline.since(self.clock.now()));
         let outgoing = Outgoing { path: payload.signal.grpc_path(), message, encoding, timeout, headers };

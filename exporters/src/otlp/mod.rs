@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use sluice_pipeline::Error;
 use sluice_pipeline::component::{Environment, Stability};
-use sluice_pipeline::exporter::ExporterKind;
+use sluice_pipeline::exporter::{Delivery, ExporterKind};
 use sluice_pipeline::factory::{Exporters, Factory, Meta};
 
 /// Makes `otlp_grpc` exporters.
@@ -33,6 +33,7 @@ impl Factory<Exporters> for OtlpFactory {
 
     fn build(&self, config: &Config, environment: Environment) -> Result<ExporterKind, Error> {
         let exporter = OtlpExporter::new(config, &environment)?;
-        Ok(ExporterKind::Destination(Arc::new(exporter), Box::new(config.delivery())))
+        let delivery = Delivery { partition: exporter.partition(), ..config.delivery() };
+        Ok(ExporterKind::Destination(Arc::new(exporter), Box::new(delivery)))
     }
 }

@@ -55,6 +55,7 @@ impl Config {
             retry: self.retry_on_failure.as_ref().copied(),
             timeout: self.timeout(),
             protection: self.protection,
+            partition: Vec::new(),
         }
     }
 
@@ -101,9 +102,7 @@ impl Validate for Config {
         if let Err(text) = Compression::new(self.compression(), client.compression_params.level) {
             problems.error(&field(at, "compression"), text);
         }
-        if !client.proxy_url.is_empty()
-            && let Err(text) = endpoints::check_proxy(&client.proxy_url)
-        {
+        if let Err(text) = crate::client::check_proxy(&client.proxy_url) {
             problems.error(&field(at, "proxy_url"), text);
         }
         if !client.middlewares.is_empty() {

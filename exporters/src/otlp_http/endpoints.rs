@@ -69,18 +69,6 @@ pub(super) fn check(written: &str, base: bool) -> Result<Uri, String> {
     Ok(uri)
 }
 
-/// Whether requests can be sent through this proxy.
-pub(super) fn check_proxy(written: &str) -> Result<(), String> {
-    let uri: Option<Uri> = written.parse().ok();
-    match uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?))) {
-        Some(("http", authority)) if !authority.host().is_empty() => Ok(()),
-        Some((scheme, _)) if scheme != "http" => {
-            Err(format!("proxies are reached by http://, {scheme:?} is not available"))
-        }
-        _ => Err("`proxy_url` must be a URL such as http://proxy.example.com:3128".to_owned()),
-    }
-}
-
 /// A URL as it is told: without a query, which may hold a key.
 pub(super) fn shown(uri: &Uri) -> String {
     let (scheme, authority) =
@@ -137,15 +125,5 @@ mod tests {
         }
         assert!(check("http://h/?key=x", false).is_ok());
         assert_eq!(shown(&check("http://h/a?key=x", false).unwrap()), "http://h/a");
-    }
-
-    #[test]
-    fn proxies_are_reached_in_plain_text() {
-        for good in ["http://p:3128", "http://user:pass@p:3128", "http://p"] {
-            assert_eq!(check_proxy(good), Ok(()), "{good}");
-        }
-        for bad in ["p:3128", "https://p:3128", "socks5://p:1080", "", "http://"] {
-            assert!(check_proxy(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -5,15 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sluice_net::http::{
-    Client, ClientSettings, HeaderMap, Method, Outgoing, Proxy, SendError, StatusCode, Uri, header,
-};
+use sluice_net::http::{Client, ClientSettings, HeaderMap, Method, Outgoing, SendError, StatusCode, Uri, header};
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::exporter::{Attempt, Capabilities, Exporter, Payload};
 use sluice_pipeline::extension::ClientAuth;
 use sluice_pipeline::send::{RetryCause, SendOutcome};
-use sluice_pipeline::{BoxFuture, Error};
+use sluice_pipeline::{BoxFuture, Context, Error};
 
 use super::answer;
 use super::body::{BodyError, Compression, Format, body};
@@ -46,7 +44,7 @@ impl OtlpHttpExporter {
         let invalid = |error: sluice_net::Error| Error::config(error.to_string());
         let http = &config.client;
         let endpoints = Endpoints::new(config, &environment.signals)?;
-        let tls = if endpoints.has_https() { Some(crate::client::tls(&http.tls)?) } else { None };
+        let tls = if endpoints.has_https() { Some(crate::client::tls(&http.tls, environment)?) } else { None };
         let configured_idle = usize::try_from(http.max_idle_conns_per_host).unwrap_or(MAX_IDLE);
         let settings = ClientSettings {
             tls,
@@ -62,10 +60,7 @@ impl OtlpHttpExporter {
             http2_read_idle_timeout: Some(*http.http2_read_idle_timeout).filter(|timeout| !timeout.is_zero()),
             http2_ping_timeout: *http.http2_ping_timeout,
             max_response_bytes: answer::MAX_RESPONSE,
-            proxy: match http.proxy_url.as_str() {
-                "" => Proxy::Environment,
-                url => Proxy::Url(url.to_owned()),
-            },
+            proxy: crate::client::proxy(&http.proxy_url),
             ..ClientSettings::default()
         };
         let compression =
@@ -76,7 +71,7 @@ impl OtlpHttpExporter {
             format: Format::new(&config.encoding),
             compression,
             plain: AtomicBool::new(false),
-            auth: crate::client::auth(http.auth.as_ref(), "HTTP", environment)?,
+            auth: crate::client::auth(http.auth.as_ref(), &http.middlewares, "HTTP", environment)?,
             timeout: config.timeout(),
             clock: Arc::clone(&environment.clock),
         })
@@ -87,11 +82,17 @@ impl OtlpHttpExporter {
         self.compression.filter(|_| !self.plain.load(Ordering::Relaxed))
     }
 
+    /// The metadata keys by which payloads must be kept apart.
+    pub fn partition(&self) -> Vec<String> {
+        crate::client::partition(self.auth.as_ref())
+    }
+
     async fn export(&self, payload: Payload, attempt: &Attempt) -> SendOutcome {
         let Some(uri) = self.endpoints.of(payload.signal) else {
             return SendOutcome::Internal { message: format!("no endpoint for {}", payload.signal.name()) };
         };
         let compression = self.compression();
+        let context = Arc::clone(&payload.context);
         let body = match self.body(payload, compression).await {
             Ok(body) => body,
             Err(BodyError::Payload(message)) => return SendOutcome::Permanent { message },
@@ -104,7 +105,7 @@ impl OtlpHttpExporter {
         }
         // What is left of the time, so that a late answer is ours to name.
         let left = attempt.deadline.map(|deadline| deadline.since(self.clock.now()));
-        match self.exchange(uri, headers, body, left).await {
+        match self.exchange(uri, &context, headers, body, left).await {
             Ok(answer) if self.reads_no_such_encoding(&answer, compression) => {
                 tracing::info!(accepts = ?answer.headers.get(header::ACCEPT_ENCODING),
                     "destination does not read this compression; sending without");
@@ -131,18 +132,13 @@ impl OtlpHttpExporter {
     async fn exchange(
         &self,
         uri: &Uri,
+        context: &Context,
         mut headers: HeaderMap,
         body: Bytes,
         left: Option<Duration>,
     ) -> Result<sluice_net::http::Answer, SendOutcome> {
         let sent = async {
-            if let Some(auth) = &self.auth {
-                headers.extend(crate::client::credentials(&**auth).await.map_err(|message| SendOutcome::Retry {
-                    after: None,
-                    cause: RetryCause::Unavailable,
-                    message: format!("authentication: {message}"),
-                })?);
-            }
+            headers.extend(crate::client::credentials(self.auth.as_deref(), context).await?);
             let outgoing = Outgoing { method: Method::POST, uri: uri.clone(), headers, body, timeout: None };
             self.client.send(outgoing).await.map_err(|error| answer::failure(&error))
         };

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use sluice_pipeline::Error;
 use sluice_pipeline::component::{Environment, Stability};
-use sluice_pipeline::exporter::ExporterKind;
+use sluice_pipeline::exporter::{Delivery, ExporterKind};
 use sluice_pipeline::factory::{Exporters, Factory, Meta};
 
 /// Makes `otlp_http` exporters.
@@ -44,6 +44,7 @@ impl Factory<Exporters> for OtlpHttpFactory {
 
     fn build(&self, config: &Config, environment: Environment) -> Result<ExporterKind, Error> {
         let exporter = OtlpHttpExporter::new(config, &environment)?;
-        Ok(ExporterKind::Destination(Arc::new(exporter), Box::new(config.delivery())))
+        let delivery = Delivery { partition: exporter.partition(), ..config.delivery() };
+        Ok(ExporterKind::Destination(Arc::new(exporter), Box::new(delivery)))
     }
 }

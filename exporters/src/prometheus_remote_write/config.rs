@@ -8,7 +8,7 @@ use sluice_pipeline::blocks::{HttpClient, Protection, QueueBatch, Retry, Sending
 use sluice_pipeline::exporter::Delivery;
 
 use super::series::Limits;
-use super::translate::{Compat, LeFormat, Options, Strategy};
+use super::translate::{Compat, LeFormat, NhcbOnV1, Options, Strategy};
 use super::version::Protocol;
 
 /// `exporters: prometheusremotewrite:`.
@@ -111,15 +111,6 @@ impl Default for TargetInfo {
     fn default() -> Self {
         TargetInfo { enabled: true, stale_on_change: true }
     }
-}
-
-/// What happens to histograms with custom buckets where the message cannot hold them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NhcbOnV1 {
-    #[default]
-    Classic,
-    Drop,
 }
 
 /// What decides on the lane of a series.
@@ -241,6 +232,8 @@ impl Config {
             stale_on_change: self.target_info.stale_on_change,
             send_exemplars: self.send_exemplars,
             send_native_histograms: self.send_native_histograms,
+            convert_histograms_to_nhcb: self.convert_histograms_to_nhcb,
+            nhcb_on_v1: self.nhcb_on_v1,
             max_future_ms: i64::try_from(self.max_future.as_millis()).unwrap_or(i64::MAX),
         };
         let namer = options.label_namer();
@@ -277,6 +270,6 @@ impl Config {
             max_interval: written.max_interval.or(Some(GoDuration::from_secs(5))),
             max_elapsed_time: written.max_elapsed_time,
         });
-        Delivery { queue, retry, timeout: std::time::Duration::ZERO, protection: self.protection }
+        Delivery { queue, retry, protection: self.protection, ..Delivery::default() }
     }
 }

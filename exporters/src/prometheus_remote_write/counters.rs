@@ -7,6 +7,7 @@ use sluice_pipeline::telemetry::Telemetry;
 use super::encode::Content;
 use super::response::Written;
 use super::series::Converted;
+use super::version::Version;
 
 /// Counters of one exporter.
 pub struct Counters {
@@ -19,6 +20,17 @@ pub struct Counters {
     pub written_exemplars: Counter,
     /// 1 while the endpoint acknowledges what it does not write.
     pub nothing_written: Gauge,
+    /// The version that is sent now.
+    protocol_version: Gauge,
+    fallbacks: Counter,
+    left_out: LeftOut,
+}
+
+/// What version 2 would have carried and version 1 has no place for.
+struct LeftOut {
+    start_times: Counter,
+    metadata: Counter,
+    custom_buckets: Counter,
 }
 
 impl Counters {
@@ -35,6 +47,17 @@ impl Counters {
             None,
             "1 while the endpoint acknowledges batches of which it writes nothing.",
         );
+        let protocol_version = "sluice_remote_write_protocol_version";
+        telemetry.describe(protocol_version, None, "The version of the message that the endpoint is sent: 1 or 2.");
+        let fallbacks = "sluice_remote_write_fallbacks_total";
+        telemetry.describe(fallbacks, None, "How often the endpoint was found to read version 1 only.");
+        let left_out = "sluice_remote_write_left_out_total";
+        telemetry.describe(
+            left_out,
+            None,
+            "What version 1 has no place for, by kind; the samples themselves were sent.",
+        );
+        let left_out = |kind| telemetry.counter(left_out, &[labels[0], ("kind", kind)]);
         Counters {
             failed_translations: counter("failed_translations", "Number of translation operations that failed."),
             translated_time_series: counter("translated_time_series", "Number of Prometheus time series translated."),
@@ -44,6 +67,13 @@ impl Counters {
             written_histograms: counter("written_histograms", "Number of native histograms written by the endpoint."),
             written_exemplars: counter("written_exemplars", "Number of exemplars written by the endpoint."),
             nothing_written: telemetry.gauge(nothing_written, &labels),
+            protocol_version: telemetry.gauge(protocol_version, &labels),
+            fallbacks: telemetry.counter(fallbacks, &labels),
+            left_out: LeftOut {
+                start_times: left_out("start_timestamp"),
+                metadata: left_out("metadata"),
+                custom_buckets: left_out("custom_buckets"),
+            },
         }
     }
 
@@ -51,7 +81,30 @@ impl Counters {
     pub fn translated(&self, converted: &Converted) {
         let series: usize = converted.requests.iter().map(|request| request.content.values()).sum();
         self.translated_time_series.increment(series as u64);
+        self.left_out.custom_buckets.increment(converted.as_classic as u64);
         self.failed_translations.increment((converted.all_drops().total() + converted.empty_metrics) as u64);
+    }
+
+    /// Shows which version is sent from now on.
+    pub fn speaks(&self, version: Version) {
+        self.protocol_version.set(match version {
+            Version::V1 => 1.0,
+            Version::V2 => 2.0,
+        });
+    }
+
+    /// Counts that an endpoint turned out to read version 1 only.
+    pub fn fell_back(&self) {
+        self.fallbacks.increment(1);
+        self.speaks(Version::V1);
+    }
+
+    /// Counts what a version 1 message that was taken did not hold.
+    pub fn left_out(&self, content: &Content, metadata: bool) {
+        self.left_out.start_times.increment(content.starts_left_out as u64);
+        if !metadata {
+            self.left_out.metadata.increment(content.values() as u64);
+        }
     }
 
     /// Counts what an endpoint wrote, or, if it does not say, what it took.

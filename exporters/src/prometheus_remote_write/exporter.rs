@@ -10,6 +10,7 @@ use sluice_pdata::view::{MetricsView, ResourceMetricsView};
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::exporter::{Attempt, Capabilities, Exporter, Payload};
+use sluice_pipeline::extension::ClientAuth;
 use sluice_pipeline::send::SendOutcome;
 use sluice_pipeline::{BoxFuture, ComponentId, Error};
 
@@ -22,7 +23,7 @@ use super::sender::Sender;
 use super::series::{Converted, Converter, INVALID, Limits, PARTIAL_WRITE, Plan, Request, Targets};
 use super::translate::Options;
 use super::validate::endpoint;
-use super::version::{Negotiation, Version};
+use super::version::{Heard, Negotiation, Version, nothing_written};
 
 /// Bytes that are converted before other tasks get their turn.
 const SLICE: usize = 128 << 10;
@@ -34,8 +35,10 @@ const MIN_BATCH_BYTES: usize = 64 << 10;
 /// Sends metrics to one remote-write endpoint.
 pub struct RemoteWriteExporter {
     id: ComponentId,
+    auth: Option<Arc<dyn ClientAuth>>,
     sender: Sender,
     negotiation: Negotiation,
+    reprobe: Duration,
     options: Arc<Options>,
     limits: Limits,
     /// As configured or learned.
@@ -76,7 +79,7 @@ impl RemoteWriteExporter {
         let http = config.http();
         let endpoint = endpoint(&http.endpoint).ok_or_else(|| Error::config("invalid endpoint"))?;
         let tls = match endpoint.scheme_str() {
-            Some("https") => Some(crate::client::tls(&http.tls)?),
+            Some("https") => Some(crate::client::tls(&http.tls, environment)?),
             _ => None,
         };
         let settings = ClientSettings {
@@ -87,6 +90,7 @@ impl RemoteWriteExporter {
             http2_read_idle_timeout: Some(*http.http2_read_idle_timeout).filter(|timeout| !timeout.is_zero()),
             http2_ping_timeout: *http.http2_ping_timeout,
             max_idle_per_host: if http.disable_keep_alives { 0 } else { 100 },
+            proxy: crate::client::proxy(&http.proxy_url),
             ..ClientSettings::default()
         };
         let mut headers = HeaderMap::new();
@@ -96,21 +100,24 @@ impl RemoteWriteExporter {
             value.set_sensitive(true);
             headers.insert(name.parse::<HeaderName>().map_err(|_| invalid())?, value);
         }
-        let auth = crate::client::auth(http.auth.as_ref(), "HTTP", environment)?;
+        let auth = crate::client::auth(http.auth.as_ref(), &http.middlewares, "HTTP", environment)?;
         let limits = config.limits();
         let counters = Counters::new(&environment.telemetry, &environment.id);
         counters.consumers.set(1.0);
+        let negotiation = Negotiation::new(config.protobuf_message, *config.version_reprobe_interval);
+        counters.speaks(negotiation.version(environment.clock.now()));
         Ok(RemoteWriteExporter {
             id: environment.id.clone(),
+            auth,
             sender: Sender {
                 client: Client::new(settings).map_err(invalid)?,
                 endpoint,
                 headers,
-                auth,
                 timeout: config.timeout(),
                 reading: Reading { retry_429: config.retry_on_http_429, max_retry_after: *config.max_retry_after },
             },
-            negotiation: Negotiation::new(config.protobuf_message, *config.version_reprobe_interval),
+            negotiation,
+            reprobe: *config.version_reprobe_interval,
             options: Arc::new(config.options()),
             limits,
             max_bytes: AtomicUsize::new(limits.bytes),
@@ -123,6 +130,11 @@ impl RemoteWriteExporter {
             refusals: AtomicU64::new(0),
             clock: Arc::clone(&environment.clock),
         })
+    }
+
+    /// The metadata keys by which payloads must be kept apart.
+    pub fn partition(&self) -> Vec<String> {
+        crate::client::partition(self.auth.as_ref())
     }
 
     async fn convert(&self, payload: &Payload, version: Version, skip: usize, retry: bool) -> Converted {
@@ -178,9 +190,22 @@ impl RemoteWriteExporter {
         if payload.signal != Signal::Metrics {
             return SendOutcome::Internal { message: format!("{} cannot be remote-written", payload.signal.name()) };
         }
+        let credentials = match crate::client::credentials(self.auth.as_deref(), &payload.context).await {
+            Ok(credentials) => credentials,
+            Err(outcome) => return outcome,
+        };
         let retry = attempt.number > 0;
         let mut pending = match self.pending.take(&payload) {
-            Some(pending) => pending,
+            Some(mut pending) => {
+                let falls_back =
+                    pending.version == Version::V2 && self.negotiation.version(self.clock.now()) == Version::V1;
+                if falls_back {
+                    // It waited while another one found out.
+                    let converted = self.convert(&payload, Version::V1, pending.through, retry).await;
+                    pending.replace(Version::V1, converted);
+                }
+                pending
+            }
             None => {
                 let version = self.negotiation.version(self.clock.now());
                 let converted = self.convert(&payload, version, 0, retry).await;
@@ -204,10 +229,9 @@ impl RemoteWriteExporter {
                 };
             };
             let version = pending.version;
-            let reply = self.sender.send(request, version, attempt.number).await;
+            let reply = self.sender.send(request, &credentials, version, attempt.number).await;
             self.counters.sent_batches.increment(1);
-            if version == Version::V2 && self.negotiation.notes(&reply, self.clock.now()) {
-                tracing::info!(exporter = %self.id, "endpoint does not read remote write 2.0, sending 1.0");
+            if version == Version::V2 && self.reads_v1_only(&reply) {
                 let converted = self.convert(&payload, Version::V1, pending.through, retry).await;
                 pending.replace(Version::V1, converted);
                 continue;
@@ -219,9 +243,33 @@ impl RemoteWriteExporter {
                     self.warn_refused(status, &message);
                     return SendOutcome::ConfigError { message };
                 }
-                Reply::Refused { status: 415, message, .. } => return SendOutcome::ConfigError { message },
+                Reply::Refused { status: 415, written, message } if nothing_written(written) => {
+                    return SendOutcome::ConfigError { message };
+                }
                 Reply::Refused { status, written, message } => self.refused(pending, status, written, &message),
             }
+        }
+    }
+
+    /// Whether an answer to a version 2 message means that the batch must be sent again, as version 1. Who hears it first tells.
+    fn reads_v1_only(&self, reply: &Reply) -> bool {
+        match self.negotiation.hear(reply, self.clock.now()) {
+            Heard::ReadsV1 { news } => {
+                if news {
+                    self.counters.fell_back();
+                    tracing::info!(exporter = %self.id, sign = reply.sign(), next_try = ?self.reprobe,
+                        "endpoint does not read remote write 2.0, sending 1.0");
+                }
+                true
+            }
+            Heard::ReadsV2 { news } => {
+                if news {
+                    self.counters.speaks(Version::V2);
+                    tracing::info!(exporter = %self.id, "endpoint reads remote write 2.0 now");
+                }
+                false
+            }
+            Heard::Nothing => false,
         }
     }
 
@@ -234,6 +282,9 @@ impl RemoteWriteExporter {
             Version::V2 => Some(written.unwrap_or_default()),
         };
         self.counters.written(&request.content, written);
+        if version == Version::V1 {
+            self.counters.left_out(&request.content, self.send_metadata);
+        }
         if let Some(written) = written {
             let values = written.samples.saturating_add(written.histograms);
             self.counters.nothing_written.set(if values == 0 { 1.0 } else { 0.0 });

@@ -28,14 +28,14 @@ use std::sync::Arc;
 use sluice_pdata::pass::Reason;
 use sluice_pipeline::Error;
 use sluice_pipeline::component::{Environment, Stability};
-use sluice_pipeline::exporter::ExporterKind;
+use sluice_pipeline::exporter::{Delivery, ExporterKind};
 use sluice_pipeline::factory::{Exporters, Factory, Meta};
 
 pub use config::Config;
 pub use exporter::RemoteWriteExporter;
 
 /// Why data points are dropped, beyond the core list.
-const REASONS: [Reason; 26] = {
+const REASONS: [Reason; 27] = {
     let own = [
         series::DELTA_TEMPORALITY,
         series::UNSPECIFIED_TEMPORALITY,
@@ -45,11 +45,12 @@ const REASONS: [Reason; 26] = {
         series::EXPONENTIAL_SCALE,
         series::MISSING_SUM,
         series::NATIVE_HISTOGRAM_DISABLED,
+        series::NHCB_V1,
         series::FUTURE,
         series::SAMPLE_AGE,
         series::PARTIAL_WRITE,
     ];
-    let mut all = [""; 26];
+    let mut all = [""; 27];
     let mut at = 0;
     while at < own.len() {
         all[at] = own[at];
@@ -78,6 +79,7 @@ impl Factory<Exporters> for RemoteWriteFactory {
 
     fn build(&self, config: &Config, environment: Environment) -> Result<ExporterKind, Error> {
         let exporter = RemoteWriteExporter::new(config, &environment)?;
-        Ok(ExporterKind::Destination(Arc::new(exporter), Box::new(config.delivery())))
+        let delivery = Delivery { partition: exporter.partition(), ..config.delivery() };
+        Ok(ExporterKind::Destination(Arc::new(exporter), Box::new(delivery)))
     }
 }

@@ -27,6 +27,17 @@ pub enum Reply {
     Refused { status: u16, written: Option<Written>, message: String },
 }
 
+impl Reply {
+    /// What is told of an answer that gives away which version an endpoint reads.
+    pub fn sign(&self) -> String {
+        match self {
+            Reply::Refused { status, .. } => format!("status {status}"),
+            Reply::Delivered { .. } => "it does not say what it wrote".to_owned(),
+            Reply::Retry { .. } => String::new(),
+        }
+    }
+}
+
 /// How answers are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {

@@ -1,10 +1,8 @@
 //! One request to an endpoint, redirects followed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_net::http::{Answer, Client, HeaderMap, HeaderName, HeaderValue, Method, Outgoing, SendError, Uri, header};
-use sluice_pipeline::extension::ClientAuth;
 use tokio::time::Instant;
 
 use super::response::{Reading, Reply};
@@ -25,43 +23,22 @@ pub struct Sender {
     pub endpoint: Uri,
     /// As configured; they may hold credentials.
     pub headers: HeaderMap,
-    pub auth: Option<Arc<dyn ClientAuth>>,
     /// For one request, redirects included.
     pub timeout: Duration,
     pub reading: Reading,
 }
 
 impl Sender {
-    /// Sends one request. `attempt` counts from 0.
-    pub async fn send(&self, request: &Request, version: Version, attempt: u32) -> Reply {
+    /// Sends one request, with the headers of an authenticator, which like the configured ones must not reach another host.
+    /// `attempt` counts from 0.
+    pub async fn send(&self, request: &Request, credentials: &HeaderMap, version: Version, attempt: u32) -> Reply {
         let mut headers = protocol_headers(version, attempt);
-        let credentials = match self.credentials().await {
-            Ok(credentials) => credentials,
-            Err(message) => {
-                let cause = sluice_pipeline::send::RetryCause::Unavailable;
-                return Reply::Retry { after: None, cause, message: format!("authentication: {message}") };
-            }
-        };
-        headers.extend(credentials);
+        headers.extend(self.headers.clone());
+        headers.extend(credentials.clone());
         match self.exchange(request, headers, version, attempt).await {
             Ok(answer) => self.reading.answer(&answer),
             Err(error) => self.reading.failure(&error),
         }
-    }
-
-    /// Configured headers and those of the authenticator: all that must not reach another host.
-    async fn credentials(&self) -> Result<HeaderMap, String> {
-        let mut headers = self.headers.clone();
-        if let Some(auth) = &self.auth {
-            for (name, value) in auth.headers().await? {
-                let name: HeaderName = name.parse().map_err(|_| format!("invalid header name {name:?}"))?;
-                let mut value: HeaderValue =
-                    value.expose().parse().map_err(|_| format!("invalid value of header {name}"))?;
-                value.set_sensitive(true);
-                headers.insert(name, value);
-            }
-        }
-        Ok(headers)
     }
 
     async fn exchange(

@@ -22,7 +22,6 @@ impl Validate for Config {
             ("azuread", self.azuread.is_some()),
             ("google_iam", self.google_iam.is_some()),
             ("write_relabel_configs", !self.write_relabel_configs.is_empty()),
-            ("convert_histograms_to_nhcb", self.convert_histograms_to_nhcb),
         ];
         for (name, written) in absent {
             if written {
@@ -45,8 +44,8 @@ impl Config {
         } else {
             client.validate(&at, problems);
         }
-        if !client.proxy_url.is_empty() {
-            problems.error(&field(&at, "proxy_url"), "`proxy_url` is not available in this version");
+        if let Err(text) = crate::client::check_proxy(&client.proxy_url) {
+            problems.error(&field(&at, "proxy_url"), text);
         }
         for (name, _) in client.headers.iter() {
             if RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {

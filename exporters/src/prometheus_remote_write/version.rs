@@ -28,6 +28,17 @@ pub enum Version {
     V2,
 }
 
+/// What an answer to a version 2 message says of the endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing: it is about the batch.
+    Nothing,
+    /// It reads version 2. `news`: it had been taken to read version 1 only.
+    ReadsV2 { news: bool },
+    /// It does not read version 2, so that the same batch must be sent as version 1. `news`: nobody knew.
+    ReadsV1 { news: bool },
+}
+
 /// What is known of an endpoint.
 #[derive(Debug, Default)]
 struct Known {
@@ -63,25 +74,26 @@ impl Negotiation {
         }
     }
 
-    /// Notes an answer to a version 2 message. Returns whether it says that the endpoint does not read version 2, so that
-    /// the same batch must be sent as version 1.
-    pub fn notes(&self, reply: &Reply, now: Monotonic) -> bool {
+    /// Notes an answer to a version 2 message. Several may be under way when the first one tells.
+    pub fn hear(&self, reply: &Reply, now: Monotonic) -> Heard {
         let mut known = self.known();
         let refused = match reply {
             Reply::Delivered { written: Some(_) } => {
+                let news = known.v1_until.is_some();
                 *known = Known { v1_until: None, takes_v2: true };
-                false
+                return Heard::ReadsV2 { news };
             }
             Reply::Delivered { written: None } => true,
             Reply::Refused { status: 415, written, .. } => nothing_written(*written),
             Reply::Refused { status: 400, written: None, .. } => !known.takes_v2,
             _ => false,
         };
-        let falls_back = refused && self.protocol == Protocol::Auto;
-        if falls_back {
-            *known = Known { v1_until: Some(now + self.reprobe), takes_v2: false };
+        if !refused || self.protocol != Protocol::Auto {
+            return Heard::Nothing;
         }
-        falls_back
+        let news = known.v1_until.is_none_or(|until| until <= now);
+        *known = Known { v1_until: Some(now + self.reprobe), takes_v2: false };
+        Heard::ReadsV1 { news }
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -90,6 +102,6 @@ impl Negotiation {
 }
 
 /// A batch of which something was written is never sent again.
-fn nothing_written(written: Option<Written>) -> bool {
+pub(super) fn nothing_written(written: Option<Written>) -> bool {
     written.is_none_or(|written| written == Written::default())
 }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod configuring;
+#[path = "../common/endpoint.rs"]
 mod endpoint;
 mod hostile;
 mod rig;

@@ -16,7 +16,7 @@ use sluice_pipeline::admission::MemBudget;
 use sluice_pipeline::clock::{Clock as _, VirtualClock, WallTime};
 use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::exporter::{Attempt, Exporter as _, Payload};
-use sluice_pipeline::extension::{ClientAuth, Extension, Extensions};
+use sluice_pipeline::extension::{ClientAuth, Extension, Extensions, NoCredentials};
 use sluice_pipeline::factory::Validate as _;
 use sluice_pipeline::rng::SplitMix;
 use sluice_pipeline::send::SendOutcome;
@@ -50,7 +50,10 @@ impl Extension for Token {
 }
 
 impl ClientAuth for Token {
-    fn headers(&self) -> BoxFuture<'_, Result<Vec<(String, sluice_config::Secret)>, String>> {
+    fn headers<'a>(
+        &'a self,
+        _: &'a Context,
+    ) -> BoxFuture<'a, Result<Vec<(String, sluice_config::Secret)>, NoCredentials>> {
         let header = ("Authorization".to_owned(), sluice_config::Secret::new("Bearer t"));
         Box::pin(std::future::ready(Ok(vec![header])))
     }
@@ -76,6 +79,7 @@ pub fn build(yaml: &str, clock: &VirtualClock) -> Result<OtlpHttpExporter, Error
         telemetry: Telemetry::new(),
         extensions: Extensions::new(extensions),
         verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
+        gates: Default::default(),
     };
     OtlpHttpExporter::new(&decode(yaml).unwrap_or_else(|problems| panic!("{problems}")), &environment)
 }

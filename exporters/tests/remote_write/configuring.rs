@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluice_config::Problems;
 use sluice_exporters::prometheus_remote_write::Config;
-use sluice_exporters::prometheus_remote_write::translate::{Compat, Options, Strategy};
+use sluice_exporters::prometheus_remote_write::translate::{Compat, NhcbOnV1, Options, Strategy};
 use sluice_pipeline::factory::Validate as _;
 
 use crate::sending::config;
@@ -56,6 +56,7 @@ fn every_field_is_read() {
         "http:
   endpoint: https://x/w
   timeout: 7s
+  proxy_url: http://proxy:3128
 namespace: ns
 external_labels: {a: b, my.label: c}
 remote_write_queue: {enabled: true, queue_size: 5, num_consumers: 2}
@@ -85,7 +86,7 @@ sample_age_limit: 1h
 max_future: 10m
 max_retry_after: 1m
 shard_by: series
-convert_histograms_to_nhcb: false
+convert_histograms_to_nhcb: true
 write_relabel_configs: []",
     );
     assert_eq!(config.timeout(), Duration::from_secs(7));
@@ -95,6 +96,7 @@ write_relabel_configs: []",
     assert!(options.promotes(b"host.name") && !options.promotes(b"service.name"));
     assert_eq!(options.external_labels.len(), 2);
     assert_eq!(options.max_future_ms, 600_000);
+    assert!(options.convert_histograms_to_nhcb && options.nhcb_on_v1 == NhcbOnV1::Drop);
     let delivery = config.delivery();
     assert_eq!(delivery.retry.unwrap().initial_interval(), Duration::from_secs(1));
     let queue = delivery.queue.unwrap();
@@ -149,6 +151,8 @@ fn problems_are_told_in_upstreams_words() {
             "cannot be configured simultaneously",
         ),
         ("ignore_resource_attributes: [a]", "can only be set when 'promote_all_resource_attributes' is enabled"),
+        ("proxy_url: socks5://p:1080", "proxies are reached by http://"),
+        ("nhcb_on_v1: native", "nhcb_on_v1"),
         ("sigv4: {}", "`sigv4` is not available in this version"),
         ("write_relabel_configs: [{action: drop}]", "`write_relabel_configs` is not available in this version"),
         ("protobuf_message: v3", "protobuf_message"),

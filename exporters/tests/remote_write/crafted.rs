@@ -123,13 +123,15 @@ fn histogram(rng: &mut Rng, attributes: &[KeyValue]) -> otlp::HistogramDataPoint
         _ => (0..rng.below(30)).map(|at| at as f64 * 0.25).collect(),
     };
     let counts = if rng.chance(90) && !bounds.is_empty() { bounds.len() + 1 } else { rng.below(4) };
+    let bucket_counts: Vec<u64> = (0..counts).map(|_| rng.below(9).saturating_sub(3) as u64).collect();
+    let count = if rng.chance(70) { bucket_counts.iter().sum() } else { rng.below(100) as u64 };
     otlp::HistogramDataPoint {
         attributes: revalued(rng, attributes),
         start_time_unix_nano: time(rng),
         time_unix_nano: time(rng),
-        count: rng.below(100) as u64,
+        count,
         sum: rng.chance(80).then(|| rng.below(100) as f64),
-        bucket_counts: (0..counts).map(|_| rng.below(9) as u64).collect(),
+        bucket_counts,
         explicit_bounds: bounds,
         exemplars: exemplars(rng),
         flags: flags(rng),

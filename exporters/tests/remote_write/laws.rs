@@ -7,11 +7,12 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use prost::Message as _;
 use sluice_exporters::prometheus_remote_write::encode::{Encoder, V1, V2};
 use sluice_exporters::prometheus_remote_write::series::{Converted, Converter, Limits, Plan, Targets};
-use sluice_exporters::prometheus_remote_write::translate::{Compat, LeFormat, Options, Strategy};
+use sluice_exporters::prometheus_remote_write::translate::{Compat, LeFormat, NhcbOnV1, Options, Strategy};
 use sluice_pdata::Signal;
 use sluice_pdata::testing::{self, Oddities, Rng, Shape};
 use sluice_pdata::view::MetricsView;
 
+use crate::model::Expected;
 use crate::read::{self, Series};
 use crate::{crafted, model};
 
@@ -63,6 +64,8 @@ pub fn options(rng: &mut Rng) -> Options {
         stale_on_change: false,
         send_exemplars: rng.chance(80),
         send_native_histograms: true,
+        convert_histograms_to_nhcb: half(rng),
+        nhcb_on_v1: rng.pick(&[NhcbOnV1::Classic, NhcbOnV1::Classic, NhcbOnV1::Drop]),
         max_future_ms: 0,
     }
 }
@@ -78,10 +81,23 @@ fn without_version_2(series: &[Series]) -> Vec<Series> {
     series
 }
 
+/// What version 1 has no place for is counted.
+fn check_left_out(first: &Converted, expected: &Expected, custom: bool) {
+    let left_out: usize = first.requests.iter().map(|request| request.content.starts_left_out).sum();
+    assert_eq!(left_out, expected.series.iter().filter(|series| series.start != 0).count());
+    assert!(custom || first.as_classic == 0);
+}
+
 /// Both versions hold what the model says; nothing is lost or made up in the account.
-fn check(v1: &mut Converter<V1>, v2: &mut Converter<V2>, payload: &[u8], options: &Options, limits: Limits) {
+fn check(
+    (v1, v2): (&mut Converter<V1>, &mut Converter<V2>),
+    payload: &[u8],
+    (options, limits): (&Options, Limits),
+    latest: &mut model::Latest,
+) {
     let request = ExportMetricsServiceRequest::decode(payload).unwrap();
-    let expected = model::expected(&request, options);
+    let mut before = latest.clone();
+    let expected = model::expected(&request, options, true, latest);
     let second = convert(v2, payload, limits);
     let found = read::all_v2(&second);
     for (found, expected) in found.iter().zip(&expected.series) {
@@ -89,9 +105,13 @@ fn check(v1: &mut Converter<V1>, v2: &mut Converter<V2>, payload: &[u8], options
     }
     assert_eq!(found.len(), expected.series.len());
     assert_eq!(drops(&second), expected.drops);
+    let custom = options.convert_histograms_to_nhcb;
+    let expected_v1 = if custom { model::expected(&request, options, false, &mut before) } else { Expected::default() };
+    let expected_v1 = if custom { &expected_v1 } else { &expected };
     let first = convert(v1, payload, limits);
-    assert_eq!(read::all_v1(&first), without_version_2(&expected.series));
-    assert_eq!(drops(&first), expected.drops);
+    assert_eq!(read::all_v1(&first), without_version_2(&expected_v1.series));
+    assert_eq!(drops(&first), expected_v1.drops);
+    check_left_out(&first, expected_v1, custom);
     for converted in [first, second] {
         assert_eq!(converted.points, expected.points);
         let sent: usize = converted.requests.iter().map(|request| request.points).sum();
@@ -110,12 +130,13 @@ fn requests_hold_what_the_model_says_of_wild_requests() {
         let mut rng = Rng::new(seed);
         let options = options(&mut rng);
         let (mut v1, mut v2) = (converter(&options, LIMITS), converter(&options, LIMITS));
+        let mut latest = model::Latest::new();
         // The same converters, so that what they remember is used.
         for round in 0..3 {
             // Framing joins what is split before anything reads it.
             let oddities = Oddities { split: false, ..Oddities::ALL };
             let payload = testing::odd_request_of(Signal::Metrics, seed * 3 + round, &Shape::default(), &oddities);
-            check(&mut v1, &mut v2, &payload, &options, LIMITS);
+            check((&mut v1, &mut v2), &payload, (&options, LIMITS), &mut latest);
         }
     }
 }
@@ -127,9 +148,10 @@ fn requests_hold_what_the_model_says_of_colliding_names() {
         let options = options(&mut rng);
         let limits = Limits { values: 1 + rng.below(40), bytes: rng.pick(&[200, 2_000, 3_000_000]) };
         let (mut v1, mut v2) = (converter(&options, limits), converter(&options, limits));
+        let mut latest = model::Latest::new();
         for _ in 0..3 {
             let payload = crafted::request(&mut rng).encode_to_vec();
-            check(&mut v1, &mut v2, &payload, &options, limits);
+            check((&mut v1, &mut v2), &payload, (&options, limits), &mut latest);
         }
     }
 }

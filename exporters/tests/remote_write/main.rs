@@ -5,6 +5,8 @@
 mod configuring;
 mod crafted;
 mod endpoint;
+#[path = "../common/endpoint.rs"]
+mod http;
 mod laws;
 mod messages;
 mod model;

@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     self as otlp, Metric, ResourceMetrics, ScopeMetrics, exemplar, metric, number_data_point,
 };
 use sluice_exporters::prometheus_remote_write::translate::{
-    Compat, LabelNamer, MetricKind, Options, number, unit::UnitWords,
+    Compat, LabelNamer, MetricKind, NhcbOnV1, Options, number, unit::UnitWords,
 };
 
 use crate::read::{Exemplar, Native, Series, Value};
@@ -25,14 +25,24 @@ pub struct Expected {
 
 type Labels = BTreeMap<String, String>;
 
+/// How far each `target_info` series has been told, over all payloads.
+pub type Latest = BTreeMap<Labels, i64>;
+
 struct Model<'o> {
     options: &'o Options,
+    version_2: bool,
     out: Expected,
+    latest: &'o mut Latest,
 }
 
-/// What `request` must become.
-pub fn expected(request: &ExportMetricsServiceRequest, options: &Options) -> Expected {
-    let mut model = Model { options, out: Expected::default() };
+/// What `request` must become in one of the versions.
+pub fn expected(
+    request: &ExportMetricsServiceRequest,
+    options: &Options,
+    version_2: bool,
+    latest: &mut Latest,
+) -> Expected {
+    let mut model = Model { options, version_2, out: Expected::default(), latest };
     let mut told = BTreeSet::new();
     for resource in &request.resource_metrics {
         model.resource(resource, &mut told);
@@ -198,7 +208,10 @@ impl Model<'_> {
         let steps = (last - first) / 150_000;
         let mut time = first + (steps - 1000).max(0) * 150_000;
         loop {
-            if told.insert((labels.clone(), time)) {
+            let latest = self.latest.entry(labels.clone()).or_insert(time);
+            let is_new = time >= *latest;
+            *latest = time.max(*latest);
+            if is_new && told.insert((labels.clone(), time)) {
                 self.out.series.push(Series {
                     labels: labels.clone().into_iter().collect(),
                     timestamp: time,
@@ -267,6 +280,10 @@ impl Model<'_> {
             Some("stateset") => 7,
             Some(_) => 0,
         };
+        let custom = matches!(data, Data::Histogram(_)) && self.options.convert_histograms_to_nhcb;
+        if custom && !self.version_2 && self.options.nhcb_on_v1 == NhcbOnV1::Drop {
+            return self.drop("nhcb_v1", count);
+        }
         let unit = UnitWords::escaped(&metric.unit, self.options.compat).joined();
         let family = Family { name, metadata: (number, metric.description.clone(), unit), scraped: hint.is_some() };
         match data {
@@ -402,6 +419,13 @@ impl Model<'_> {
         let stale = point.flags & 1 != 0;
         let value = |value: f64| Value::Sample(if stale { STALE } else { value.to_bits() });
         let times = times(point.start_time_unix_nano, point.time_unix_nano, true);
+        if self.options.convert_histograms_to_nhcb
+            && self.version_2
+            && let Some(native) = self.custom_buckets(point)
+        {
+            let exemplars = self.native_exemplars(family, &point.exemplars);
+            return self.push(family, (&labels, "", None), times, Value::Histogram(native), exemplars);
+        }
         if point.sum.is_some() || stale {
             self.push(family, (&labels, "_sum", None), times, value(point.sum.unwrap_or(0.0)), Vec::new());
         }
@@ -426,6 +450,50 @@ impl Model<'_> {
         let rest = exemplars.into_iter().filter_map(|exemplar| self.exemplar(family, exemplar)).collect();
         let le = Some(("le", "+Inf".to_owned()));
         self.push(family, (&labels, "_bucket", le), times, value(point.count as f64), rest);
+    }
+
+    /// The histogram with custom buckets, if there can be one.
+    fn custom_buckets(&self, point: &otlp::HistogramDataPoint) -> Option<Native> {
+        let (bounds, counts) = (&point.explicit_bounds, &point.bucket_counts);
+        let rising = (1..bounds.len()).all(|at| bounds[at - 1] < bounds[at]);
+        let finite = !bounds.iter().any(|bound| bound.is_nan() || *bound == f64::INFINITY);
+        let bare = bounds.is_empty() && counts.is_empty();
+        let total: u128 = counts.iter().map(|count| u128::from(*count)).sum();
+        let counted = (bare || counts.len() == bounds.len() + 1) && total <= i64::MAX as u128;
+        let fits = rising && finite && counted;
+        let positive = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        let positive = positive.map(|(at, count)| (at as i64, *count as i64)).collect();
+        let native = Native { schema: -53, positive, ..Native::default() };
+        if point.flags & 1 != 0 {
+            let specified = self.options.compat == Compat::OtelSpec;
+            let native = if fits && !specified { native } else { Native { positive: BTreeMap::new(), ..native } };
+            let custom =
+                if fits && !specified { bounds.iter().map(|bound| bound.to_bits()).collect() } else { Vec::new() };
+            return Some(Native { count: if specified { 0 } else { STALE }, sum: STALE, custom, ..native });
+        }
+        let agrees = if bare { point.count <= i64::MAX as u64 } else { total == u128::from(point.count) };
+        if !fits || !agrees {
+            return None;
+        }
+        let whole = || BTreeMap::from([(0, point.count as i64)]);
+        let positive = if bare && point.count > 0 { whole() } else { native.positive };
+        let custom = bounds.iter().map(|bound| bound.to_bits()).collect();
+        Some(Native {
+            count: point.count,
+            sum: point.sum.unwrap_or(0.0).to_bits(),
+            positive,
+            custom,
+            schema: -53,
+            ..Native::default()
+        })
+    }
+
+    /// Exemplars in the order of time, and of one time the lowest value first.
+    fn native_exemplars(&self, family: &Family, exemplars: &[otlp::Exemplar]) -> Vec<Exemplar> {
+        let mut sorted: Vec<_> = exemplars.iter().filter(|_| self.options.send_exemplars).collect();
+        sorted.sort_by(|a, b| exemplar_value(a).total_cmp(&exemplar_value(b)));
+        sorted.sort_by_key(|exemplar| exemplar.time_unix_nano / 1_000_000);
+        sorted.into_iter().filter_map(|exemplar| self.exemplar(family, exemplar)).collect()
     }
 
     fn exponential(
@@ -468,8 +536,7 @@ impl Model<'_> {
             return self.drop("invalid_label_name", 1);
         };
         let times = times(point.start_time_unix_nano, point.time_unix_nano, true);
-        let exemplars = point.exemplars.iter().filter(|_| self.options.send_exemplars);
-        let exemplars = exemplars.filter_map(|exemplar| self.exemplar(family, exemplar)).collect();
+        let exemplars = self.native_exemplars(family, &point.exemplars);
         self.push(family, (&labels, "", None), times, Value::Histogram(native), exemplars);
     }
 

@@ -273,3 +273,43 @@ async fn prometheus_holds_the_same_as_after_reading_otlp_itself() {
         }
     }
 }
+
+/// Counts that agree with each other, as Prometheus insists on in native histograms.
+fn add_up(request: &mut ExportMetricsServiceRequest) {
+    let scopes = request.resource_metrics.iter_mut().flat_map(|resource| &mut resource.scope_metrics);
+    for metric in scopes.flat_map(|scope| &mut scope.metrics) {
+        let Some(metric::Data::Histogram(data)) = &mut metric.data else { continue };
+        for point in &mut data.data_points {
+            point.bucket_counts.resize(point.explicit_bounds.len() + 1, 1);
+            point.count = point.bucket_counts.iter().sum();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prometheus_holds_the_same_histograms_with_custom_buckets() {
+    let Some(binary) = binary() else { return };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64 * 1_000_000;
+    let otlp = "  convert_histograms_to_nhcb: true\n  promote_scope_metadata: true\n";
+    let reader = Prometheus::start(&binary, otlp).await;
+    let (mut request, points) = request(8, now);
+    add_up(&mut request);
+    for resource in &request.resource_metrics {
+        let single = ExportMetricsServiceRequest { resource_metrics: vec![resource.clone()] };
+        let body = single.encode_to_vec().into();
+        let (status, text) = reader.request(Method::POST, "/api/v1/otlp/v1/metrics", body).await.unwrap();
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&text));
+    }
+    let samples = reader.samples().await;
+    assert!(samples.values().filter(|values| values.starts_with("null")).count() > 30, "{samples:?}");
+    let writer = Prometheus::start(&binary, otlp).await;
+    let rig = Rig::new(&writer.write_url(), "convert_histograms_to_nhcb: true");
+    let payload = payload_of(&request, points, &rig.clock);
+    let outcome = rig.exporter.send(payload, &Attempt { number: 0, deadline: None }).await;
+    assert_eq!(outcome, SendOutcome::delivered());
+    let found = writer.samples().await;
+    for (labels, values) in &samples {
+        assert_eq!(found.get(labels), Some(values), "{labels}");
+    }
+    assert_eq!(found.len(), samples.len());
+}

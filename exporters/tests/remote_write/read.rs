@@ -36,6 +36,8 @@ pub struct Native {
     pub negative: BTreeMap<i64, i64>,
     pub positive: BTreeMap<i64, i64>,
     pub reset_hint: i32,
+    /// Bounds of custom buckets.
+    pub custom: Vec<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +76,14 @@ fn native(histogram: &Histogram) -> Native {
         None => 0,
         Some(ZeroCount::Float(_)) => panic!("float zero count"),
     };
+    if histogram.schema == -53 {
+        let bounds = &histogram.custom_values;
+        assert!(bounds.windows(2).all(|pair| pair[0] < pair[1]), "bounds rise: {bounds:?}");
+        assert!(bounds.iter().all(|bound| !bound.is_nan() && *bound != f64::INFINITY), "{bounds:?}");
+        assert!(histogram.negative_spans.is_empty() && zero_count == 0 && histogram.zero_threshold == 0.0);
+    } else {
+        assert!((-4..=8).contains(&histogram.schema) && histogram.custom_values.is_empty());
+    }
     Native {
         count,
         sum: histogram.sum.to_bits(),
@@ -83,6 +93,7 @@ fn native(histogram: &Histogram) -> Native {
         negative: side(&histogram.negative_spans, &histogram.negative_deltas),
         positive: side(&histogram.positive_spans, &histogram.positive_deltas),
         reset_hint: histogram.reset_hint,
+        custom: histogram.custom_values.iter().map(|bound| bound.to_bits()).collect(),
     }
 }
 

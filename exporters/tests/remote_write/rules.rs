@@ -154,13 +154,41 @@ fn a_target_whose_labels_change_leaves_a_staleness_marker() {
     assert_eq!(send("1", &[NOW]), [own("1", 0, false)]);
     assert_eq!(send("1", &[NOW + 10 * SECOND]), [own("1", 10_000, false)]);
     assert_eq!(send("2", &[NOW + 20 * SECOND]), [own("1", 20_000, true), own("2", 20_000, false)]);
-    assert_eq!(send("1", &[NOW + 15 * SECOND]), [own("1", 15_000, false)], "late data changes nothing");
+    assert_eq!(send("1", &[NOW + 15 * SECOND]), [], "late data changes nothing");
     assert_eq!(send("2", &[NOW + 30 * SECOND]), [own("2", 30_000, false)]);
     // New data that reaches back does not put the marker in front of a sample.
     assert_eq!(
         send("3", &[NOW + 25 * SECOND, NOW + 40 * SECOND]),
         [own("2", 30_001, true), own("3", 25_000, false), own("3", 40_000, false)]
     );
+}
+
+#[test]
+fn two_who_tell_of_one_target_never_write_it_out_of_order() {
+    let mut converter = converter::<V2>(&Options::default(), LIMITS);
+    let mut send = |resources: &[(&str, u64)]| {
+        let of = |&(metric, second): &(&str, u64)| {
+            request(&[("service.name", "a"), ("v", "1")], vec![gauge(metric, &[NOW + second * SECOND])])
+        };
+        let resource_metrics = resources.iter().flat_map(|of_one| of(of_one).resource_metrics).collect();
+        let payload = ExportMetricsServiceRequest { resource_metrics }.encode_to_vec();
+        let all = read::all_v2(&convert(&mut converter, &payload, LIMITS));
+        let points = all.len() - named(&all, "target_info").len();
+        (
+            points,
+            named(&all, "target_info")
+                .iter()
+                .map(|it| (it.timestamp - (NOW / 1_000_000) as i64) / 1000)
+                .collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(send(&[("app", 10)]), (1, vec![10]));
+    // What is made of its spans is as old as its flush, and comes later.
+    assert_eq!(send(&[("calls", 8)]), (1, vec![]));
+    assert_eq!(send(&[("app", 20), ("calls", 18)]), (2, vec![20]));
+    assert_eq!(send(&[("calls", 28), ("app", 30)]), (2, vec![28, 30]));
+    // The same data, sent again.
+    assert_eq!(send(&[("app", 30)]), (1, vec![30]));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{
-    Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric, number_data_point,
+    Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric,
+    number_data_point,
 };
 use prost::Message as _;
 use sluice_config::Problems;
@@ -24,7 +25,7 @@ use sluice_pipeline::spine::{Seq, SeqRange};
 use sluice_pipeline::telemetry::{Naming, Telemetry};
 use sluice_pipeline::{ComponentId, Context};
 
-use crate::endpoint::{Endpoint, Received, status, written};
+use crate::endpoint::{Endpoint, Received, is_v2, status, written};
 
 /// 2025-10-09, in milliseconds.
 const NOW: u64 = 1_760_000_000_000;
@@ -61,6 +62,7 @@ impl Rig {
             telemetry: telemetry.clone(),
             extensions: Extensions::default(),
             verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
+            gates: Default::default(),
         };
         let config = config(&format!("endpoint: {url}\n{more}"));
         Rig { exporter: RemoteWriteExporter::new(&config, &environment).unwrap(), clock, telemetry }
@@ -107,6 +109,26 @@ fn gauge(rig: &Rig, points: usize) -> Payload {
     payload_of(&request, points, &rig.clock)
 }
 
+/// A histogram of five classic series, or of one with custom buckets.
+fn histogram(rig: &Rig) -> Payload {
+    let point = HistogramDataPoint {
+        start_time_unix_nano: (NOW - 60_000) * 1_000_000,
+        time_unix_nano: NOW * 1_000_000,
+        count: 6,
+        sum: Some(2.5),
+        bucket_counts: vec![1, 2, 3],
+        explicit_bounds: vec![0.1, 0.5],
+        ..HistogramDataPoint::default()
+    };
+    let data = Histogram { data_points: vec![point], aggregation_temporality: 2 };
+    let metric = Metric { name: "h".to_owned(), data: Some(metric::Data::Histogram(data)), ..Metric::default() };
+    let scope = ScopeMetrics { metrics: vec![metric], ..ScopeMetrics::default() };
+    let request = ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics { scope_metrics: vec![scope], ..ResourceMetrics::default() }],
+    };
+    payload_of(&request, 1, &rig.clock)
+}
+
 fn dropped(outcome: &SendOutcome) -> Vec<(&'static str, usize)> {
     match outcome {
         SendOutcome::Delivered { dropped } => dropped.to_vec(),
@@ -119,7 +141,7 @@ fn dropped(outcome: &SendOutcome) -> Vec<(&'static str, usize)> {
 }
 
 fn versions(received: &[Received]) -> Vec<u8> {
-    received.iter().map(|request| if request.is_v2() { 2 } else { 1 }).collect()
+    received.iter().map(|request| if is_v2(request) { 2 } else { 1 }).collect()
 }
 
 #[tokio::test]
@@ -352,6 +374,81 @@ async fn version_1_is_sent_to_endpoints_that_read_nothing_else() {
         rig.send(&gauge(&rig, 3), 0).await;
         assert_eq!(versions(&endpoint.received()), [2, 2]);
     }
+}
+
+/// The value of one of the exporter's series.
+fn value(rig: &Rig, name: &str, more: &[(&str, &str)]) -> f64 {
+    let labels: Vec<_> = [("exporter", "prometheus_remote_write")].iter().chain(more).copied().collect();
+    rig.telemetry.value(name, &labels).unwrap_or_else(|| panic!("{name} {more:?}"))
+}
+
+#[tokio::test]
+async fn falling_back_is_counted_once_and_the_version_in_use_is_shown() {
+    let endpoint = Endpoint::start([status(415), status(200), status(200)]).await;
+    let rig = Rig::new(&endpoint.url, "");
+    let fallbacks = || value(&rig, "sluice_remote_write_fallbacks_total", &[]);
+    let version = || value(&rig, "sluice_remote_write_protocol_version", &[]);
+    assert_eq!((fallbacks(), version()), (0.0, 2.0));
+    rig.send(&gauge(&rig, 3), 0).await;
+    rig.send(&gauge(&rig, 3), 0).await;
+    assert_eq!((fallbacks(), version()), (1.0, 1.0));
+    // At the next try it still reads nothing else, and at the one after that it does.
+    rig.clock.advance(Duration::from_secs(6 * 3600));
+    endpoint.answer([status(415), status(200)]);
+    rig.send(&gauge(&rig, 3), 0).await;
+    assert_eq!((fallbacks(), version()), (2.0, 1.0));
+    rig.clock.advance(Duration::from_secs(6 * 3600));
+    endpoint.answer([written(200, 3, 0, 0)]);
+    rig.send(&gauge(&rig, 3), 0).await;
+    assert_eq!((fallbacks(), version()), (2.0, 2.0));
+    let rig = Rig::new(&endpoint.url, "protobuf_message: prometheus.WriteRequest");
+    assert_eq!(value(&rig, "sluice_remote_write_protocol_version", &[]), 1.0);
+}
+
+#[tokio::test]
+async fn a_batch_that_waited_while_another_found_out_goes_as_version_1_at_once() {
+    let endpoint = Endpoint::start([status(503), status(415), status(200), status(200)]).await;
+    let rig = Rig::new(&endpoint.url, "");
+    let (first, second) = (gauge(&rig, 3), gauge(&rig, 2));
+    assert!(matches!(rig.send(&first, 0).await, SendOutcome::Retry { .. }));
+    assert_eq!(dropped(&rig.send(&second, 0).await), []);
+    assert_eq!(dropped(&rig.send(&first, 1).await), []);
+    assert_eq!(versions(&endpoint.received()), [2, 2, 1, 1]);
+    assert_eq!(value(&rig, "sluice_remote_write_fallbacks_total", &[]), 1.0);
+}
+
+#[tokio::test]
+async fn what_version_1_has_no_place_for_is_counted() {
+    let left_out = |rig: &Rig| {
+        let count = |kind| value(rig, "sluice_remote_write_left_out_total", &[("kind", kind)]);
+        [count("start_timestamp"), count("metadata"), count("custom_buckets")]
+    };
+    let endpoint = Endpoint::start([written(200, 3, 1, 0)]).await;
+    let rig = Rig::new(&endpoint.url, "convert_histograms_to_nhcb: true");
+    let payload = histogram(&rig);
+    assert_eq!(dropped(&rig.send(&payload, 0).await), []);
+    assert_eq!(left_out(&rig), [0.0; 3], "version 2 holds it all");
+    for (more, requests, expected) in [("", 1, [5.0, 5.0, 1.0]), ("send_metadata: true", 2, [5.0, 0.0, 1.0])] {
+        endpoint.answer([status(415)]);
+        endpoint.answer((0..requests).map(|_| status(200)));
+        let rig = Rig::new(&endpoint.url, &format!("convert_histograms_to_nhcb: true\n{more}"));
+        assert_eq!(dropped(&rig.send(&payload, 0).await), []);
+        assert_eq!(left_out(&rig), expected, "{more}");
+    }
+    endpoint.answer([status(415)]);
+    let rig = Rig::new(&endpoint.url, "convert_histograms_to_nhcb: true\nnhcb_on_v1: drop");
+    assert_eq!(dropped(&rig.send(&payload, 0).await), [("nhcb_v1", 1)]);
+}
+
+#[tokio::test]
+async fn requests_go_through_the_proxy_that_is_written() {
+    let proxy = Endpoint::start([written(200, 1, 0, 0)]).await;
+    let authority = proxy.url.strip_prefix("http://").unwrap().split('/').next().unwrap();
+    let rig = Rig::new("http://backend.invalid/api/v1/write", &format!("proxy_url: http://user:word@{authority}"));
+    assert_eq!(dropped(&rig.send(&gauge(&rig, 1), 0).await), []);
+    let received = proxy.received();
+    assert_eq!(received[0].path, "http://backend.invalid/api/v1/write");
+    assert_eq!(received[0].header("proxy-authorization"), Some("Basic dXNlcjp3b3Jk"));
 }
 
 #[tokio::test]

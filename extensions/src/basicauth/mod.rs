@@ -17,9 +17,9 @@ use base64::engine::general_purpose::STANDARD;
 use sluice_config::Secret;
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment, Stability};
-use sluice_pipeline::extension::{AuthRequest, ClientAuth, Denied, Extension, Principal, ServerAuth};
+use sluice_pipeline::extension::{AuthRequest, ClientAuth, Denied, Extension, NoCredentials, Principal, ServerAuth};
 use sluice_pipeline::factory::{Extensions, Factory, Meta};
-use sluice_pipeline::{BoxFuture, Error};
+use sluice_pipeline::{BoxFuture, Context, Error};
 
 pub use config::{Client, Config, Htpasswd, User};
 use users::{Users, Verifier};
@@ -190,7 +190,7 @@ impl ServerAuth for Server {
 }
 
 impl ClientAuth for Sent {
-    fn headers(&self) -> BoxFuture<'_, Result<Vec<(String, Secret)>, String>> {
+    fn headers<'a>(&'a self, _: &'a Context) -> BoxFuture<'a, Result<Vec<(String, Secret)>, NoCredentials>> {
         let value = self.value.get();
         Box::pin(std::future::ready(Ok(vec![(HEADER.to_owned(), (*value).clone())])))
     }

@@ -143,8 +143,13 @@ async fn a_client_shows_what_its_files_hold() {
     let config = Config { client_auth: Some(client), ..Config::default() };
     let auth = BasicAuth::new(config, "basicauth", Arc::new(VirtualClock::default())).unwrap();
     assert!(auth.server_auth().is_none());
-    let value = || async { auth.client_auth().unwrap().headers().await.unwrap()[0].1.expose().to_owned() };
+    let value = || async { auth.client_auth().unwrap().headers(&nobody()).await.unwrap()[0].1.expose().to_owned() };
     assert_eq!(value().await, basic("joe", "s3cret"));
     auth.side.take(&vec![Secret::new("other")]).unwrap();
     assert_eq!(value().await, basic("joe", "other"));
+}
+
+/// Where data comes from that the collector makes itself.
+fn nobody() -> Context {
+    Context::internal(sluice_pipeline::ComponentId::from("test"), sluice_pipeline::context::Arrival::default())
 }

@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sluice_config::Secret;
 use sluice_pipeline::clock::Clock;
 use sluice_pipeline::component::{Component, Environment, Stability};
-use sluice_pipeline::extension::{AuthRequest, ClientAuth, Denied, Extension, Principal, ServerAuth};
+use sluice_pipeline::extension::{AuthRequest, ClientAuth, Denied, Extension, NoCredentials, Principal, ServerAuth};
 use sluice_pipeline::factory::{Extensions, Factory, Meta};
-use sluice_pipeline::{BoxFuture, Error};
+use sluice_pipeline::{BoxFuture, Context, Error};
 
 pub use config::Config;
 use tokens::Tokens;
@@ -123,9 +123,9 @@ impl ServerAuth for Bearer {
 }
 
 impl ClientAuth for Bearer {
-    fn headers(&self) -> BoxFuture<'_, Result<Vec<(String, Secret)>, String>> {
+    fn headers<'a>(&'a self, _: &'a Context) -> BoxFuture<'a, Result<Vec<(String, Secret)>, NoCredentials>> {
         let sent = self.tokens.get().sent.clone();
         let headers = sent.map(|value| vec![(self.config.header.clone(), value)]);
-        Box::pin(std::future::ready(headers.ok_or_else(|| "no token".to_owned())))
+        Box::pin(std::future::ready(headers.ok_or_else(|| NoCredentials::Now("no token".to_owned()))))
     }
 }

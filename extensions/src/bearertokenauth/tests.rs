@@ -134,7 +134,12 @@ async fn a_file_that_changes_brings_other_tokens_and_a_broken_one_leaves_those_b
     assert!(right("third") && !right("first"));
     assert!(auth.bearer.take(&vec![Secret::new("\n")]).is_err());
     assert!(right("third"));
-    let headers = auth.client_auth().unwrap().headers().await.unwrap();
+    let headers = auth.client_auth().unwrap().headers(&nobody()).await.unwrap();
     assert_eq!((headers[0].0.as_str(), headers[0].1.expose()), ("Authorization", "Bearer third"));
     assert!(!format!("{headers:?}").contains("third"));
+}
+
+/// Where data comes from that the collector makes itself.
+fn nobody() -> Context {
+    Context::internal(sluice_pipeline::ComponentId::from("test"), sluice_pipeline::context::Arrival::default())
 }

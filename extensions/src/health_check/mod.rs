@@ -17,7 +17,8 @@ use sluice_pipeline::component::{Component, Environment, Stability};
 use sluice_pipeline::extension::Extension;
 use sluice_pipeline::factory::{Extensions, Factory, Meta};
 use sluice_pipeline::listening::Listening;
-use sluice_pipeline::{BoxFuture, Error};
+use sluice_pipeline::telemetry::{Telemetry, show_certificates};
+use sluice_pipeline::{BoxFuture, ComponentId, Error};
 
 pub use config::{Config, ResponseBody};
 use service::{Health, Service};
@@ -39,11 +40,21 @@ impl Factory<Extensions> for HealthCheckFactory {
 
     fn build(&self, config: &Config, environment: Environment) -> Result<Arc<dyn Extension>, Error> {
         let health = Arc::new(Health::new(environment.clock));
-        Ok(Arc::new(HealthCheck { config: config.clone(), health, bound: Mutex::new(None), server: Mutex::new(None) }))
+        let (id, telemetry) = (environment.id, environment.telemetry);
+        Ok(Arc::new(HealthCheck {
+            id,
+            telemetry,
+            config: config.clone(),
+            health,
+            bound: Mutex::new(None),
+            server: Mutex::new(None),
+        }))
     }
 }
 
 struct HealthCheck {
+    id: ComponentId,
+    telemetry: Telemetry,
     config: Config,
     health: Arc<Health>,
     bound: Mutex<Option<Listener>>,
@@ -59,7 +70,9 @@ impl HealthCheck {
             Some(block) => {
                 let settings = block.settings();
                 settings.validate().map_err(failed)?;
-                Some(ServerTls::new(settings, Versions::Both).map_err(failed)?)
+                let tls = ServerTls::new(settings, Versions::Both).map_err(failed)?;
+                show_certificates(&self.telemetry, &[("extension", self.id.as_str())], tls.watch());
+                Some(tls)
             }
         };
         Ok(ListenerSettings {

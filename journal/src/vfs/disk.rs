@@ -4,11 +4,12 @@ use std::any::Any;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::{self, AtFlags, Dir, FallocateFlags, FlockOperation, Mode, OFlags};
 
 use super::direct::DirectFile;
+use super::pages::Pages;
 use super::{LockError, Open, Space, Vfs, VfsFile, read_full, write_full};
 
 /// A directory on disk.
@@ -16,6 +17,7 @@ use super::{LockError, Open, Space, Vfs, VfsFile, read_full, write_full};
 pub struct DiskVfs {
     root: OwnedFd,
     path: PathBuf,
+    pages: Arc<Mutex<Pages>>,
 }
 
 /// What kind of file system a directory is on, as far as that matters for durability (delivery §1.1).
@@ -57,7 +59,7 @@ impl DiskVfs {
             let text = format!("{} may be written by others: use mode 0700", path.display());
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
-        Ok(DiskVfs { root, path: path.to_owned() })
+        Ok(DiskVfs { root, path: path.to_owned(), pages: Arc::default() })
     }
 
     /// Where it is.
@@ -107,7 +109,7 @@ impl Vfs for DiskVfs {
         let fd = self.at(path, OFlags::RDWR)?;
         // Not every file system knows the flag.
         Ok(match self.at(path, OFlags::WRONLY | OFlags::DIRECT) {
-            Ok(direct) => Arc::new(DirectFile::new(DiskFile(fd), direct)),
+            Ok(direct) => Arc::new(DirectFile::new(DiskFile(fd), direct, Arc::clone(&self.pages))),
             Err(_) => Arc::new(DiskFile(fd)),
         })
     }

@@ -1,22 +1,26 @@
-use std::sync::{Mutex, PoisonError};
+use std::future::poll_fn;
+use std::task::Poll;
 
 use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
-use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
+use zstd::stream::raw::{InBuffer, OutBuffer};
 
 use super::Encoding;
+use super::lent::Lent;
 use super::snappy::Snappy;
 use crate::pool::BufferPool;
 use crate::reserve::{Exhausted, Reservation};
 
-/// zstd windows beyond 8 MiB are refused (`security.md` A1).
-const ZSTD_WINDOW_LOG: u32 = 23;
 /// Every gzip member costs a fresh inflater; more of them than this is an attack, not a concatenation.
 const GZIP_MEMBERS: usize = 4096;
 /// Output is grown and reserved in steps of at least this.
 const STEP: usize = 64 << 10;
 /// After so much output an asynchronous caller lets other tasks run.
 const YIELD_EVERY: usize = 256 << 10;
+/// An output of at least this that is so many times its input is measured before more of it is kept: of a bomb that is over
+/// the limits nothing has to be.
+const MEASURED_FROM: usize = 1 << 20;
+const MEASURED_RATIO: usize = 32;
 
 /// Bounds of one decompression (`security.md` section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,12 +94,14 @@ pub fn decompress(
                 reservation.try_grow(more)?;
                 run.adopt(buffer, more);
             }
+            Progress::Suspect(freed) => reservation.shrink_to(reservation.bytes().saturating_sub(freed)),
             Progress::Paused => {}
         }
     }
 }
 
-/// As [`decompress`], waiting for memory as long as the budget finds fit, and letting other tasks run in between.
+/// As [`decompress`], waiting for memory as long as the budget finds fit, and letting other tasks run in between. Beyond the
+/// first step it goes on only in its turn: a hundred bombs at once hold no more memory, and no more of the processors, than a few.
 pub(crate) async fn decompress_yielding(
     encoding: Encoding,
     input: &[u8],
@@ -104,13 +110,31 @@ pub(crate) async fn decompress_yielding(
     pool: &BufferPool,
 ) -> Result<Bytes, DecompressError> {
     let mut run = Run::new(encoding, input, limits, pool)?;
+    let mut turn = None;
     loop {
         match run.advance(YIELD_EVERY)? {
             Progress::Done => return Ok(run.finish()),
             Progress::Full => {
                 let (buffer, more) = run.next_buffer();
-                reservation.grow(more).await?;
+                let mut growing = reservation.grow(more);
+                let grown = poll_fn(|cx| Poll::Ready(growing.as_mut().poll(cx))).await;
+                match grown {
+                    Poll::Ready(grown) => grown?,
+                    Poll::Pending => {
+                        // Who waits for memory keeps no turn.
+                        turn = None;
+                        growing.await?;
+                    }
+                }
+                if turn.is_none() && run.granted + more > STEP {
+                    turn = pool.turn().await;
+                }
                 run.adopt(buffer, more);
+            }
+            Progress::Suspect(freed) => {
+                reservation.shrink_to(reservation.bytes().saturating_sub(freed));
+                drop(turn.take());
+                turn = pool.turn_of_suspect().await;
             }
             Progress::Paused => tokio::task::yield_now().await,
         }
@@ -131,6 +155,8 @@ enum Progress {
     Full,
     /// The caller's allowance for one turn is used up.
     Paused,
+    /// From now on the output is only measured; so many bytes of it were let go.
+    Suspect(usize),
 }
 
 struct Run<'a> {
@@ -145,12 +171,35 @@ struct Run<'a> {
     /// Bytes that are reserved: the capacity of `output`, or just over the cap if that is less.
     granted: usize,
     codec: Codec<'a>,
+    /// The size of the whole output, as soon as it is known.
+    size: Size,
+}
+
+#[derive(Clone, Copy)]
+enum Size {
+    Unknown,
+    /// So much has passed through `output` and was not kept.
+    Measuring(usize),
+    Known(usize),
 }
 
 enum Codec<'a> {
     Inflate { inflate: Box<Decompress>, members: usize },
     Zstd(Lent),
     Snappy(Snappy<'a>),
+}
+
+impl<'a> Codec<'a> {
+    /// At the beginning of `input`.
+    fn new(encoding: Encoding, input: &'a [u8]) -> Result<Self, DecompressError> {
+        let malformed = |reason| DecompressError::Malformed { encoding, reason };
+        Ok(match encoding {
+            Encoding::Gzip => Codec::Inflate { inflate: Box::new(Decompress::new_gzip(15)), members: 1 },
+            Encoding::Deflate => Codec::Inflate { inflate: Box::new(Decompress::new(true)), members: 1 },
+            Encoding::Zstd => Codec::Zstd(Lent::default()),
+            Encoding::Snappy => Codec::Snappy(Snappy::new(input).ok_or_else(|| malformed("not a block or a stream"))?),
+        })
+    }
 }
 
 impl<'a> Run<'a> {
@@ -160,23 +209,18 @@ impl<'a> Run<'a> {
         limits: &'a DecompressLimits,
         pool: &'a BufferPool,
     ) -> Result<Self, DecompressError> {
-        let codec = match encoding {
-            Encoding::Gzip => Codec::Inflate { inflate: Box::new(Decompress::new_gzip(15)), members: 1 },
-            Encoding::Deflate => Codec::Inflate { inflate: Box::new(Decompress::new(true)), members: 1 },
-            Encoding::Zstd => Codec::Zstd(
-                Lent::take().map_err(|_| DecompressError::Malformed { encoding, reason: "no decoder available" })?,
-            ),
-            Encoding::Snappy => Codec::Snappy(
-                Snappy::new(input).ok_or(DecompressError::Malformed { encoding, reason: "not a block or a stream" })?,
-            ),
-        };
+        let codec = Codec::new(encoding, input)?;
         let cap = limits.max_bytes.min(limits.by_ratio(input.len()));
-        if let Codec::Snappy(snappy) = &codec
-            && snappy.declared().is_some_and(|declared| declared > cap)
+        let size = match &codec {
+            Codec::Snappy(snappy) => snappy.declared().map_or(Size::Unknown, Size::Known),
+            _ => Size::Unknown,
+        };
+        if let Size::Known(declared) = size
+            && declared > cap
         {
             return Err(over(limits, cap));
         }
-        Ok(Run { encoding, limits, pool, input, consumed: 0, output: Vec::new(), cap, granted: 0, codec })
+        Ok(Run { encoding, limits, pool, input, consumed: 0, output: Vec::new(), cap, granted: 0, codec, size })
     }
 
     fn malformed(&self, reason: &'static str) -> DecompressError {
@@ -187,14 +231,10 @@ impl<'a> Run<'a> {
     /// up to the cap and one byte that tells "exactly the cap" from "over it".
     fn next_buffer(&self) -> (Vec<u8>, usize) {
         let most = self.cap.saturating_add(1);
-        let declared = match &self.codec {
-            Codec::Snappy(snappy) => snappy.declared(),
-            _ => None,
-        };
-        let wanted = match declared {
-            Some(declared) => declared.saturating_add(1),
-            None if self.granted == 0 => self.input.len().saturating_mul(4),
-            None => self.granted.saturating_mul(2),
+        let wanted = match self.size {
+            Size::Known(size) => size.saturating_add(1),
+            _ if self.granted == 0 => self.input.len().saturating_mul(4),
+            _ => self.granted.saturating_mul(2),
         };
         let buffer = self.pool.take(wanted.max(STEP).min(most));
         let more = buffer.capacity().min(most).saturating_sub(self.granted);
@@ -214,22 +254,28 @@ impl<'a> Run<'a> {
             // A zero-length message is valid whatever encoding its stream announces.
             return Ok(Progress::Done);
         }
-        let stop = self.output.len().saturating_add(allowance);
+        let stop = self.total().saturating_add(allowance);
         loop {
-            if self.output.len() > self.cap {
+            if self.total() > self.cap {
                 return Err(over(self.limits, self.cap));
             }
             if self.output.len() == self.output.capacity() {
-                return Ok(Progress::Full);
+                match self.size {
+                    Size::Measuring(_) => self.pass_by(),
+                    Size::Unknown if self.is_suspect() => return self.measure().map(Progress::Suspect),
+                    Size::Unknown | Size::Known(_) => return Ok(Progress::Full),
+                }
             }
-            if self.output.len() >= stop {
+            if self.total() >= stop {
                 return Ok(Progress::Paused);
             }
             let (before_in, before_out) = (self.consumed, self.output.len());
             let ended = self.step()?;
             if ended && self.consumed == self.input.len() {
-                if self.output.len() <= self.cap {
-                    return Ok(Progress::Done);
+                if self.total() <= self.cap {
+                    let Size::Measuring(_) = self.size else { return Ok(Progress::Done) };
+                    self.begin_again()?;
+                    return Ok(Progress::Paused);
                 }
             } else if ended {
                 self.next_member()?;
@@ -237,6 +283,47 @@ impl<'a> Run<'a> {
                 return Err(self.malformed("truncated"));
             }
         }
+    }
+
+    /// Output so far, kept or not.
+    fn total(&self) -> usize {
+        match self.size {
+            Size::Measuring(passed) => passed.saturating_add(self.output.len()),
+            Size::Unknown | Size::Known(_) => self.output.len(),
+        }
+    }
+
+    /// Whether it looks like a bomb so far.
+    fn is_suspect(&self) -> bool {
+        let output = self.output.len();
+        output >= MEASURED_FROM && output > self.consumed.saturating_mul(MEASURED_RATIO)
+    }
+
+    /// Lets the output go that was kept so far, and the decoder with its window, and begins to measure. Returns how many bytes
+    /// fewer are in use.
+    fn measure(&mut self) -> Result<usize, DecompressError> {
+        let freed = self.granted.saturating_sub(STEP);
+        self.granted = self.granted.min(STEP);
+        self.size = Size::Measuring(0);
+        drop(self.pool.seal(std::mem::replace(&mut self.output, Vec::with_capacity(STEP))));
+        self.consumed = 0;
+        self.codec = Codec::new(self.encoding, self.input)?;
+        Ok(freed)
+    }
+
+    /// Makes room in a full buffer whose content was measured.
+    fn pass_by(&mut self) {
+        self.size = Size::Measuring(self.total());
+        self.output.clear();
+    }
+
+    /// The size is known: from the beginning, to keep what comes.
+    fn begin_again(&mut self) -> Result<(), DecompressError> {
+        self.size = Size::Known(self.total());
+        self.output.clear();
+        self.consumed = 0;
+        self.codec = Codec::new(self.encoding, self.input)?;
+        Ok(())
     }
 
     /// One call of the library. Returns whether a member or frame has ended.
@@ -291,48 +378,5 @@ impl<'a> Run<'a> {
 
     fn finish(mut self) -> Bytes {
         self.pool.seal(std::mem::take(&mut self.output))
-    }
-}
-
-/// zstd contexts cost some 100 KiB to set up, so a few are kept.
-static ZSTD: Mutex<Vec<Decoder<'static>>> = Mutex::new(Vec::new());
-const ZSTD_KEPT: usize = 8;
-
-/// A decoder that goes back to the shelf.
-struct Lent(Option<Decoder<'static>>);
-
-impl Lent {
-    fn take() -> std::io::Result<Self> {
-        let kept = ZSTD.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let decoder = match kept {
-            Some(mut decoder) => {
-                decoder.reinit()?;
-                decoder
-            }
-            None => {
-                let mut decoder = Decoder::new()?;
-                decoder.set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
-                decoder
-            }
-        };
-        Ok(Lent(Some(decoder)))
-    }
-
-    fn run(&mut self, from: &mut InBuffer<'_>, to: &mut OutBuffer<'_, Vec<u8>>) -> std::io::Result<usize> {
-        match &mut self.0 {
-            Some(decoder) => decoder.run(from, to),
-            None => Ok(1),
-        }
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        let mut kept = ZSTD.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < ZSTD_KEPT
-            && let Some(decoder) = self.0.take()
-        {
-            kept.push(decoder);
-        }
     }
 }

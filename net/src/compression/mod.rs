@@ -3,6 +3,7 @@
 
 mod compress;
 mod decompress;
+mod lent;
 mod snappy;
 #[cfg(test)]
 mod tests;

@@ -226,3 +226,29 @@ proptest::proptest! {
         let _ = run(Encoding::ALL[which], &input, limits);
     }
 }
+
+#[test]
+fn a_large_output_of_little_is_measured_and_then_kept_whole() {
+    for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Snappy] {
+        for len in [(1 << 20) - 1, 1 << 20, (1 << 20) + 1, 9 << 20] {
+            let plain = text(300).repeat(len / 300 + 1)[..len].to_vec();
+            let packed = compress(encoding, Some(1), &plain).unwrap();
+            let limits = DecompressLimits { max_bytes: len, max_ratio: 1_000_000, ..DecompressLimits::default() };
+            assert!(run(encoding, &packed, limits).unwrap() == plain, "{encoding:?} {len}");
+            let limits = DecompressLimits { max_bytes: len - 1, ..limits };
+            assert_eq!(run(encoding, &packed, limits), Err(DecompressError::TooLarge { limit: len - 1 }));
+        }
+    }
+}
+
+#[test]
+fn of_a_bomb_no_more_is_reserved_than_it_takes_to_tell() {
+    for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd] {
+        let packed = compress(encoding, Some(9), &vec![0; 80 << 20]).unwrap();
+        let limits = DecompressLimits { max_ratio: 1_000_000, ..DecompressLimits::default() };
+        let mut budget = Budget::of(usize::MAX);
+        let refused = decompress(encoding, &packed, &limits, &mut budget, &BufferPool::default());
+        assert_eq!(refused, Err(DecompressError::TooLarge { limit: 64 << 20 }));
+        assert!(budget.held <= 4 << 20, "{encoding:?}: {}", budget.held);
+    }
+}

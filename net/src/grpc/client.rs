@@ -19,6 +19,7 @@ use crate::connect::Connector;
 use crate::http::retry_after;
 use crate::listen::Chunk;
 use crate::pool::BufferPool;
+use crate::proxy::{Proxies, Proxy};
 use crate::reserve::{Reserve, Unlimited};
 use crate::tls::ClientTls;
 
@@ -54,6 +55,8 @@ pub struct ClientSettings {
     pub wait_for_ready: bool,
     /// How calls are spread over the endpoint's addresses.
     pub balancing: Balancing,
+    /// Through which proxy, by `CONNECT`.
+    pub proxy: Proxy,
     /// Bytes of a response, compressed or not (`security.md` A13).
     pub max_response_bytes: usize,
 }
@@ -71,6 +74,7 @@ impl ClientSettings {
             connect_timeout: Duration::from_secs(20),
             wait_for_ready: false,
             balancing: Balancing::RoundRobin,
+            proxy: Proxy::default(),
             max_response_bytes: 4 << 20,
         }
     }
@@ -117,7 +121,8 @@ impl Client {
         headers.entry(header::USER_AGENT).or_insert(user_agent);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity,gzip,zstd"));
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
-        let connector = Connector::http2(settings.endpoint, tls.as_ref(), settings.connect_timeout)?;
+        let proxies = Proxies::new(&settings.proxy);
+        let connector = Connector::http2(settings.endpoint, tls.as_ref(), &proxies, settings.connect_timeout)?;
         let balancer = Balancer::new(connector, settings.keepalive, settings.wait_for_ready, settings.balancing);
         let max_response_bytes = settings.max_response_bytes;
         let pool = BufferPool::default();

@@ -2,7 +2,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use ::http::{HeaderValue, Method, Response, StatusCode, header};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, stream};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status};
@@ -149,7 +149,7 @@ fn cause_of(error: &ReadError) -> Option<Refused> {
         ReadError::Exhausted(Exhausted::Busy) => Some(Refused::Busy),
         ReadError::Deadline => Some(Refused::Deadline),
         ReadError::Framing(_) | ReadError::NotOneMessage(_) => Some(Refused::Malformed),
-        ReadError::Slow | ReadError::Gone => None,
+        ReadError::Slow | ReadError::Gone | ReadError::Broken => None,
     }
 }
 
@@ -169,7 +169,7 @@ fn read_refusal(error: ReadError, counters: &Counters) -> Refusal {
             Refusal::Abort(h2::Reason::CANCEL)
         }
         ReadError::Deadline => deadline_exceeded().into(),
-        ReadError::Gone => Refusal::Abort(h2::Reason::CANCEL),
+        ReadError::Gone | ReadError::Broken => Refusal::Abort(h2::Reason::CANCEL),
         ReadError::Framing(reason) => Status::internal(reason).into(),
         ReadError::NotOneMessage(reason) => Status::invalid_argument(reason).into(),
     }
@@ -201,10 +201,14 @@ fn message_encoding(head: &RequestHead, accepted: &[Encoding]) -> Result<Option<
 }
 
 fn success(reply: Reply) -> Response<ResponseBody> {
-    let Some(chunk) = Chunk::message(false, reply.message) else {
-        return Status::new(Code::Internal, "response message too large").into_http();
+    let body = match reply.more {
+        Some(more) => ResponseBody::messages(stream::iter([reply.message]).chain(more).boxed()),
+        None => match Chunk::message(false, reply.message) {
+            Some(chunk) => ResponseBody::message(chunk),
+            None => return Status::new(Code::Internal, "response message too large").into_http(),
+        },
     };
-    let mut response = Response::new(ResponseBody::message(chunk));
+    let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
 }

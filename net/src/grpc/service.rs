@@ -2,6 +2,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use tonic::Status;
 
 use crate::body::Body;
@@ -105,14 +106,16 @@ pub struct Request<R, C> {
 }
 
 /// The answer of success.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub struct Reply {
     /// The response message, uncompressed, without prefix. Empty is a valid message.
     pub message: Bytes,
+    /// Of a method that streams: the messages that follow, as they come. The call lasts until they end.
+    pub more: Option<BoxStream<'static, Bytes>>,
 }
 
 impl From<Bytes> for Reply {
     fn from(message: Bytes) -> Self {
-        Reply { message }
+        Reply { message, more: None }
     }
 }

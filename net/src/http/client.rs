@@ -9,7 +9,6 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::GaiResolver;
-use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
@@ -19,6 +18,7 @@ use super::retry_after::retry_after;
 use crate::Error;
 use crate::compression::{DecompressError, DecompressLimits, Encoding, decompress};
 use crate::pool::BufferPool;
+use crate::proxy::{Proxies, Proxy};
 use crate::reserve::Counted;
 use crate::tls::ClientTls;
 
@@ -49,18 +49,6 @@ pub struct ClientSettings {
     pub proxy: Proxy,
     /// Which addresses may be connected to.
     pub addresses: AddressPolicy,
-}
-
-/// Through which proxy a client connects.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Proxy {
-    /// `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`.
-    #[default]
-    Environment,
-    /// This one, for everything (`proxy_url`).
-    Url(String),
-    /// None.
-    None,
 }
 
 impl Default for ClientSettings {
@@ -170,7 +158,7 @@ pub struct Client {
     connector: Connector,
     connect_timeout: Duration,
     headers: HeaderMap,
-    proxies: Option<Arc<Matcher>>,
+    proxies: Proxies,
     max_response_bytes: usize,
 }
 
@@ -190,11 +178,7 @@ impl Client {
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(settings.connect_timeout));
-        let proxies = match settings.proxy {
-            Proxy::Environment => Some(Arc::new(Matcher::from_env())),
-            Proxy::Url(url) => Some(Arc::new(Matcher::builder().all(url).build())),
-            Proxy::None => None,
-        };
+        let proxies = Proxies::new(&settings.proxy);
         let connector = Connector { tcp, tls, http2: settings.http2, proxies: proxies.clone(), policy };
         let mut builder = Pool::builder(TokioExecutor::new());
         builder
@@ -246,11 +230,11 @@ impl Client {
         *request.headers_mut() = self.headers.clone();
         request.headers_mut().extend(outgoing.headers);
         if request.uri().scheme() == Some(&Scheme::HTTP)
-            && let Some(proxy) = self.proxies.as_ref().and_then(|proxies| proxies.intercept(request.uri()))
-            && let Some(credentials) = proxy.basic_auth()
+            && let Some(Ok(proxy)) = self.proxies.of(request.uri())
+            && let Some(credentials) = proxy.credentials
         {
             // In plain text the proxy sees every request; through a tunnel it sees only the connection.
-            request.headers_mut().insert(header::PROXY_AUTHORIZATION, credentials.clone());
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, credentials);
         }
         let response = self.pool.request(request).await.map_err(|error| sending(&error))?;
         receive(response, self.max_response_bytes).await

@@ -13,12 +13,12 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::addresses::{AddressPolicy, Resolver, refused};
+use crate::proxy::Proxies;
 use crate::tls::ClientTls;
 
 type Tcp = HttpConnector<Resolver>;
@@ -29,16 +29,11 @@ pub(super) struct Connector {
     pub(super) tcp: Tcp,
     pub(super) tls: ClientTls,
     pub(super) http2: bool,
-    pub(super) proxies: Option<Arc<Matcher>>,
+    pub(super) proxies: Proxies,
     pub(super) policy: Arc<AddressPolicy>,
 }
 
 impl Connector {
-    /// The proxy for `target`, if there is one.
-    fn proxy(&self, target: &Uri) -> Option<Intercept> {
-        self.proxies.as_ref()?.intercept(target)
-    }
-
     fn https<C>(&self, below: C) -> HttpsConnector<C> {
         // The builder fills ALPN in itself.
         let builder = HttpsConnectorBuilder::new().with_tls_config(self.tls.with_alpn(&[])).https_or_http();
@@ -56,18 +51,18 @@ impl Connector {
             return Err(refused().into());
         }
         let is_https = target.scheme_str() == Some("https");
-        let stream = match self.proxy(&target) {
+        let stream = match self.proxies.of(&target).transpose()? {
             None => self.https(self.tcp.clone()).call(target).await?,
             Some(proxy) if is_https => {
-                let tunnel = Tunnel::new(proxy.uri().clone(), self.tcp.clone());
-                let tunnel = match proxy.basic_auth() {
-                    Some(credentials) => tunnel.with_auth(credentials.clone()),
+                let tunnel = Tunnel::new(proxy.uri, self.tcp.clone());
+                let tunnel = match proxy.credentials {
+                    Some(credentials) => tunnel.with_auth(credentials),
                     None => tunnel,
                 };
                 self.https(tunnel).call(target).await?
             }
             Some(proxy) => {
-                let stream = MaybeHttpsStream::Http(self.tcp.call(proxy.uri().clone()).await?);
+                let stream = MaybeHttpsStream::Http(self.tcp.call(proxy.uri).await?);
                 return Ok(Socket { stream, proxied: true });
             }
         };

@@ -134,6 +134,7 @@ fn read_refusal(error: &ReadError, counters: &Counters) -> Stop {
             Counters::add(&counters.body_timeouts);
             Stop::Abort
         }
+        ReadError::Broken => Refusal::Malformed.into(),
         ReadError::Deadline | ReadError::Gone | ReadError::Framing(_) | ReadError::NotOneMessage(_) => Stop::Abort,
     }
 }
@@ -169,7 +170,8 @@ fn refused<S: HttpService>(service: &S, head: &RequestHead, refusal: &Refusal) -
         let seconds = 1 + (4.0 * crate::address::random_unit()).round() as u64;
         response.headers_mut().entry(header::RETRY_AFTER).or_insert(HeaderValue::from(seconds));
     }
-    let leaves_body_unread = matches!(refusal, Refusal::TooLarge { .. } | Refusal::Busy | Refusal::ShuttingDown);
+    let leaves_body_unread =
+        matches!(refusal, Refusal::TooLarge { .. } | Refusal::Malformed | Refusal::Busy | Refusal::ShuttingDown);
     if leaves_body_unread && head.version < Version::HTTP_2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -98,6 +98,8 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// The body is not framed as HTTP has it.
+    Malformed,
     /// No memory was promised in time.
     Busy,
     /// The listener is on its way out.
@@ -114,7 +116,7 @@ impl Refusal {
             Refusal::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::UriTooLong => StatusCode::URI_TOO_LONG,
             Refusal::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Refusal::UnsupportedEncoding(_) => StatusCode::BAD_REQUEST,
+            Refusal::UnsupportedEncoding(_) | Refusal::Malformed => StatusCode::BAD_REQUEST,
             Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Busy | Refusal::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -131,6 +133,7 @@ impl std::fmt::Display for Refusal {
             Refusal::HeadersTooLarge => f.write_str("too many headers"),
             Refusal::UnsupportedEncoding(name) => write!(f, "unsupported Content-Encoding: {name}"),
             Refusal::TooLarge { limit } => write!(f, "request body exceeds the limit of {limit} bytes"),
+            Refusal::Malformed => f.write_str("malformed body"),
             Refusal::Busy => f.write_str("memory budget exhausted"),
             Refusal::ShuttingDown => f.write_str("shutting down"),
             Refusal::Internal => f.write_str("internal error"),

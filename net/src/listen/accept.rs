@@ -7,17 +7,16 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_rustls::TlsAcceptor;
 
 use super::Service;
 use super::connection::{Conn, Shared, serve};
 use super::counters::{Counters, Snapshot};
+use super::handshake::secure;
 use super::head::{ConnectionInfo, Ending, Peer};
 use super::sealed::Serve;
 use super::slots::{Full, Slots};
 use super::socket::{Accepted, Bind, Socket, Sockets};
 use super::traffic::Traffic;
-use super::transport::Stream;
 use crate::Error;
 use crate::limits::ListenerLimits;
 use crate::pool::BufferPool;
@@ -207,11 +206,8 @@ impl Drop for Server {
 async fn keep_current(tls: ServerTls) {
     loop {
         sleep(tls.reload_interval()).await;
-        match tls.reload() {
-            Ok(false) => {}
-            Ok(true) => tracing::info!("TLS certificates were reloaded"),
-            Err(error) => tracing::warn!(%error, "changed TLS files cannot be used, the old ones stay"),
-        }
+        // What is wrong is told and counted there.
+        let _ = tls.reload();
     }
 }
 
@@ -286,52 +282,6 @@ impl<S: Serve> Acceptor<S> {
             let conn = Arc::new(Conn { info: Arc::new(info), traffic: Arc::new(Traffic::new()), shared });
             serve(secured.stream, secured.negotiated_h2, service, conn, stopped).await;
         });
-    }
-}
-
-struct Secured {
-    stream: Stream,
-    client_certificates: Vec<rustls::pki_types::CertificateDer<'static>>,
-    /// What ALPN says; `None` without TLS or without ALPN.
-    negotiated_h2: Option<bool>,
-}
-
-/// Shakes hands where TLS is configured.
-async fn secure(
-    accepted: Accepted,
-    tls: Option<&ServerTls>,
-    handshakes: &Semaphore,
-    shared: &Shared,
-) -> Option<Secured> {
-    let plain = |stream| Some(Secured { stream, client_certificates: Vec::new(), negotiated_h2: None });
-    let (tcp, tls) = match (accepted, tls) {
-        (Accepted::Tcp(tcp), Some(tls)) => (tcp, tls),
-        (Accepted::Tcp(tcp), None) => return plain(Stream::Tcp(tcp)),
-        // A unix socket is protected by its file; upstream does not encrypt it either.
-        (Accepted::Unix(unix), _) => return plain(Stream::Unix(unix)),
-    };
-    let acceptor = TlsAcceptor::from(tls.current());
-    let handshake = async {
-        let _turn = handshakes.acquire().await.map_err(io::Error::other)?;
-        acceptor.accept(tcp).await
-    };
-    match timeout(shared.limits.handshake_timeout, handshake).await {
-        Err(_) => {
-            Counters::add(&shared.counters.handshake_timeouts);
-            None
-        }
-        Ok(Err(error)) => {
-            Counters::add(&shared.counters.handshake_failures);
-            tracing::debug!(%error, "TLS handshake failed");
-            None
-        }
-        Ok(Ok(stream)) => {
-            let (_, session) = stream.get_ref();
-            let client_certificates =
-                session.peer_certificates().unwrap_or_default().iter().map(|cert| cert.clone().into_owned()).collect();
-            let negotiated_h2 = session.alpn_protocol().map(|protocol| protocol == b"h2");
-            Some(Secured { stream: Stream::Tls(Box::new(stream.into())), client_certificates, negotiated_h2 })
-        }
     }
 }
 

@@ -99,17 +99,31 @@ pub(crate) async fn serve<S: Serve>(
         Some(Opening::Http1(first)) => {
             let io = TokioIo::new(Transport::http1(stream, first, Arc::clone(&conn.traffic)));
             let served = http1_builder(&conn.shared.limits).serve_connection(io, service_fn(answer(&service, &conn)));
-            watch_over(served, false, &conn, leave).await;
+            if let Err(error) = watch_over(served, false, &conn, leave).await {
+                count_head(&error, conn.counters());
+            }
         }
         Some(Opening::Http2(first)) => {
-            let io = TokioIo::new(Transport::http2(stream, first, Arc::clone(&conn.traffic)));
+            let counters = Arc::clone(&conn.shared.counters);
+            let io = TokioIo::new(Transport::http2(stream, first, Arc::clone(&conn.traffic), counters));
             let served =
                 http2_builder(&conn.shared, S::VERSIONS).serve_connection(io, service_fn(answer(&service, &conn)));
-            watch_over(served, true, &conn, leave).await;
+            if watch_over(served, true, &conn, leave).await.is_err_and(|error| error.is_timeout()) {
+                Counters::add(&conn.counters().ping_timeouts);
+            }
         }
     }
     if conn.traffic.is_flood() {
         Counters::add(&conn.counters().floods);
+    }
+}
+
+/// The HTTP library answers a head that it cannot read, and tells only by how the connection ended.
+fn count_head(error: &hyper::Error, counters: &Counters) {
+    if error.is_parse_too_large() {
+        Counters::add(&counters.head_too_large);
+    } else if error.is_parse() {
+        Counters::add(&counters.head_malformed);
     }
 }
 
@@ -252,8 +266,16 @@ where
     }
 }
 
-/// Drives a connection and ends it when it is too old, too idle, or stuck.
-async fn watch_over<C: Graceful>(served: C, is_http2: bool, conn: &Conn, mut leave: watch::Receiver<bool>) {
+/// Drives a connection and ends it when it is too old, too idle, or stuck. Returns how it ended if it ended by itself.
+async fn watch_over<C>(
+    served: C,
+    is_http2: bool,
+    conn: &Conn,
+    mut leave: watch::Receiver<bool>,
+) -> Result<(), hyper::Error>
+where
+    C: Graceful<Output = Result<(), hyper::Error>>,
+{
     let mut served = pin!(served);
     let mut leave = pin!(async move { leave.wait_for(|leave| *leave).await.is_ok() });
     let mut ended = pin!(conn.info.ending.begun());
@@ -263,8 +285,8 @@ async fn watch_over<C: Graceful>(served: C, is_http2: bool, conn: &Conn, mut lea
     let mut timer = pin!(sleep_until(watchdog.soonest()));
     poll_fn(|cx| {
         loop {
-            if served.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+            if let Poll::Ready(ended) = served.as_mut().poll(cx) {
+                return Poll::Ready(ended);
             }
             if !asked && leave.as_mut().poll(cx).is_ready() {
                 asked = true;
@@ -291,11 +313,11 @@ async fn watch_over<C: Graceful>(served: C, is_http2: bool, conn: &Conn, mut lea
             match watchdog.look(Instant::now()) {
                 Verdict::Fine => {}
                 Verdict::Leave => served.as_mut().leave(),
-                Verdict::Close => return Poll::Ready(()),
+                Verdict::Close => return Poll::Ready(Ok(())),
             }
         }
     })
-    .await;
+    .await
 }
 
 /// Whether the moment `soonest` has come; registers `cx` otherwise. A timer set too early is left alone, it costs less

@@ -40,6 +40,16 @@ counters! {
     header_timeouts,
     /// Connections that did not begin with the protocol spoken here.
     unknown_protocol,
+    /// Requests and connections that broke the rules of HTTP and were refused by the HTTP library.
+    protocol_errors,
+    /// HTTP/1 heads that are no heads, answered 400 by the HTTP library.
+    head_malformed,
+    /// Heads over the limit in bytes, answered 431 by the HTTP library.
+    head_too_large,
+    /// HTTP/2 streams over the limit.
+    streams_refused,
+    /// HTTP/2 connections closed because a ping was not answered.
+    ping_timeouts,
     /// Connections closed because they were idle.
     idle_closed,
     /// Connections closed because a write stood still.

@@ -6,11 +6,13 @@ mod accept;
 mod connection;
 mod counters;
 mod flood;
+mod handshake;
 mod head;
 mod respond;
 mod slots;
 mod socket;
 mod streams;
+mod told;
 mod traffic;
 mod transport;
 

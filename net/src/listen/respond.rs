@@ -81,6 +81,8 @@ enum Kind {
     Once(Chunk),
     /// A gRPC message with the trailers of success.
     Message(Chunk),
+    /// gRPC messages as they come, then the trailers of success.
+    Messages(BoxStream<'static, Bytes>),
     Trailers,
     Stream(BoxStream<'static, Bytes>),
 }
@@ -91,13 +93,18 @@ impl ResponseBody {
         ResponseBody { kind: Kind::Stream(stream), active: None }
     }
 
+    /// gRPC messages as they come. The call ends with success when there are no more.
+    pub(crate) fn messages(messages: BoxStream<'static, Bytes>) -> Self {
+        ResponseBody { kind: Kind::Messages(messages), active: None }
+    }
+
     pub(crate) fn message(chunk: Chunk) -> Self {
         ResponseBody { kind: Kind::Message(chunk), active: None }
     }
 
     /// Whether the body comes bit by bit.
     pub(crate) fn is_stream(&self) -> bool {
-        matches!(self.kind, Kind::Stream(_))
+        matches!(self.kind, Kind::Stream(_) | Kind::Messages(_))
     }
 
     pub(crate) fn with_active(mut self, active: Active) -> Self {
@@ -126,11 +133,20 @@ impl Body for ResponseBody {
                 this.kind = Kind::Trailers;
                 Some(Frame::data(chunk))
             }
-            Kind::Trailers => {
-                let mut trailers = HeaderMap::with_capacity(1);
-                trailers.insert("grpc-status", HeaderValue::from_static("0"));
-                Some(Frame::trailers(trailers))
-            }
+            Kind::Messages(mut messages) => match messages.as_mut().poll_next(cx) {
+                Poll::Pending => {
+                    this.kind = Kind::Messages(messages);
+                    return Poll::Pending;
+                }
+                Poll::Ready(next) => match next.and_then(|message| Chunk::message(false, message)) {
+                    Some(chunk) => {
+                        this.kind = Kind::Messages(messages);
+                        Some(Frame::data(chunk))
+                    }
+                    None => Some(Frame::trailers(success())),
+                },
+            },
+            Kind::Trailers => Some(Frame::trailers(success())),
             Kind::Stream(mut stream) => match stream.as_mut().poll_next(cx) {
                 Poll::Pending => {
                     this.kind = Kind::Stream(stream);
@@ -157,9 +173,16 @@ impl Body for ResponseBody {
         match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Once(chunk) => SizeHint::with_exact(chunk.remaining() as u64),
-            Kind::Message(_) | Kind::Trailers | Kind::Stream(_) => SizeHint::default(),
+            Kind::Message(_) | Kind::Messages(_) | Kind::Trailers | Kind::Stream(_) => SizeHint::default(),
         }
     }
+}
+
+/// The trailers of success.
+fn success() -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    trailers
 }
 
 /// One request in progress.

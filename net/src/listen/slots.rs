@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::hash::RandomState;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::limits::ListenerLimits;
@@ -36,7 +36,7 @@ pub(crate) struct Slot {
 impl Slots {
     pub(crate) fn take(self: &Arc<Self>, ip: Option<IpAddr>, limits: &ListenerLimits) -> Result<Slot, Full> {
         let ip = ip.map(|ip| ip.to_canonical());
-        let counted = ip.filter(|ip| !limits.trusted_proxies.iter().any(|proxy| proxy.contains(*ip)));
+        let counted = ip.filter(|ip| !limits.trusted_proxies.iter().any(|proxy| proxy.contains(*ip))).map(source);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.total >= limits.connections {
             return Err(Full::Total);
@@ -50,6 +50,14 @@ impl Slots {
         }
         open.total += 1;
         Ok(Slot { slots: Arc::clone(self), ip: counted })
+    }
+}
+
+/// What one sender has only one of: an address, or an IPv6 network of 64 bits.
+fn source(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        v4 => v4,
     }
 }
 
@@ -85,6 +93,11 @@ mod tests {
         let first = take("1.1.1.1").unwrap();
         let second = take("::ffff:1.1.1.1").unwrap();
         assert_eq!(take("1.1.1.1").unwrap_err(), Full::PerIp);
+        {
+            let _both = ["2001:db8::1", "2001:db8::ffff:2"].map(|ip| take(ip).unwrap());
+            assert_eq!(take("2001:db8::3:3").unwrap_err(), Full::PerIp, "one network is one source");
+            assert!(take("2001:db8:0:1::1").is_ok());
+        }
         let proxies: Vec<_> = (0..3).map(|_| take("10.1.2.3").unwrap()).collect();
         assert_eq!(take("10.1.2.3").unwrap_err(), Full::Total);
         assert_eq!(take("2.2.2.2").unwrap_err(), Full::Total);

@@ -9,7 +9,9 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 use tokio_rustls::TlsStream;
 
+use super::counters::Counters;
 use super::flood::{FrameWatch, Seen};
+use super::told::Told;
 use super::traffic::Traffic;
 
 /// An accepted socket, in plain or under TLS.
@@ -69,17 +71,20 @@ pub(crate) struct Transport<S> {
     traffic: Arc<Traffic>,
     /// `Some` on HTTP/2, from after the connection preface on.
     watch: Option<FrameWatch>,
+    /// The same of what is sent.
+    told: Option<(Told, Arc<Counters>)>,
     preface_left: usize,
 }
 
 impl<S> Transport<S> {
     pub(crate) fn http1(stream: S, first: Bytes, traffic: Arc<Traffic>) -> Self {
-        Transport { stream, first, traffic, watch: None, preface_left: 0 }
+        Transport { stream, first, traffic, watch: None, told: None, preface_left: 0 }
     }
 
-    pub(crate) fn http2(stream: S, first: Bytes, traffic: Arc<Traffic>) -> Self {
+    pub(crate) fn http2(stream: S, first: Bytes, traffic: Arc<Traffic>, counters: Arc<Counters>) -> Self {
         let watch = Some(FrameWatch::new(Instant::now()));
-        Transport { stream, first, traffic, watch, preface_left: super::connection::PREFACE.len() }
+        let told = Some((Told::default(), counters));
+        Transport { stream, first, traffic, watch, told, preface_left: super::connection::PREFACE.len() }
     }
 
     fn note(&mut self, bytes: &[u8]) {
@@ -132,6 +137,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        if let (Some((told, counters)), Poll::Ready(Ok(count))) = (&mut this.told, &written) {
+            told.feed(buf.get(..*count).unwrap_or_default(), counters);
+        }
         this.noted(written)
     }
 
@@ -152,6 +160,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        if let (Some((told, counters)), Poll::Ready(Ok(count))) = (&mut this.told, &written) {
+            let mut left = *count;
+            for buf in bufs {
+                let sent = buf.get(..left.min(buf.len())).unwrap_or_default();
+                told.feed(sent, counters);
+                left -= sent.len();
+            }
+        }
         this.noted(written)
     }
 

@@ -6,7 +6,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
-use super::current::{Current, TlsStatus};
+use super::current::{Current, TlsStatus, TlsWatch, Watched};
 use super::material::Material;
 use super::settings::{ClientTlsSettings, EXPORTER_MIN};
 use super::versions::{Range, provider};
@@ -22,6 +22,27 @@ struct Inner {
     settings: ClientTlsSettings,
     server_name: Option<ServerName<'static>>,
     current: Current<ClientConfig>,
+}
+
+impl Watched for Inner {
+    fn look(&self) -> TlsStatus {
+        self.reload_if_due();
+        self.current.status()
+    }
+}
+
+impl Inner {
+    fn reload(&self) -> Result<bool, Error> {
+        let Inner { settings, current, .. } = self;
+        current.reload(|| Material::of_client(&settings.common), |material| build(settings, material))
+    }
+
+    fn reload_if_due(&self) {
+        if self.current.is_due() {
+            // What is wrong is told there.
+            let _ = self.reload();
+        }
+    }
 }
 
 impl std::fmt::Debug for ClientTls {
@@ -56,23 +77,23 @@ impl ClientTls {
         self.inner.current.status()
     }
 
-    /// Looks at the files again; returns whether something changed. Connections stay as they are. New connections do
-    /// this by themselves, at most every `reload_interval`.
+    /// Asks that question again later.
+    pub fn watch(&self) -> TlsWatch {
+        TlsWatch::new(&self.inner)
+    }
+
+    /// Looks at the files again; returns whether something changed. Connections stay as they are. New connections and
+    /// [`TlsWatch::look`] do this by themselves, at most every `reload_interval`.
     ///
     /// # Errors
     /// What is there now cannot be used; the old certificates stay in use.
     pub fn reload(&self) -> Result<bool, Error> {
-        let Inner { settings, current, .. } = self.inner.as_ref();
-        current.reload(|| Material::of_client(&settings.common), |material| build(settings, material))
+        self.inner.reload()
     }
 
     /// The configuration for the next connection, with `protocols` offered by ALPN.
     pub(crate) fn with_alpn(&self, protocols: &[&[u8]]) -> ClientConfig {
-        if self.inner.current.is_due()
-            && let Err(error) = self.reload()
-        {
-            tracing::warn!(%error, "changed TLS files cannot be used, the old ones stay");
-        }
+        self.inner.reload_if_due();
         let mut config = ClientConfig::clone(&self.inner.current.get());
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         config

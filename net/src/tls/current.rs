@@ -1,5 +1,5 @@
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -22,6 +22,27 @@ pub struct TlsStatus {
     pub not_after: Option<SystemTime>,
 }
 
+/// What looks at files again when it is time.
+pub(super) trait Watched: Send + Sync {
+    fn look(&self) -> TlsStatus;
+}
+
+/// A way to ask how certificates are doing that does not keep them.
+#[derive(Clone)]
+pub struct TlsWatch(Weak<dyn Watched>);
+
+impl TlsWatch {
+    pub(super) fn new(watched: &Arc<impl Watched + 'static>) -> Self {
+        let watched: Arc<dyn Watched> = Arc::clone(watched) as _;
+        TlsWatch(Arc::downgrade(&watched))
+    }
+
+    /// How they are doing, after a look at the files if it is time for one. `None` when nobody uses them any more.
+    pub fn look(&self) -> Option<TlsStatus> {
+        self.0.upgrade().map(|watched| watched.look())
+    }
+}
+
 /// A configuration made from files, and made again when they change.
 pub(super) struct Current<C> {
     config: RwLock<Arc<C>>,
@@ -35,6 +56,8 @@ struct Loaded {
     material: Material,
     not_after: Option<SystemTime>,
     looked: Instant,
+    /// What was wrong at the last look, so that it is told once.
+    wrong: Option<String>,
 }
 
 impl<C> Current<C> {
@@ -42,7 +65,7 @@ impl<C> Current<C> {
         let not_after = end_of(&material);
         Current {
             config: RwLock::new(Arc::new(config)),
-            loaded: Mutex::new(Loaded { material, not_after, looked: Instant::now() }),
+            loaded: Mutex::new(Loaded { material, not_after, looked: Instant::now(), wrong: None }),
             interval: interval.filter(|interval| !interval.is_zero()).unwrap_or(RELOAD_INTERVAL),
             reloads: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -71,7 +94,7 @@ impl<C> Current<C> {
     }
 
     /// Looks at the files again; returns whether something changed. What cannot be used leaves the old configuration
-    /// in place.
+    /// in place, is counted at each look, and told once.
     pub(super) fn reload(
         &self,
         read: impl FnOnce() -> Result<Material, Error>,
@@ -88,6 +111,11 @@ impl<C> Current<C> {
             }
             build(&material).map(|config| Some((material, config)))
         });
+        let wrong = changed.as_ref().err().map(ToString::to_string);
+        if let Some(error) = wrong.as_ref().filter(|_| wrong != loaded.wrong) {
+            tracing::warn!(%error, "changed TLS files cannot be used, the old ones stay");
+        }
+        loaded.wrong = wrong;
         match changed {
             Ok(None) => Ok(false),
             Ok(Some((material, config))) => {
@@ -95,6 +123,7 @@ impl<C> Current<C> {
                 loaded.not_after = end_of(&material);
                 loaded.material = material;
                 self.reloads.fetch_add(1, Ordering::Relaxed);
+                tracing::info!("changed TLS files are in use");
                 Ok(true)
             }
             Err(error) => {

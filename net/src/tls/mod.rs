@@ -14,7 +14,7 @@ mod versions;
 
 pub use certificate::{Names, not_after};
 pub use client::ClientTls;
-pub use current::TlsStatus;
+pub use current::{TlsStatus, TlsWatch};
 pub use server::ServerTls;
 pub use settings::{ClientAuth, ClientTlsSettings, ServerTlsSettings, TlsSettings};
 

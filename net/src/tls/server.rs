@@ -6,7 +6,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 
 use super::allowed::AllowedClients;
-use super::current::{Current, TlsStatus};
+use super::current::{Current, TlsStatus, TlsWatch, Watched};
 use super::material::Material;
 use super::settings::{ClientAuth, LISTENER_MIN, ServerTlsSettings};
 use super::versions::{Range, provider};
@@ -23,6 +23,12 @@ struct Inner {
     settings: ServerTlsSettings,
     versions: Versions,
     current: Current<ServerConfig>,
+}
+
+impl Watched for Inner {
+    fn look(&self) -> TlsStatus {
+        self.current.status()
+    }
 }
 
 impl ServerTls {
@@ -46,6 +52,11 @@ impl ServerTls {
     /// How the certificates are doing.
     pub fn status(&self) -> TlsStatus {
         self.inner.current.status()
+    }
+
+    /// Asks that question again later.
+    pub fn watch(&self) -> TlsWatch {
+        TlsWatch::new(&self.inner)
     }
 
     /// Looks at the files again; returns whether something changed. Connections stay as they are. A listener that

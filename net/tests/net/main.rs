@@ -7,6 +7,8 @@ mod grpc_server;
 mod grpc_traps;
 mod http;
 mod limits;
+mod proxy;
+mod rotation;
 mod takeover;
 mod tls;
 mod unix;

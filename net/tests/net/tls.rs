@@ -12,13 +12,13 @@ use sluice_net::{Endpoint, ListenerSettings};
 
 use super::common::*;
 
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    file: PathBuf,
+pub struct Authority {
+    pub issuer: CertifiedIssuer<'static, KeyPair>,
+    pub file: PathBuf,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
@@ -29,7 +29,7 @@ impl Authority {
     }
 
     /// A certificate and its key for `name`.
-    fn issue(&self, name: &str) -> (String, String) {
+    pub fn issue(&self, name: &str) -> (String, String) {
         let (certificate, key) = self.issue_with(name, |_| ());
         (certificate.pem(), key.serialize_pem())
     }
@@ -62,7 +62,7 @@ impl Authority {
         file
     }
 
-    fn server(&self, client_ca: Option<&Authority>) -> ServerTlsSettings {
+    pub fn server(&self, client_ca: Option<&Authority>) -> ServerTlsSettings {
         let (cert, key) = self.issue("localhost");
         ServerTlsSettings {
             common: TlsSettings { cert_pem: Some(cert), key_pem: Some(key), ..TlsSettings::default() },
@@ -71,7 +71,7 @@ impl Authority {
         }
     }
 
-    fn client(&self) -> ClientTlsSettings {
+    pub fn client(&self) -> ClientTlsSettings {
         let common = TlsSettings { ca_file: Some(self.file.clone()), ..TlsSettings::default() };
         ClientTlsSettings { common, ..ClientTlsSettings::default() }
     }

@@ -23,6 +23,7 @@ pub struct HttpServer {
     /// Encodings that are read; all that we know unless written.
     pub compression_algorithms: Option<Vec<String>>,
     pub read_timeout: GoDuration,
+    /// Upstream 60 s; here as long as a head takes that is not held back on purpose (security §5).
     pub read_header_timeout: GoDuration,
     pub write_timeout: GoDuration,
     pub idle_timeout: GoDuration,
@@ -45,7 +46,7 @@ impl Default for HttpServer {
             response_headers: Headers::default(),
             compression_algorithms: None,
             read_timeout: GoDuration::default(),
-            read_header_timeout: GoDuration::from_secs(60),
+            read_header_timeout: GoDuration::from_secs(5),
             write_timeout: GoDuration::from_secs(30),
             idle_timeout: GoDuration::from_secs(60),
             keep_alives_enabled: true,

@@ -66,6 +66,18 @@ fn tls_is_checked_with_upstreams_texts() {
     assert!(
         problems::<TlsClient>("{min_version: '1.3', max_version: '1.2'}").iter().any(|found| found.ends_with(text))
     );
+    let text = "client_auth needs client_ca_file";
+    let own = "cert_file: a, key_file: b";
+    assert!(problems::<TlsServer>(&format!("{{{own}, client_auth: require}}"))[0].ends_with(text));
+    let text = "allowed_sans, allowed_spiffe_ids and crl_file need client_ca_file and client_auth";
+    for more in ["allowed_sans: [a]", "crl_file: c", "client_ca_file: d, client_auth: none, allowed_spiffe_ids: [a]"] {
+        assert!(problems::<TlsServer>(&format!("{{{own}, {more}}}"))[0].ends_with(text), "{more}");
+    }
+    for more in
+        ["client_ca_file: d", "client_ca_file: d, client_auth: optional, allowed_sans: [a]", "client_auth: none"]
+    {
+        assert!(problems::<TlsServer>(&format!("{{{own}, {more}}}")).is_empty(), "{more}");
+    }
     let text = "provide either a CA file or the PEM-encoded string, but not both";
     assert!(problems::<TlsClient>("{ca_file: a, ca_pem: b}").iter().any(|found| found.ends_with(text)));
     assert!(problems::<TlsClient>("{min_version: '1.4'}")[0].contains("unsupported TLS version: \"1.4\""));
@@ -120,6 +132,12 @@ fn a_tls_block_reaches_the_network_whole() {
     let server = TlsServer { material, client_ca_file: "/clients".to_owned(), ..TlsServer::default() };
     assert_eq!(server.settings().client_ca_file, Some("/clients".into()));
     assert_eq!(server.settings().common, settings.common);
+    let (named, _) =
+        decoded::<TlsServer>("{client_auth: optional, allowed_sans: [a], allowed_spiffe_ids: [b], crl_file: c}");
+    let named = named.settings();
+    assert_eq!(named.client_auth, Some(sluice_net::tls::ClientAuth::Optional));
+    assert_eq!((named.allowed_sans, named.allowed_spiffe_ids), (vec!["a".to_owned()], vec!["b".to_owned()]));
+    assert_eq!(named.crl_file, Some("c".into()));
     let common = settings.common;
     assert_eq!((common.ca_file, common.ca_pem), (Some("/ca".into()), None), "what is empty is not set");
     assert_eq!((common.cert_file, common.cert_pem.as_deref()), (None, Some("cert")));

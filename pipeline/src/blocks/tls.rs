@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use sluice_config::{GoDuration, Problems, Secret};
-use sluice_net::tls::{ClientTlsSettings, ServerTlsSettings, TlsSettings};
+use sluice_net::tls::{self, ClientTlsSettings, ServerTlsSettings, TlsSettings};
 
 use crate::factory::{Validate, field};
 
@@ -25,7 +25,7 @@ pub struct TlsMaterial {
     pub include_insecure_cipher_suites: bool,
     pub curve_preferences: Vec<String>,
     pub include_system_ca_certs_pool: bool,
-    /// How often files are read again; zero for never.
+    /// How often files are looked at for changes; zero for the default of 10 s.
     pub reload_interval: GoDuration,
 }
 
@@ -164,7 +164,24 @@ pub struct TlsServer {
     pub material: TlsMaterial,
     /// Clients must present a certificate of this CA.
     pub client_ca_file: String,
+    /// Read and not needed: the file is always watched.
     pub client_ca_file_reload: bool,
+    /// Unwritten: `require` where `client_ca_file` is set.
+    pub client_auth: Option<ClientAuth>,
+    /// DNS names or URIs, of which a client's certificate must hold one.
+    pub allowed_sans: Vec<String>,
+    pub allowed_spiffe_ids: Vec<String>,
+    /// Certificates of clients that are revoked.
+    pub crl_file: String,
+}
+
+/// `client_auth`: whether clients must show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    Require,
+    Optional,
+    None,
 }
 
 impl TlsServer {
@@ -173,7 +190,14 @@ impl TlsServer {
         ServerTlsSettings {
             common: self.material.settings(),
             client_ca_file: file(&self.client_ca_file),
-            ..ServerTlsSettings::default()
+            client_auth: self.client_auth.map(|auth| match auth {
+                ClientAuth::Require => tls::ClientAuth::Require,
+                ClientAuth::Optional => tls::ClientAuth::Optional,
+                ClientAuth::None => tls::ClientAuth::None,
+            }),
+            allowed_sans: self.allowed_sans.clone(),
+            allowed_spiffe_ids: self.allowed_spiffe_ids.clone(),
+            crl_file: file(&self.crl_file),
         }
     }
 }
@@ -192,6 +216,20 @@ impl Validate for TlsServer {
         if !self.material.has_cert() || !self.material.has_key() {
             let text = "TLS configuration must include both certificate and key for server connections";
             problems.error(&field(at, "cert_file"), text);
+        }
+        let required = matches!(self.client_auth, Some(ClientAuth::Require | ClientAuth::Optional));
+        if required && self.client_ca_file.is_empty() {
+            problems.error(&field(at, "client_auth"), "client_auth needs client_ca_file");
+        }
+        let asks = !self.client_ca_file.is_empty() && self.client_auth != Some(ClientAuth::None);
+        let restricts = [
+            ("allowed_sans", !self.allowed_sans.is_empty()),
+            ("allowed_spiffe_ids", !self.allowed_spiffe_ids.is_empty()),
+            ("crl_file", !self.crl_file.is_empty()),
+        ];
+        for (name, _) in restricts.iter().filter(|(_, written)| *written && !asks) {
+            let text = "allowed_sans, allowed_spiffe_ids and crl_file need client_ca_file and client_auth";
+            problems.error(&field(at, name), text);
         }
     }
 }

@@ -158,6 +158,11 @@ impl StageAccount {
         self.drops.count(&self.component, reasons::PANIC, Signal::Traces, &Tenant::default(), held as usize);
     }
 
+    /// What it held when it was recorded last.
+    pub fn held(&self) -> usize {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).held as usize
+    }
+
     /// One call of the stage: what it absorbed, made, emitted and dropped, and what it holds now by its own account.
     pub fn record(
         &self,

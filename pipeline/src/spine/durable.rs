@@ -22,8 +22,8 @@ use sluice_journal::{Config, Dest, DestSpec, Journal, Parts, Quota, Recovered};
 use sluice_pdata::pass::Reason;
 
 use super::{
-    Advance, Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, Letter, OnQuota,
-    ReadLimit, Record, Role, RouteSet, Seq, SeqRange, Spine, Unparked, Waiting,
+    Advance, Again, Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, Letter,
+    OnQuota, ReadLimit, Record, Role, RouteSet, Seq, SeqRange, Spine, Unparked, Waiting,
 };
 use crate::BoxFuture;
 use crate::admission::{Class, MemBudget, Reservation};
@@ -157,6 +157,16 @@ impl Shared {
         complete(self.journal(), &self.books, destination, seq, completion);
     }
 
+    /// An entry as it was appended. `None` for a record that this version cannot have written.
+    fn restore(&self, entry: &sluice_journal::Entry) -> Option<Entry> {
+        let batch = records::restore(entry, &self.clock, &self.books)?;
+        // From disk it is memory of its own; what is in the tail is paid for.
+        let bytes = if entry.attachment.is_some() { 0 } else { entry.payload.len() as u64 };
+        let hold = self.memory.try_reserve(Class::Export, bytes);
+        let arrival = batch.context().arrival;
+        Some(Entry::new(Seq(entry.seq), batch, arrival, Box::new(hold)))
+    }
+
     /// Until when a destination leaves the disk alone.
     fn paused(&self, destination: Destination) -> Option<Monotonic> {
         let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
@@ -221,14 +231,8 @@ impl Spine for DurableSpine {
                 self.0.condemn(destination, &entry);
                 continue;
             }
-            match records::restore(&entry, &self.0.clock, &self.0.books) {
-                Some(batch) => {
-                    // From disk it is memory of its own; what is in the tail is paid for.
-                    let bytes = if entry.attachment.is_some() { 0 } else { entry.payload.len() as u64 };
-                    let hold = self.0.memory.try_reserve(Class::Export, bytes);
-                    let arrival = batch.context().arrival;
-                    read.push(Entry::new(Seq(entry.seq), batch, arrival, Box::new(hold)));
-                }
+            match self.0.restore(&entry) {
+                Some(restored) => read.push(restored),
                 // Its checksum is right, so a program wrote it that knew other signals.
                 None => {
                     let lost = Completion::dropped(crate::ledger::reasons::CORRUPT, entry.items as usize);
@@ -237,6 +241,20 @@ impl Spine for DurableSpine {
             }
         }
         read
+    }
+
+    fn read_again(&self, destination: Destination, range: SeqRange, limit: ReadLimit) -> Option<Again> {
+        let limit = sluice_journal::ReadLimit { records: limit.records, items: limit.items, bytes: limit.bytes };
+        match self.journal().read_again(Dest(destination.0), range.first.0, range.last.0, limit) {
+            Ok((entries, through)) => {
+                let entries = entries.iter().filter_map(|entry| self.0.restore(entry)).collect();
+                Some(Again { entries, through: Seq(through) })
+            }
+            Err(error) => {
+                tracing::warn!(destination = self.0.books.name(destination).as_deref(), "cannot read again: {error}");
+                None
+            }
+        }
     }
 
     fn readable(&self, destination: Destination) -> BoxFuture<'static, ()> {

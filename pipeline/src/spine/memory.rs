@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 
 use super::confirm::Part;
 use super::{
-    Advance, Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, ReadLimit, Record,
-    Role, RouteSet, Seq, SeqRange, Spine, Waiting,
+    Advance, Again, Backlog, Completion, Confirmations, CursorRule, Destination, DestinationSpec, Entry, ReadLimit,
+    Record, Role, RouteSet, Seq, SeqRange, Spine, Waiting,
 };
 use crate::BoxFuture;
 use crate::admission::{Class, MemBudget, Reservation};
@@ -272,6 +272,11 @@ impl Spine for MemorySpine {
 
     fn read(&self, destination: Destination, limit: ReadLimit) -> Vec<Entry> {
         self.0.lock().read(destination, limit)
+    }
+
+    fn read_again(&self, destination: Destination, range: SeqRange, _limit: ReadLimit) -> Option<Again> {
+        // They are in memory as it is.
+        Some(Again { entries: self.0.lock().read_again(destination, range), through: range.last })
     }
 
     fn readable(&self, destination: Destination) -> BoxFuture<'static, ()> {

@@ -88,7 +88,14 @@ impl RouteSet {
 
     /// The destinations in order.
     pub fn iter(self) -> impl Iterator<Item = Destination> {
-        (0..=u8::MAX).map(Destination).filter(move |&destination| self.contains(destination))
+        (0..4u8).flat_map(move |word| {
+            let mut bits = self.0[usize::from(word)];
+            std::iter::from_fn(move || {
+                let bit = (bits != 0).then(|| bits.trailing_zeros() as u8)?;
+                bits &= bits - 1;
+                Some(Destination(word << 6 | bit))
+            })
+        })
     }
 }
 
@@ -182,6 +189,15 @@ pub struct ReadLimit {
     pub records: usize,
     pub items: usize,
     pub bytes: usize,
+}
+
+/// What reading again gave.
+#[derive(Debug, Default)]
+pub struct Again {
+    /// Oldest first.
+    pub entries: Vec<Entry>,
+    /// What is missing up to here, inclusive, is gone.
+    pub through: Seq,
 }
 
 /// What a destination has not completed.
@@ -336,6 +352,12 @@ pub trait Spine: Send + Sync {
     /// Whether [`Spine::read`] would have to wait for the disk: then it is for a thread that may.
     fn read_blocks(&self, _destination: Destination) -> bool {
         false
+    }
+
+    /// Entries of a range that a destination has read and not completed, once more: for a stage that has given up what it took
+    /// of them. Nothing moves. It may wait for the disk. `None` if they cannot be read at present.
+    fn read_again(&self, _destination: Destination, _range: SeqRange, _limit: ReadLimit) -> Option<Again> {
+        None
     }
 
     /// Drops everything a destination still needs; gives the number of items.

@@ -36,6 +36,12 @@ impl Notes {
         Notes { spine, clock, destination, kept: VecDeque::new() }
     }
 
+    /// Starts over.
+    pub(super) fn rewind(&mut self) {
+        self.spine.rewind(self.destination);
+        self.kept.clear();
+    }
+
     /// All that there are, oldest first, without those that nobody needs any more at `now`.
     pub(super) async fn recall(&mut self, now: WallTime, mut tell: impl FnMut(&[u8])) {
         loop {

@@ -82,6 +82,13 @@ impl Ports {
         Some((Port(u16::try_from(index).unwrap_or(u16::MAX)), entry))
     }
 
+    /// An entry, or what is left of one, is to be handed over next.
+    pub(super) fn give_back(&mut self, port: Port, entry: Entry) {
+        if let Some(cursor) = self.ports.get_mut(usize::from(port.0)) {
+            cursor.read.push_front(entry);
+        }
+    }
+
     /// Reads a port whose entries have all been handed over. `false` if there are none.
     async fn read(&mut self, index: usize) -> bool {
         self.survived(index);

@@ -127,6 +127,11 @@ impl Telemetry {
         self.add_hook(Box::new(move || owner.upgrade().map(|owner| hook(&owner)).is_some()));
     }
 
+    /// Calls `hook` before each scrape until it says that it is the last time, by `false`.
+    pub fn on_scrape_while(&self, hook: impl Fn() -> bool + Send + Sync + 'static) {
+        self.add_hook(Box::new(hook));
+    }
+
     fn add_hook(&self, hook: Hook) {
         self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(hook);
     }

@@ -66,6 +66,7 @@ fn environment(board: &VerdictBoard, telemetry: &Telemetry) -> Environment {
         telemetry: telemetry.clone(),
         extensions: Extensions::default(),
         verdicts: board.clone(),
+        gates: Default::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The processor as a stage.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use sluice_pipeline::admission::Class;
 use sluice_pipeline::component::Environment;
@@ -49,7 +50,8 @@ impl GroupByTrace {
         let settings = config.settings(memory(environment));
         let engine = SharedEngine::new(Engine::new(settings, Some(Box::new(KeepAll))));
         telemetry::show(&environment.telemetry, &environment.id, config, &engine);
-        WindowStage::within_budget(engine, environment.memory.clone())
+        let timing = telemetry::timing(&environment.telemetry, &environment.id, Arc::clone(&environment.clock));
+        WindowStage::within_budget(engine, environment.memory.clone()).timed(timing)
     }
 }
 

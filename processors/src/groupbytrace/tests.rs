@@ -45,6 +45,10 @@ fn spans_of_a_trace_go_together_and_unchanged() {
     assert_eq!(value("num_traces_in_memory"), Some(0.0));
     assert_eq!(value("conf_num_traces"), Some(1_000_000.0));
     assert_eq!(value("traces_evicted"), Some(0.0));
+    let shown = environment.telemetry.render(&sluice_pipeline::telemetry::Naming::default());
+    let line =
+        "otelcol_processor_groupbytrace_event_latency_count{processor=\"groupbytrace\",event=\"onTraceReceived\"} 3";
+    assert!(shown.contains(line), "{shown}");
 }
 
 #[test]

@@ -1,81 +1,22 @@
 //! Processor `memory_limiter`: sets the memory budget by which bodies are admitted (collector-compat §4.1, delivery §5).
 
-use serde::Deserialize;
-use sluice_config::{GoDuration, Problems};
 use sluice_pipeline::Error;
+use sluice_pipeline::blocks::MemoryLimiter;
 use sluice_pipeline::component::{Environment, Stability};
-use sluice_pipeline::factory::{Factory, Meta, Processors, Validate, field};
-use sluice_pipeline::processor::{MemoryLimit, Processor};
-
-/// `processors: memory_limiter:`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// How often resident memory is compared with the limit. Must be set.
-    pub check_interval: GoDuration,
-    pub limit_mib: u32,
-    /// Default: 20 % of the limit.
-    pub spike_limit_mib: u32,
-    /// Of the memory that this process may use: the cgroup's limit, else the machine's.
-    pub limit_percentage: u32,
-    pub spike_limit_percentage: u32,
-    /// Go's garbage collector has no counterpart here: accepted, without effect; so are the three below.
-    pub min_gc_interval_when_soft_limited: GoDuration,
-    pub min_gc_interval_when_hard_limited: GoDuration,
-    pub max_gc_interval_when_soft_limited: GoDuration,
-    pub max_gc_interval_when_hard_limited: GoDuration,
-}
-
-impl Validate for Config {
-    fn validate(&self, at: &str, problems: &mut Problems<'_>) {
-        if self.check_interval.is_zero() {
-            problems.add("E0104", &field(at, "check_interval"), "'check_interval' must be greater than zero").help =
-                Some("add `check_interval: 1s`".to_owned());
-        }
-        if self.limit_mib == 0 && self.limit_percentage == 0 {
-            let text = "'limit_mib' or 'limit_percentage' must be greater than zero";
-            problems.add("E0104", &field(at, "limit_mib"), text).help =
-                Some("add `limit_percentage: 80`, or `limit_mib: …`".to_owned());
-        }
-        if self.limit_percentage > 100 || self.spike_limit_percentage > 100 {
-            let text = "'limit_percentage' and 'spike_limit_percentage' must be greater than zero and less than or equal to hundred";
-            problems.error(&field(at, "limit_percentage"), text);
-        }
-        if self.limit_mib > 0 && self.limit_mib <= self.spike_limit_mib {
-            problems.error(&field(at, "spike_limit_mib"), "'spike_limit_mib' must be smaller than 'limit_mib'");
-        }
-        if self.limit_percentage > 0 && self.limit_percentage <= self.spike_limit_percentage {
-            let text = "'spike_limit_percentage' must be smaller than 'limit_percentage'";
-            problems.error(&field(at, "spike_limit_percentage"), text);
-        }
-    }
-}
-
-impl Config {
-    /// The limit in bytes; `available` is what this process may use.
-    fn limit(&self, available: u64) -> MemoryLimit {
-        let (limit, spike) = if self.limit_mib > 0 {
-            (u64::from(self.limit_mib) << 20, u64::from(self.spike_limit_mib) << 20)
-        } else {
-            let percent = |share: u32| available / 100 * u64::from(share);
-            (percent(self.limit_percentage), percent(self.spike_limit_percentage))
-        };
-        let spike = if spike == 0 { limit / 5 } else { spike };
-        MemoryLimit { limit, spike, check_interval: *self.check_interval }
-    }
-}
+use sluice_pipeline::factory::{Factory, Meta, Processors};
+use sluice_pipeline::processor::Processor;
 
 /// Makes `memory_limiter` processors.
 pub struct MemoryLimiterFactory;
 
 impl Factory<Processors> for MemoryLimiterFactory {
-    type Config = Config;
+    type Config = MemoryLimiter;
 
     fn meta(&self) -> Meta {
         Meta::new("memory_limiter", Stability::Beta)
     }
 
-    fn build(&self, config: &Config, _environment: Environment) -> Result<Processor, Error> {
+    fn build(&self, config: &MemoryLimiter, _environment: Environment) -> Result<Processor, Error> {
         Ok(Processor::Memory(config.limit(sluice_pipeline::admission::available_memory())))
     }
 }

@@ -6,7 +6,7 @@ use sluice_pdata::pass::{BatchState, Cx, Hooks, Step, Verdict};
 use sluice_pdata::tags::{log_record, span};
 use sluice_pdata::{Error, Signal};
 use sluice_pipeline::Context;
-use sluice_pipeline::taint::TaintBoard;
+use sluice_pipeline::taint::{LITERAL, TaintBoard};
 
 use super::step::Redaction;
 
@@ -28,7 +28,11 @@ impl Tainting {
         item.index()?;
         let number = if cx.signal == Signal::Traces { span::TRACE_ID } else { log_record::TRACE_ID };
         let Some(trace) = item.len_field(number).and_then(|id| <[u8; 16]>::try_from(id).ok()) else { return Ok(()) };
-        let Context { tenant, arrival, .. } = cx.context;
+        let Context { tenant, arrival, tainted, .. } = cx.context;
+        if literals.iter().any(|literal| LITERAL.contains(&literal.text().len())) {
+            // Kept with the record: a stage notes it only when it reads that.
+            tainted.add(trace);
+        }
         literals.into_iter().for_each(|literal| self.0.taints.publish(tenant, trace, literal, arrival.wall));
         Ok(())
     }

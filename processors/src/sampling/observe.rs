@@ -231,9 +231,13 @@ impl Observer {
     fn span_conditions(&mut self, item: &SpanItem<'_>, leaves: &mut Leaves) {
         let bytes = item.view.bytes;
         let record = || {
-            WireRecord::span(bytes)
+            let record = WireRecord::span(bytes)
                 .in_resource(item.resource, item.resource_envelope)
-                .in_scope(item.scope, item.scope_envelope)
+                .in_scope(item.scope, item.scope_envelope);
+            match item.attributes {
+                Some(attributes) => record.with_span_attributes(attributes),
+                None => record,
+            }
         };
         let (mut whole, clock) = (None, clock(item.now));
         for conditions in &self.spans {

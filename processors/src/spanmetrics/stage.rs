@@ -35,6 +35,9 @@ pub const NO_SERVICE_NAME: Reason = "no_service_name";
 /// How long the time of a flush is noted for: what is read again after a crash came later than that flush, or little earlier.
 const NOTE: Duration = Duration::from_secs(600);
 
+/// Nothing leaves before a flush, so requests that come one after the other are read together.
+const PATIENCE: Duration = Duration::from_millis(20);
+
 /// Percent of the memory class at which candidates go, new series are refused, idle ones go, all go.
 const STRIP: u8 = 80;
 const CLOSE: u8 = 85;
@@ -45,6 +48,7 @@ const BEGIN_AGAIN: u8 = 100;
 pub struct SpanMetrics {
     id: ComponentId,
     config: Config,
+    instance: String,
     ports: u16,
     clock: Arc<dyn Clock>,
     verdicts: VerdictBoard,
@@ -65,6 +69,7 @@ impl SpanMetrics {
         SpanMetrics {
             id: environment.id.clone(),
             config: config.clone(),
+            instance: instance.to_owned(),
             ports: u16::try_from(ports).unwrap_or(u16::MAX),
             clock: Arc::clone(&environment.clock),
             verdicts: environment.verdicts.clone(),
@@ -224,6 +229,17 @@ impl Stage for SpanMetrics {
         (self.latest, self.oldest, self.spans) = (before.latest, before.oldest, before.spans);
         self.next = before.next.map(|next| next.min(WallTime(before.latest.saturating_add(self.interval()))));
         None
+    }
+
+    fn reset(&mut self) -> bool {
+        // As after a crash: totals begin again, behind what was written.
+        self.aggregate = Aggregate::new(Plan::new(&self.config, &self.instance));
+        (self.next, self.oldest, self.spans) = (None, None, 0);
+        true
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {

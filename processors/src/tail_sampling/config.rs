@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use sluice_config::{GoDuration, Problems};
 use sluice_pipeline::factory::{Validate, field};
+use sluice_pipeline::gates::{FeatureGates, PLAIN_INVERSION};
 
 use crate::sampling::{PolicyConfig, PolicyOptions, Sampler};
 use crate::trace_window::{Attach, Deciding, Settings};
@@ -75,7 +76,15 @@ const TRACE_BYTES: usize = 64 << 20;
 impl Config {
     /// The policies, compiled. What is wrong goes to `problems`.
     pub fn sampler(&self, at: &str, problems: &mut Problems<'_>) -> Sampler {
-        let options = PolicyOptions { sample_on_first_match: self.sample_on_first_match, ..PolicyOptions::default() };
+        self.sampler_with(at, problems, &FeatureGates::default())
+    }
+
+    /// As [`Config::sampler`], with feature gates.
+    pub(super) fn sampler_with(&self, at: &str, problems: &mut Problems<'_>, gates: &FeatureGates) -> Sampler {
+        let options = PolicyOptions {
+            sample_on_first_match: self.sample_on_first_match,
+            plain_inversion: gates.is_enabled(PLAIN_INVERSION),
+        };
         Sampler::from_policies(&self.policies, options, &field(at, "policies"), problems)
     }
 

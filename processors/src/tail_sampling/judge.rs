@@ -65,6 +65,14 @@ impl Judge for CountingJudge {
         self.sampler.take_evaluation_errors().collect()
     }
 
+    fn came_late(&mut self, seconds: f64) {
+        self.metrics.came_late(seconds);
+    }
+
+    fn removed(&mut self, seconds: f64) {
+        self.metrics.removed(seconds);
+    }
+
     fn succeed(&mut self, before: Box<dyn Judge>) -> LeafTranslation {
         match before.into_any().downcast::<CountingJudge>() {
             Ok(before) => self.sampler.succeed(&before.sampler),

@@ -7,12 +7,13 @@ use sluice_config::tree::Node;
 use sluice_pipeline::Error;
 use sluice_pipeline::admission::Class;
 use sluice_pipeline::component::Environment;
+use sluice_pipeline::gates::{FeatureGates, RECORD_POLICY};
 
 use super::config::Config;
 use super::judge::CountingJudge;
 use super::telemetry::{DecisionMetrics, show_window};
 use crate::sampling::Sampler;
-use crate::trace_window::{Engine, SharedEngine, WindowStage};
+use crate::trace_window::{Engine, Settings, SharedEngine, WindowStage};
 
 /// Makes its stages.
 pub enum TailSampling {}
@@ -23,21 +24,23 @@ impl TailSampling {
     /// # Errors
     /// Policies that do not compile.
     pub fn stage(config: &Config, environment: &Environment) -> Result<WindowStage, Error> {
-        let Environment { id, telemetry, verdicts, clock, .. } = environment;
-        let sampler = sampler(config)?;
+        let Environment { id, telemetry, verdicts, clock, gates, .. } = environment;
+        let sampler = sampler(config, gates)?;
         let metrics = DecisionMetrics::new(telemetry, id, &sampler);
         let judge = CountingJudge::new(sampler, metrics, Arc::clone(clock));
-        let engine = SharedEngine::new(Engine::new(config.settings(memory(environment)), Some(Box::new(judge))));
+        let settings =
+            Settings { record_policy: gates.is_enabled(RECORD_POLICY), ..config.settings(memory(environment)) };
+        let engine = SharedEngine::new(Engine::new(settings, Some(Box::new(judge))));
         verdicts.register(id.clone(), Arc::new(engine.clone()));
         show_window(telemetry, id, &engine);
         Ok(WindowStage::within_budget(engine, environment.memory.clone()))
     }
 }
 
-fn sampler(config: &Config) -> Result<Sampler, Error> {
+fn sampler(config: &Config, gates: &FeatureGates) -> Result<Sampler, Error> {
     let node = Node::default();
     let mut problems = Problems::new(&node);
-    let sampler = config.sampler("", &mut problems);
+    let sampler = config.sampler_with("", &mut problems, gates);
     if problems.has_errors() {
         return Err(Error::config("invalid policies"));
     }

@@ -13,7 +13,7 @@ use crate::trace_window::{Engine, Outcome, SharedEngine};
 
 const PREFIX: &str = "otelcol_processor_tail_sampling_";
 
-const HELP: [(&str, &str); 13] = [
+const HELP: [(&str, &str); 15] = [
     ("count_traces_sampled", "Traces by what each policy said of them."),
     ("count_spans_sampled", "Spans by what each policy said of their trace."),
     ("count_bytes_sampled", "Bytes by what each policy said of their trace."),
@@ -22,6 +22,8 @@ const HELP: [(&str, &str); 13] = [
     ("early_releases_from_cache_decision", "Spans that came after the decision over their trace, and followed it."),
     ("sampling_decision_latency", "Time of a decision over one trace, in microseconds."),
     ("sampling_decision_timer_latency", "Time of the decisions of one tick, in milliseconds."),
+    ("sampling_late_span_age", "Time from the decision to keep a trace to a span of it that came late, in seconds."),
+    ("sampling_trace_removal_age", "Time from the first span of a trace until it left the window, in seconds."),
     ("sampling_policy_evaluation_error", "Conditions that failed on a span."),
     ("sampling_trace_dropped_too_early", "Traces that went undecided: none, the oldest are decided before their time."),
     ("sampling_traces_on_memory", "Traces in the window."),
@@ -31,6 +33,9 @@ const HELP: [(&str, &str); 13] = [
         "Spans with a sampling threshold that is malformed or contradicts itself.",
     ),
 ];
+
+/// Bounds of ages in seconds: OpenTelemetry's default, as upstream's.
+const AGES: [f64; 15] = [0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1e3, 2.5e3, 5e3, 7.5e3, 1e4];
 
 /// The three outcomes, as the labels `sampled` and `decision`.
 const OUTCOMES: [(&str, &str); 3] = [("true", "sampled"), ("false", "not_sampled"), ("false", "dropped")];
@@ -44,6 +49,8 @@ pub(super) struct DecisionMetrics {
     global: [Counter; 3],
     latency: Histogram,
     timer: Histogram,
+    late: Histogram,
+    removal: Histogram,
     errors: Counter,
 }
 
@@ -55,6 +62,9 @@ impl DecisionMetrics {
     pub(super) fn new(telemetry: &Telemetry, id: &ComponentId, sampler: &Sampler) -> Self {
         for (of, help) in HELP {
             telemetry.describe(&name(of), None, help);
+        }
+        for of in ["sampling_late_span_age", "sampling_trace_removal_age"] {
+            telemetry.bounds(&name(of), &AGES);
         }
         let processor = ("processor", id.as_str());
         let policy = |rule: usize| {
@@ -78,6 +88,8 @@ impl DecisionMetrics {
             global,
             latency: telemetry.histogram(&name("sampling_decision_latency"), &[processor]),
             timer: telemetry.histogram(&name("sampling_decision_timer_latency"), &[processor]),
+            late: telemetry.histogram(&name("sampling_late_span_age"), &[processor]),
+            removal: telemetry.histogram(&name("sampling_trace_removal_age"), &[processor]),
             errors: telemetry.counter(&name("sampling_policy_evaluation_error"), &[processor]),
         }
     }
@@ -107,6 +119,14 @@ impl DecisionMetrics {
             self.latency.record(time.as_secs_f64() * 1e6 / traces as f64);
             self.timer.record(time.as_secs_f64() * 1e3);
         }
+    }
+
+    pub(super) fn came_late(&self, seconds: f64) {
+        self.late.record(seconds);
+    }
+
+    pub(super) fn removed(&self, seconds: f64) {
+        self.removal.record(seconds);
     }
 
     pub(super) fn failed(&self, errors: u64) {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message as _;
 use sluice_config::{Diagnostic, Problems};
@@ -41,6 +43,7 @@ pub(crate) fn environment(kind: &str, name: &str) -> Environment {
         telemetry: Telemetry::new(),
         extensions: Extensions::default(),
         verdicts: VerdictBoard::default(),
+        gates: Default::default(),
     }
 }
 
@@ -51,11 +54,13 @@ pub(crate) struct Fed<S> {
     pub(crate) now: u64,
     pub(crate) spans: Vec<Span>,
     pub(crate) dropped: usize,
+    /// Attributes of the scope each span came out in, by the span's name.
+    pub(crate) scopes: BTreeMap<String, String>,
 }
 
 impl<S: Stage> Fed<S> {
     pub(crate) fn new(stage: S) -> Self {
-        Fed { stage, seq: 0, now: START, spans: Vec::new(), dropped: 0 }
+        Fed { stage, seq: 0, now: START, spans: Vec::new(), dropped: 0, scopes: BTreeMap::new() }
     }
 
     fn take(&mut self, out: StageOutput) {
@@ -63,7 +68,16 @@ impl<S: Stage> Fed<S> {
         for (_, batch) in out.batches {
             let request = ExportTraceServiceRequest::decode(&**batch.bytes()).unwrap();
             let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
-            self.spans.extend(scopes.flat_map(|scope| scope.spans));
+            for scope in scopes {
+                let attributes = scope.scope.map(|scope| scope.attributes).unwrap_or_default();
+                let value = |pair: &KeyValue| match pair.value.as_ref().and_then(|value| value.value.as_ref()) {
+                    Some(Value::StringValue(text)) => format!("{}={text}", pair.key),
+                    other => format!("{}={other:?}", pair.key),
+                };
+                let attributes = attributes.iter().map(value).collect::<Vec<_>>().join(" ");
+                self.scopes.extend(scope.spans.iter().map(|span| (span.name.clone(), attributes.clone())));
+                self.spans.extend(scope.spans);
+            }
         }
     }
 
@@ -133,6 +147,89 @@ policies:
   - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
   - {name: half, type: probabilistic, probabilistic: {sampling_percentage: 50}}
 ";
+
+#[test]
+fn the_policy_is_recorded_where_the_gate_asks_for_it() {
+    use sluice_pipeline::gates::{FeatureGates, RECORD_POLICY};
+    for on in [false, true] {
+        let gates = if on { FeatureGates::new([RECORD_POLICY]) } else { FeatureGates::default() };
+        let environment = Environment { gates, ..environment("tail_sampling", "") };
+        let mut fed = fed(
+            r"
+decision_wait: 10s
+policies:
+  - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+  - name: shared
+    type: composite
+    composite:
+      max_total_spans_per_second: 100
+      policy_order: [all]
+      composite_sub_policy: [{name: all, type: always_sample}]
+      rate_allocation: [{policy: all, percent: 100}]
+",
+            &environment,
+        );
+        fed.send(vec![failed(span(1, 1, "error")), span(1, 2, "with it"), span(2, 1, "other")]);
+        fed.send(vec![span(1, 3, "streams")]);
+        fed.pass(11 * SECOND);
+        fed.send(vec![span(1, 4, "late"), span(2, 2, "late, too")]);
+        let said = |name: &str| fed.scopes[name].as_str();
+        if !on {
+            assert!(fed.scopes.values().all(String::is_empty) && fed.scopes.len() == 6);
+            continue;
+        }
+        for name in ["error", "with it", "streams"] {
+            assert_eq!(said(name), "tailsampling.policy=errors");
+        }
+        assert_eq!(said("other"), "tailsampling.policy=shared tailsampling.composite_policy=all");
+        let cached = "tailsampling.cached_decision=Some(BoolValue(true))";
+        assert_eq!(said("late"), format!("tailsampling.policy=errors {cached}"));
+        assert_eq!(said("late, too"), format!("tailsampling.policy=shared {cached}"));
+    }
+}
+
+#[test]
+fn inverted_policies_make_plain_decisions_where_the_gate_asks_for_it() {
+    use sluice_pipeline::gates::{FeatureGates, PLAIN_INVERSION};
+    let policies = r"
+decision_wait: 1s
+policies:
+  - {name: all, type: always_sample}
+  - {name: not a, type: string_attribute, string_attribute: {key: k, values: [a], invert_match: true}}
+";
+    for (on, kept) in [(false, 1), (true, 2)] {
+        let gates = if on { FeatureGates::new([PLAIN_INVERSION]) } else { FeatureGates::default() };
+        let environment = Environment { gates, ..environment("tail_sampling", "") };
+        let mut fed = fed(policies, &environment);
+        let value =
+            opentelemetry_proto::tonic::common::v1::AnyValue { value: Some(Value::StringValue("a".to_owned())) };
+        let attributes = vec![KeyValue { key: "k".to_owned(), value: Some(value), ..KeyValue::default() }];
+        fed.send(vec![Span { attributes, ..span(1, 1, "a") }, span(2, 1, "b")]);
+        fed.pass(2 * SECOND);
+        // An inverted policy that matches rules a trace out, unless it only abstains.
+        assert_eq!(fed.spans.len(), kept, "{on}");
+    }
+}
+
+#[test]
+fn ages_of_late_spans_and_of_traces_are_counted() {
+    let environment = environment("tail_sampling", "");
+    let mut fed = fed(ERRORS_AND_HALF, &environment);
+    fed.send(vec![span(0xf0, 1, "kept"), span(0x10, 1, "dropped")]);
+    fed.pass(11 * SECOND);
+    fed.pass(30 * SECOND);
+    fed.send(vec![span(0xf0, 2, "late")]);
+    let shown = environment.telemetry.render(&sluice_pipeline::telemetry::Naming::default());
+    for line in [
+        "sampling_late_span_age_count{processor=\"tail_sampling\"} 1",
+        "sampling_late_span_age_bucket{processor=\"tail_sampling\",le=\"25\"} 0",
+        "sampling_late_span_age_bucket{processor=\"tail_sampling\",le=\"50\"} 1",
+        "sampling_trace_removal_age_count{processor=\"tail_sampling\"} 2",
+        "sampling_trace_removal_age_bucket{processor=\"tail_sampling\",le=\"5\"} 0",
+    ] {
+        assert!(shown.contains(line), "{line} in {shown}");
+    }
+}
 
 #[test]
 fn a_trace_goes_as_a_whole_when_its_time_is_over() {
@@ -218,7 +315,7 @@ fn a_reload_keeps_the_window_and_what_was_seen() {
     let (config, _) = checked(&yaml(&["c", "b"])).unwrap();
     let mut new = TailSampling::stage(&config, &environment).unwrap();
     assert!(new.succeed(Box::new(old.stage)).is_none());
-    let mut fed = Fed { stage: new, seq: 1, now: old.now, spans: Vec::new(), dropped: 0 };
+    let mut fed = Fed { stage: new, seq: 1, now: old.now, spans: Vec::new(), dropped: 0, scopes: BTreeMap::new() };
     fed.send(vec![span(4, 1, "c")]);
     fed.pass(11 * SECOND);
     // `a` is no longer asked for, `b` was seen before, the first `c` came before anybody asked for it.

@@ -130,6 +130,8 @@ impl TraceEntry {
     pub(crate) const ROOT: u8 = 1;
     /// A limit of `trace` was reached.
     pub(crate) const OVER: u8 = 2;
+    /// It is kept and its time is over, but not all of it is here.
+    pub(crate) const CLOSING: u8 = 4;
 }
 
 impl Default for TraceEntry {

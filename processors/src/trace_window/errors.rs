@@ -51,12 +51,15 @@ impl ErrorArena {
             at = 0;
         }
         let from = at * BLOCK;
-        if self.ring.len() < from + record.len() {
-            let wanted = (self.ring.capacity() * 2).clamp(from + record.len(), CAPACITY);
+        let end = from + record.len();
+        if self.ring.capacity() < end {
+            let wanted = (self.ring.capacity() * 2).clamp(end, CAPACITY);
             self.ring.reserve_exact(wanted - self.ring.len());
-            self.ring.resize(from + record.len(), 0);
         }
-        self.ring[from..from + record.len()].copy_from_slice(&record);
+        if self.ring.len() < end {
+            self.ring.resize(end, 0);
+        }
+        self.ring[from..end].copy_from_slice(&record);
         let number = self.written.wrapping_add(1);
         self.written = self.written.wrapping_add(blocks as u32);
         // After 64 GiB of errors the number that means none is skipped.
@@ -86,6 +89,20 @@ impl ErrorArena {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ring_takes_what_is_in_it_and_never_more_than_its_bound() {
+        let mut arena = ErrorArena::default();
+        let text = [b'x'; 100];
+        for pushed in 1..=100 {
+            arena.push([&text, b"", b""]);
+            assert!(arena.bytes() <= 2 * 112 * pushed, "{} for {pushed}", arena.bytes());
+        }
+        for _ in 0..200_000 {
+            arena.push([&text, b"", b""]);
+        }
+        assert_eq!(arena.bytes(), CAPACITY);
+    }
 
     #[test]
     fn an_error_is_kept_until_the_ring_comes_round() {

@@ -31,6 +31,13 @@ pub trait Judge: Send {
         0
     }
 
+    /// A span came so many seconds after its trace was decided. Told of traces that are kept; when one was dropped is not
+    /// remembered. Default: no matter.
+    fn came_late(&mut self, _seconds: f64) {}
+
+    /// A trace left the window so many seconds after its first item. Default: no matter.
+    fn removed(&mut self, _seconds: f64) {}
+
     /// Takes over from a judge of another configuration, and says what its leaves are called now. Default: none is known.
     fn succeed(&mut self, _before: Box<dyn Judge>) -> LeafTranslation {
         LeafTranslation::default()

@@ -17,7 +17,8 @@ const HALF_LIFE: u32 = 600;
 /// Logs after which the share of those that found a span is judged.
 const TRIAL: u32 = 10_000;
 
-/// One log in so many of a source without hope is held all the same.
+/// One request in so many of a source without hope has its logs held all the same: all of them, so that the others pass as
+/// they came.
 const PROBE: u8 = 64;
 
 /// For how many ticks a sampled log proves that a source fills in the flags.
@@ -36,6 +37,8 @@ pub(crate) struct Lag {
     /// When a log with the sampled flag came last, in ticks; 0 for never.
     sampled_at: u32,
     probes: u8,
+    /// The entry that was counted last among the probes.
+    probed: u32,
     hopeless: bool,
     unsampled_span: bool,
 }
@@ -51,6 +54,7 @@ impl Default for Lag {
             halved: 0,
             sampled_at: 0,
             probes: 0,
+            probed: u32::MAX,
             hopeless: false,
             unsampled_span: false,
         }
@@ -132,23 +136,27 @@ impl Lag {
     }
 
     /// How long to hold a log, in ms: the quantile and a little more, at most `max`. Nothing where spans never come, but for
-    /// one log in 64.
-    pub(crate) fn hold(&mut self, max: u32, thousandths: u32) -> u32 {
+    /// the logs of one entry in 64.
+    pub(crate) fn hold(&mut self, max: u32, thousandths: u32, entry: u32) -> u32 {
         if self.hopeless {
-            self.probes = (self.probes + 1) % PROBE;
-            return if self.probes == 0 { max } else { 0 };
+            return if self.is_probe(entry) { max } else { 0 };
         }
         self.quantile(thousandths).map_or(max, |ms| (ms + ms / 10 + 50).min(max))
     }
 
     /// Whether a log without the sampled flag will never see its span: the source fills in flags, and has never sent an
-    /// unsampled span. One in 64 is held all the same.
-    pub(crate) fn never_sampled(&mut self, now: u32) -> bool {
+    /// unsampled span. Those of one entry in 64 are held all the same.
+    pub(crate) fn never_sampled(&mut self, now: u32, entry: u32) -> bool {
         let proven = self.sampled_at != 0 && now.saturating_sub(self.sampled_at) <= PROOF && !self.unsampled_span;
-        if proven {
+        proven && !self.is_probe(entry)
+    }
+
+    fn is_probe(&mut self, entry: u32) -> bool {
+        if self.probed != entry {
+            self.probed = entry;
             self.probes = (self.probes + 1) % PROBE;
         }
-        proven && self.probes != 0
+        self.probes == 0
     }
 }
 
@@ -173,37 +181,37 @@ mod tests {
     #[test]
     fn the_hold_follows_the_lag_and_forgets_the_past() {
         let mut lag = Lag::default();
-        assert_eq!(lag.hold(5_000, 995), 5_000, "nothing is known");
+        assert_eq!(lag.hold(5_000, 995, 0), 5_000, "nothing is known");
         (0..1000).for_each(|n| lag.record(if n < 996 { 700 } else { 3_000 }, 10));
-        let hold = lag.hold(5_000, 995);
+        let hold = lag.hold(5_000, 995, 0);
         assert!((770..=960).contains(&hold), "{hold}");
         for minute in 1..12 {
             (0..300).for_each(|_| lag.record(2_000, 10 + minute * HALF_LIFE));
         }
-        assert!(lag.hold(5_000, 995) > 2_000);
-        assert_eq!(lag.hold(1_000, 995), 1_000);
-        assert!(lag.hold(5_000, 100) > 500, "spans that come first need no hold");
+        assert!(lag.hold(5_000, 995, 0) > 2_000);
+        assert_eq!(lag.hold(1_000, 995, 0), 1_000);
+        assert!(lag.hold(5_000, 100, 0) > 500, "spans that come first need no hold");
     }
 
     #[test]
     fn a_source_whose_spans_never_come_is_probed_only() {
         let mut lag = Lag::default();
         (0..TRIAL).for_each(|_| lag.log(true, 5));
-        let held = (0..640).filter(|_| lag.hold(5_000, 995) > 0).count();
-        assert_eq!(held, 10);
+        let held = (0..6_400).filter(|at| lag.hold(5_000, 995, at / 10) > 0).count();
+        assert_eq!(held, 100, "all of one request in 64");
         (0..500).for_each(|_| lag.record(100, 6));
-        assert!(lag.hold(5_000, 995) > 0, "spans came after all");
+        assert!(lag.hold(5_000, 995, 0) > 0, "spans came after all");
     }
 
     #[test]
     fn unsampled_logs_pass_only_where_flags_are_proven() {
         let mut lag = Lag::default();
-        assert!(!lag.never_sampled(100), "no proof");
+        assert!(!lag.never_sampled(100, 0), "no proof");
         lag.log(true, 100);
-        assert_eq!((0..640).filter(|_| lag.never_sampled(101)).count(), 630);
-        assert!(!lag.never_sampled(100 + PROOF + 1), "the proof is old");
+        assert_eq!((0..640).filter(|&at| lag.never_sampled(101, at)).count(), 630);
+        assert!(!lag.never_sampled(100 + PROOF + 1, 0), "the proof is old");
         lag.span(false);
         lag.log(true, 200);
-        assert_eq!((0..640).filter(|_| lag.never_sampled(201)).count(), 0);
+        assert_eq!((0..640).filter(|&at| lag.never_sampled(201, at)).count(), 0);
     }
 }

@@ -51,5 +51,5 @@ pub use attach::{LogField, SpanField};
 pub use engine::{Engine, SharedEngine, Window};
 pub use judge::Judge;
 pub use settings::{Attach, Deciding, ExemplarSettings, LogHold, OnLost, Settings, TaintSettings};
-pub use stage::WindowStage;
+pub use stage::{Timing, WindowStage};
 pub use statistics::{DecisionCount, DecisionKind, ExemplarOutcome, LAG_BOUNDS_MS, Outcome, Statistics, Trigger};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 use sluice_pdata::Signal;
 use sluice_pipeline::Context;
+use sluice_pipeline::context::TaintedTraces;
 use sluice_pipeline::stage::Port;
 
 use super::index::HandleIndex;
@@ -148,7 +149,12 @@ impl Origins {
         if let Some(known) = self.contexts.iter().position(|it| it.as_ref().is_some_and(alike)) {
             return known as u32;
         }
-        let shared = Some(Shared { context: Arc::clone(context), tenant, origins: 0 });
+        let mut context = Arc::clone(context);
+        if !context.tainted.is_empty() {
+            // What was found is removed from what leaves.
+            context = Arc::new(Context { tainted: TaintedTraces::default(), ..Context::clone(&context) });
+        }
+        let shared = Some(Shared { context, tenant, origins: 0 });
         // Unused ones make room; they are few, because each client address is one.
         match self.contexts.iter().position(|it| it.as_ref().is_none_or(|it| it.origins == 0)) {
             Some(free) => {

@@ -1,6 +1,9 @@
 //! Held payload: items copied into 1 MiB segments that are freed as a whole.
 //!
 //! A held item must never pin the request it came in: 600 bytes would keep megabytes.
+//!
+//! Where the log survives a restart, segments are only a cache: under pressure they are given up, and their items read again
+//! when they are to leave (correlation §10).
 
 /// Size of a segment; a larger item gets one of its own.
 const SEGMENT: usize = 1 << 20;
@@ -8,11 +11,17 @@ const SEGMENT: usize = 1 << 20;
 /// Below this part of live bytes a closed segment is copied forward (1/10).
 const SPARSE: usize = 10;
 
+/// One segment in so many is kept for the next one when it has emptied: memory that is given back costs a page fault for
+/// each ten items when it comes again.
+const SPARE: usize = 8;
+
 /// Which chain of segments: what waits for its span goes sooner than what waits for its hold or verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chain {
     Logs = 0,
     Spans = 1,
+    /// What was given up, and is about to leave.
+    Again = 2,
 }
 
 /// Where an item lies.
@@ -27,6 +36,11 @@ pub(crate) struct Place {
 struct Segment {
     bytes: Vec<u8>,
     live: usize,
+    items: u32,
+    /// Its bytes are gone, and its place is kept for as long as items refer to it.
+    given_up: bool,
+    /// How many were opened before it.
+    number: u64,
 }
 
 /// The segments of both chains.
@@ -34,9 +48,14 @@ struct Segment {
 pub(crate) struct Payload {
     segments: Vec<Segment>,
     free: Vec<u16>,
-    open: [Option<u16>; 2],
+    /// Empty ones, for the next that are opened.
+    spare: Vec<Vec<u8>>,
+    open: [Option<u16>; 3],
+    /// Of all, spare ones too.
     capacity: usize,
     live: usize,
+    opened: u64,
+    given_up: usize,
 }
 
 impl Payload {
@@ -50,6 +69,7 @@ impl Payload {
         let place = Place { segment, offset: held.bytes.len() as u32, len: u32::try_from(item.len()).ok()? };
         held.bytes.extend_from_slice(item);
         held.live += item.len();
+        held.items += 1;
         self.live += item.len();
         Some(place)
     }
@@ -74,13 +94,21 @@ impl Payload {
                 next
             }
         };
-        let capacity = SEGMENT.max(len);
-        self.segments[usize::from(segment)] = Segment { bytes: Vec::with_capacity(capacity), live: 0 };
-        self.capacity += capacity;
+        let bytes = match self.spare.pop_if(|_| len <= SEGMENT) {
+            Some(spare) => spare,
+            None => {
+                let capacity = SEGMENT.max(len);
+                self.capacity += capacity;
+                Vec::with_capacity(capacity)
+            }
+        };
+        self.opened += 1;
+        self.segments[usize::from(segment)] = Segment { bytes, number: self.opened, ..Segment::default() };
         self.open[chain as usize] = Some(segment);
         Some(segment)
     }
 
+    /// An item's bytes, which must be [here](Self::is_here).
     pub(crate) fn get(&self, place: Place) -> &[u8] {
         let from = place.offset as usize;
         &self.segments[usize::from(place.segment)].bytes[from..from + place.len as usize]
@@ -90,6 +118,7 @@ impl Payload {
     pub(crate) fn free(&mut self, place: Place) {
         let segment = &mut self.segments[usize::from(place.segment)];
         segment.live -= place.len as usize;
+        segment.items -= 1;
         self.live -= place.len as usize;
         if segment.live > 0 {
             return;
@@ -104,8 +133,57 @@ impl Payload {
 
     fn discard(&mut self, segment: u16) {
         let gone = std::mem::take(&mut self.segments[usize::from(segment)]);
-        self.capacity -= gone.bytes.capacity();
+        self.given_up -= usize::from(gone.given_up);
+        let mut gone = gone.bytes;
         self.free.push(segment);
+        gone.clear();
+        if gone.capacity() == SEGMENT {
+            self.spare.push(gone);
+        } else {
+            self.capacity -= gone.capacity();
+        }
+        let used = self.segments.len() - self.free.len() - self.given_up;
+        while self.spare.len() > used / SPARE
+            && let Some(spare) = self.spare.pop()
+        {
+            self.capacity -= spare.capacity();
+        }
+    }
+
+    /// Gives up closed segments, the newest first, whose items are needed last, until so many bytes are free. Returns how many
+    /// items are not here any more.
+    pub(crate) fn give_up(&mut self, bytes: usize) -> u64 {
+        let mut closed: Vec<(u64, u16)> = (0..self.segments.len() as u16)
+            .filter(|at| !self.open.contains(&Some(*at)))
+            .map(|at| (self.segments[usize::from(at)].number, at))
+            .filter(|&(_, at)| self.segments[usize::from(at)].live > 0 && !self.segments[usize::from(at)].given_up)
+            .collect();
+        closed.sort_unstable();
+        let mut freed: usize = self.spare.drain(..).map(|spare| spare.capacity()).sum();
+        let mut items = 0;
+        while freed < bytes
+            && let Some((_, at)) = closed.pop()
+        {
+            let segment = &mut self.segments[usize::from(at)];
+            freed += segment.bytes.capacity();
+            items += u64::from(segment.items);
+            (segment.bytes, segment.given_up) = (Vec::new(), true);
+            self.given_up += 1;
+        }
+        self.capacity -= freed;
+        items
+    }
+
+    /// Whether an item's bytes are here.
+    #[inline]
+    pub(crate) fn is_here(&self, place: Place) -> bool {
+        self.given_up == 0 || !self.segments[usize::from(place.segment)].given_up
+    }
+
+    /// Whether any item's bytes are not.
+    #[inline]
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.given_up > 0
     }
 
     /// Whether so much room is lost in sparse segments that copying them forward is worth looking for their items.
@@ -117,6 +195,7 @@ impl Payload {
     /// Whether less than a tenth of a closed segment is live.
     pub(crate) fn sparse(&self, segment: u16) -> bool {
         let held = &self.segments[usize::from(segment)];
+        // What is given up has no capacity.
         held.live > 0 && held.live * SPARSE < held.bytes.capacity() && !self.open.contains(&Some(segment))
     }
 
@@ -154,6 +233,52 @@ mod tests {
         }
         places.iter().for_each(|&place| payload.free(place));
         assert_eq!((payload.live(), payload.bytes()), (0, 1 << 20));
+    }
+
+    #[test]
+    fn what_is_given_up_takes_no_memory_and_is_not_here_until_it_comes_again() {
+        let mut payload = Payload::default();
+        let places: Vec<_> = (0..5000).map(|n| payload.push(Chain::Spans, &[n as u8; 1000]).unwrap()).collect();
+        assert_eq!((payload.bytes(), payload.has_given_up()), (5 << 20, false));
+        // The newest of those that are closed.
+        assert_eq!(payload.give_up(2 << 20), 2 * 1048);
+        assert_eq!((payload.bytes(), payload.has_given_up()), (3 << 20, true));
+        let here = places.iter().filter(|&&place| payload.is_here(place)).count();
+        assert_eq!(here, 5000 - 2 * 1048);
+        assert!(payload.is_here(places[0]) && payload.is_here(places[4999]) && !payload.is_here(places[4000]));
+        let again = payload.push(Chain::Again, &[7; 1000]).unwrap();
+        payload.free(places[4000]);
+        assert_eq!(payload.get(again), [7; 1000]);
+        assert_eq!(payload.give_up(usize::MAX), 2 * 1048);
+        for (n, &place) in places.iter().enumerate() {
+            assert!(n >= 4192 || !payload.is_here(place));
+            if n != 4000 {
+                payload.free(place);
+            }
+        }
+        payload.free(again);
+        assert_eq!((payload.live(), payload.has_given_up(), payload.give_up(usize::MAX)), (0, false, 0));
+        assert!(payload.bytes() <= 2 << 20);
+    }
+
+    #[test]
+    fn a_segment_that_has_emptied_is_the_next_one_while_there_are_many() {
+        let mut payload = Payload::default();
+        let mut places = std::collections::VecDeque::new();
+        (0..40_000).for_each(|_| places.push_back(payload.push(Chain::Logs, &[7; 1000]).unwrap()));
+        let full = payload.bytes();
+        for round in 0..20_000 {
+            payload.free(places.pop_front().unwrap());
+            places.push_back(payload.push(Chain::Logs, &[7; 1000]).unwrap());
+            assert!(payload.bytes() <= full + (2 << 20), "{round}");
+            assert!(payload.spare.len() <= full / SEGMENT / SPARE);
+        }
+        assert_eq!(
+            payload.bytes(),
+            payload.spare.len() * SEGMENT + (payload.segments.len() - payload.free.len()) * SEGMENT
+        );
+        places.into_iter().for_each(|place| payload.free(place));
+        assert_eq!((payload.live(), payload.bytes(), payload.spare.len()), (0, 1 << 20, 0));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Settings {
     pub exemplars: ExemplarSettings,
     /// At the end, drop what is not decided.
     pub drop_pending_on_drain: bool,
+    /// Write the policy that kept a trace into the attributes of the scopes of its spans.
+    pub record_policy: bool,
 }
 
 /// When traces are decided.
@@ -115,6 +117,7 @@ impl Default for Settings {
             },
             exemplars: ExemplarSettings { keep_unknown: true, max_defer: Duration::from_secs(120), synthesize: false },
             drop_pending_on_drain: false,
+            record_policy: false,
         }
     }
 }

@@ -175,6 +175,8 @@ pub struct Statistics {
     pub exemplars: [u64; ExemplarOutcome::ALL.len()],
     /// Evictions from the index, by reason.
     pub evictions: BTreeMap<&'static str, u64>,
+    /// Held items whose memory was given up, and that were read again from the log when they were to leave.
+    pub reread: u64,
     pub id_conflicts: u64,
     pub duplicate_spans: u64,
     /// Values removed that redaction had found; items whose values nobody knew any more; items that had left before.

@@ -45,6 +45,8 @@ struct KeptEntry {
     threshold: u64,
     rule: u16,
     tenant: u16,
+    /// When it was decided, in ticks.
+    at: u32,
 }
 
 #[derive(Default)]
@@ -89,15 +91,24 @@ impl VerdictCache {
         self.hasher.hash_one(key)
     }
 
-    /// What is known of a trace. The kept map is exact and comes first.
-    pub(crate) fn get(&self, key: TraceKey) -> Option<Known> {
-        let hash = self.hash(key);
-        let kept = self.generations.iter().find_map(|generation| {
+    fn kept(&self, key: TraceKey, hash: u64) -> Option<&KeptEntry> {
+        self.generations.iter().find_map(|generation| {
             let is =
                 |at: u32| generation.kept.get(at as usize).is_some_and(|it| (it.tenant, it.id) == (key.tenant, key.id));
             let at = generation.index.find(hash, is)?;
             generation.kept.get(at as usize)
-        });
+        })
+    }
+
+    /// When a trace that is kept was decided, in ticks.
+    pub(crate) fn kept_at(&self, key: TraceKey) -> Option<u32> {
+        self.kept(key, self.hash(key)).map(|entry| entry.at)
+    }
+
+    /// What is known of a trace. The kept map is exact and comes first.
+    pub(crate) fn get(&self, key: TraceKey) -> Option<Known> {
+        let hash = self.hash(key);
+        let kept = self.kept(key, hash);
         if let Some(entry) = kept {
             return Some(Known::Kept { weight: unpack(entry.threshold), rule: entry.rule });
         }
@@ -116,7 +127,7 @@ impl VerdictCache {
                 }
                 let hasher = &self.hasher;
                 let Generation { kept, index, .. } = &mut self.generations[0];
-                kept.push(KeptEntry { id: key.id, threshold: pack(weight), rule, tenant: key.tenant });
+                kept.push(KeptEntry { id: key.id, threshold: pack(weight), rule, tenant: key.tenant, at: now });
                 index.insert(hash, kept.len() as u32 - 1, |at| {
                     let entry = &kept[at as usize];
                     hasher.hash_one(TraceKey { tenant: entry.tenant, id: entry.id })

@@ -130,6 +130,7 @@ pub fn environment(signal: Signal, name: &str, at: usize) -> Environment {
         telemetry: Telemetry::new(),
         extensions: Extensions::default(),
         verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
+        gates: Default::default(),
     }
 }
 
@@ -147,6 +148,7 @@ pub fn context(rng: &mut Rng, headers: &[String]) -> Context {
         deadline: None,
         receiver: ComponentId::new("otlp", ""),
         transport: Transport::GRPC,
+        tainted: Default::default(),
     }
 }
 

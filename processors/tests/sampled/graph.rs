@@ -98,6 +98,7 @@ impl Graph {
             telemetry: Telemetry::new(),
             extensions: Extensions::default(),
             verdicts: self.board.clone(),
+            gates: Default::default(),
         }
     }
 

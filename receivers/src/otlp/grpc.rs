@@ -1,4 +1,4 @@
-//! OTLP/gRPC: three Export methods.
+//! OTLP/gRPC: three Export methods, and the health service beside them.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use sluice_pipeline::outcome::SizeLimit;
 use sluice_pipeline::{Accepted, Refusal};
 use tonic::{Code, Status};
 
+use super::health::{self, Health};
 use super::intake::{Format, Intake};
 use crate::gate::Admitted;
 
@@ -20,31 +21,57 @@ use crate::gate::Admitted;
 pub(super) struct GrpcService {
     pub(super) intake: Intake,
     pub(super) reserve: Arc<dyn Reserve>,
+    pub(super) health: Health,
+}
+
+/// A method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Export(Signal),
+    Health(health::Method),
+}
+
+/// Leave to read a body.
+pub(super) enum Leave {
+    Export(Admitted),
+    /// Health is told to whoever may connect: probes have no credentials.
+    Health,
 }
 
 impl UnaryService for GrpcService {
-    type Route = Signal;
-    type Context = Admitted;
+    type Route = Method;
+    type Context = Leave;
 
-    fn route(&self, path: &str) -> Option<Signal> {
-        Signal::ALL.into_iter().find(|signal| signal.grpc_path() == path)
+    fn route(&self, path: &str) -> Option<Method> {
+        let export = Signal::ALL.into_iter().find(|signal| signal.grpc_path() == path).map(Method::Export);
+        export.or_else(|| health::Method::find(path).map(Method::Health))
     }
 
-    async fn admit(&self, signal: &Signal, head: &RequestHead) -> Result<Admission<Admitted>, Status> {
-        let admitted = self.intake.admit(*signal, head).await;
-        let (context, max_wire_bytes) = admitted.map_err(|refusal| self.status(*signal, &refusal))?;
-        Ok(Admission { context, reserve: Arc::clone(&self.reserve), max_wire_bytes })
+    async fn admit(&self, method: &Method, head: &RequestHead) -> Result<Admission<Leave>, Status> {
+        let reserve = Arc::clone(&self.reserve);
+        let Method::Export(signal) = *method else {
+            return Ok(Admission { context: Leave::Health, reserve, max_wire_bytes: health::MAX_BYTES });
+        };
+        let admitted = self.intake.admit(signal, head).await;
+        let (admitted, max_wire_bytes) = admitted.map_err(|refusal| self.status(signal, &refusal))?;
+        Ok(Admission { context: Leave::Export(admitted), reserve, max_wire_bytes })
     }
 
-    async fn call(&self, request: Request<Signal, Admitted>) -> Result<Reply, Status> {
-        let Request { route: signal, head, context: admitted, body, must_finish } = request;
-        match self.intake.take(signal, &head, admitted, body, Format::Protobuf, &must_finish).await {
-            Ok(accepted) => Ok(Reply { message: response(&accepted) }),
-            Err(refusal) => Err(answer(&refusal, self.intake.delay())),
+    async fn call(&self, request: Request<Method, Leave>) -> Result<Reply, Status> {
+        let Request { route, head, context, mut body, must_finish } = request;
+        match (route, context) {
+            (Method::Export(signal), Leave::Export(admitted)) => {
+                match self.intake.take(signal, &head, admitted, body, Format::Protobuf, &must_finish).await {
+                    Ok(accepted) => Ok(Reply::from(response(&accepted))),
+                    Err(refusal) => Err(answer(&refusal, self.intake.delay())),
+                }
+            }
+            (Method::Health(method), _) => self.health.call(method, &mut body, &self.intake.ingress).await,
+            (Method::Export(_), Leave::Health) => Err(Status::internal("internal error")),
         }
     }
 
-    fn refused(&self, route: Option<&Signal>, cause: Refused) {
+    fn refused(&self, route: Option<&Method>, cause: Refused) {
         let refusal = match cause {
             Refused::Head => Refusal::Headers,
             Refused::Method => Refusal::Method { allow: "POST" },
@@ -60,7 +87,11 @@ impl UnaryService for GrpcService {
             Refused::ShuttingDown => Refusal::ShuttingDown,
             Refused::Internal => Refusal::Internal,
         };
-        self.intake.count_refusal(route.copied().unwrap_or(Signal::Traces), &refusal);
+        let signal = match route {
+            Some(Method::Export(signal)) => *signal,
+            Some(Method::Health(_)) | None => Signal::Traces,
+        };
+        self.intake.count_refusal(signal, &refusal);
     }
 }
 

@@ -107,6 +107,7 @@ impl Http {
             NetRefusal::TooLarge { limit } => {
                 Refusal::TooLarge { what: SizeLimit::Wire, size: *limit as u64 + 1, limit: *limit as u64 }
             }
+            NetRefusal::Malformed => Refusal::Malformed { message: refusal.to_string() },
             NetRefusal::Busy => Refusal::Memory,
             NetRefusal::ShuttingDown => Refusal::ShuttingDown,
             NetRefusal::Internal => Refusal::Internal,

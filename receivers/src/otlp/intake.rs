@@ -9,7 +9,7 @@ use sluice_net::compression::{DecompressError, DecompressLimits};
 use sluice_net::listen::{Peer, RequestHead};
 use sluice_net::{Encoding, Exhausted, MustFinish};
 use sluice_pdata::{Signal, canonical, framing, json, schema};
-use sluice_pipeline::context::{Metadata, Transport};
+use sluice_pipeline::context::{Metadata, TaintedTraces, Transport};
 use sluice_pipeline::outcome::{Refusal, SizeLimit, retry_delay};
 use sluice_pipeline::receiver::{CurrentIngress, Ingress, RequestLimits};
 use sluice_pipeline::telemetry::ReceiverMetrics;
@@ -23,6 +23,8 @@ pub(super) struct Intake {
     pub(super) ingress: CurrentIngress,
     pub(super) receiver: ComponentId,
     pub(super) transport: Transport,
+    /// Whether request headers are kept for whoever reads them.
+    pub(super) include_metadata: bool,
     /// Largest request that is written for this listener, in bytes.
     pub(super) size: Option<u64>,
     pub(super) metrics: ReceiverMetrics,
@@ -150,18 +152,21 @@ impl Intake {
     fn context(&self, ingress: &Ingress, head: &RequestHead, admitted: Admitted) -> Context {
         let (identity, tenant) = admitted.into_parts();
         let clock = &ingress.clock;
-        let headers = head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let headers = head.headers.iter().filter(|_| self.include_metadata);
+        let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let metadata = Metadata::of_request(&ingress.metadata_keys, headers, identity.as_ref());
         let arrival = clock.arrival();
         let left = head.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         Context {
             peer: peer(&head.connection.peer),
             identity,
             tenant,
-            metadata: Metadata::collect(&ingress.metadata_keys, headers),
+            metadata,
             arrival,
             deadline: left.map(|left| arrival.monotonic + left),
             receiver: self.receiver.clone(),
             transport: self.transport,
+            tainted: TaintedTraces::default(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod config;
 mod grpc;
+mod health;
 mod http;
 mod intake;
 mod receiver;

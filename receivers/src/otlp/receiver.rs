@@ -14,17 +14,19 @@ use sluice_pipeline::component::{Component, Environment};
 use sluice_pipeline::context::Transport;
 use sluice_pipeline::extension::ServerAuth;
 use sluice_pipeline::receiver::{CurrentIngress, Ingress, Receiver};
-use sluice_pipeline::telemetry::{ReceiverMetrics, Telemetry};
+use sluice_pipeline::telemetry::{ReceiverMetrics, Telemetry, show_certificates};
 use sluice_pipeline::{BoxFuture, ComponentId, Error};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::config::{Config, HttpProtocol};
 use super::grpc::GrpcService;
+use super::health::Health;
 use super::http::Http;
 use super::intake::Intake;
 use super::reserve::Bodies;
 use crate::cors::Cors;
-use crate::gate::{Gate, server_auth};
+use crate::gate::{Gate, check_middlewares, server_auth};
 use crate::listener_metrics::{ListenerMetrics, publish};
 
 /// OTLP over gRPC and HTTP.
@@ -37,12 +39,20 @@ pub struct OtlpReceiver {
     ingress: OnceLock<CurrentIngress>,
     bound: Mutex<Option<Bound>>,
     running: Mutex<Option<Running>>,
+    /// Whether requests are taken; who watches the health service is told.
+    serving: watch::Sender<bool>,
 }
 
 /// What listens and does not accept yet.
 struct Bound {
     grpc: Option<Listener>,
     http: Option<(Listener, Vec<(HeaderName, HeaderValue)>)>,
+}
+
+/// What the blocks of both protocols say of requests.
+struct Way {
+    size: Option<u64>,
+    include_metadata: bool,
 }
 
 struct Running {
@@ -54,10 +64,15 @@ impl OtlpReceiver {
     /// A receiver that listens once it is started.
     ///
     /// # Errors
-    /// An authenticator that is not there, or is none for servers.
+    /// An authenticator or middleware that is not there, or is none for servers.
     pub fn new(config: Config, environment: &Environment) -> Result<Self, Error> {
         let grpc = config.protocols.grpc.as_ref().and_then(|grpc| grpc.server.auth.as_ref());
         let http = config.protocols.http.as_ref().and_then(|http| http.server.auth.as_ref());
+        let protocols = &config.protocols;
+        let of_grpc = protocols.grpc.as_ref().map(|grpc| &grpc.server.middlewares);
+        for middlewares in of_grpc.into_iter().chain(protocols.http.as_ref().map(|http| &http.server.middlewares)) {
+            check_middlewares(middlewares, environment)?;
+        }
         Ok(OtlpReceiver {
             id: environment.id.clone(),
             grpc_auth: server_auth(grpc, environment)?,
@@ -67,6 +82,7 @@ impl OtlpReceiver {
             ingress: OnceLock::new(),
             bound: Mutex::new(None),
             running: Mutex::new(None),
+            serving: watch::Sender::new(true),
         })
     }
 
@@ -86,7 +102,7 @@ impl OtlpReceiver {
                 let settings = ListenerSettings {
                     bind: bind(protocol.endpoint(), &grpc.transport),
                     limits: grpc_listener(grpc),
-                    tls: tls(grpc.tls.as_ref(), Versions::Http2)?,
+                    tls: self.tls(grpc.tls.as_ref(), Versions::Http2, Transport::GRPC)?,
                     pool: pool.clone(),
                 };
                 Some(Listener::bind_or_take(settings, sockets).await.map_err(failed)?)
@@ -98,7 +114,7 @@ impl OtlpReceiver {
                 let settings = ListenerSettings {
                     bind: bind(http.endpoint(), &http.server.transport),
                     limits: http_listener(&http.server),
-                    tls: tls(http.server.tls.as_ref(), Versions::Both)?,
+                    tls: self.tls(http.server.tls.as_ref(), Versions::Both, Transport::HTTP)?,
                     pool,
                 };
                 let headers = response_headers(http)?;
@@ -106,6 +122,23 @@ impl OtlpReceiver {
             }
         };
         Ok(Bound { grpc, http })
+    }
+
+    /// Loads what a `tls` block names, and shows from now on how it is doing.
+    fn tls(
+        &self,
+        block: Option<&TlsServer>,
+        versions: Versions,
+        transport: Transport,
+    ) -> Result<Option<ServerTls>, Error> {
+        let Some(block) = block else { return Ok(None) };
+        let settings = block.settings();
+        let invalid = |error: sluice_net::Error| Error::config(error.to_string());
+        settings.validate().map_err(invalid)?;
+        let tls = ServerTls::new(settings, versions).map_err(invalid)?;
+        let labels = [("receiver", self.id.as_str()), ("transport", transport.0)];
+        show_certificates(&self.telemetry, &labels, tls.watch());
+        Ok(Some(tls))
     }
 
     fn serve(&self, bound: Bound) -> Result<(), Error> {
@@ -116,8 +149,9 @@ impl OtlpReceiver {
         let (mut servers, mut counters) = (Vec::new(), Vec::new());
         if let (Some(listener), Some(grpc)) = (bound.grpc, self.config.protocols.grpc.as_ref()) {
             let service = GrpcService {
-                intake: self.intake(ingress, Transport::GRPC, grpc.server.max_message_bytes(), self.grpc_auth.clone()),
+                intake: self.intake(ingress, Transport::GRPC, &grpc_way(&grpc.server), self.grpc_auth.clone()),
                 reserve: Arc::clone(&reserve),
+                health: Health::new(self.serving.subscribe()),
             };
             tracing::info!(endpoint = %grpc.endpoint(), "Starting GRPC server");
             let server = listener.serve(sluice_net::grpc::Server::new(Arc::new(service)));
@@ -126,7 +160,7 @@ impl OtlpReceiver {
         }
         if let (Some((listener, response_headers)), Some(http)) = (bound.http, self.config.protocols.http.as_ref()) {
             let service = Http {
-                intake: self.intake(ingress, Transport::HTTP, http.server.max_body_bytes(), self.http_auth.clone()),
+                intake: self.intake(ingress, Transport::HTTP, &http_way(&http.server), self.http_auth.clone()),
                 reserve,
                 paths: [&http.traces_url_path, &http.metrics_url_path, &http.logs_url_path]
                     .map(|path| with_slash(path)),
@@ -147,6 +181,7 @@ impl OtlpReceiver {
     async fn end<F: Future<Output = usize> + Send + 'static>(&self, how: impl Fn(Server) -> F) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Running { servers, metrics }) = running else { return };
+        self.serving.send_replace(false);
         // All at once: each has the whole grace.
         let tasks: Vec<_> = servers.into_iter().map(|server| tokio::spawn(how(server))).collect();
         for task in tasks {
@@ -163,7 +198,7 @@ impl OtlpReceiver {
         &self,
         ingress: &CurrentIngress,
         transport: Transport,
-        size: Option<u64>,
+        way: &Way,
         auth: Option<Arc<dyn ServerAuth>>,
     ) -> Intake {
         let clock = Arc::clone(&ingress.get().clock);
@@ -172,7 +207,8 @@ impl OtlpReceiver {
             ingress: ingress.clone(),
             receiver: self.id.clone(),
             transport,
-            size,
+            include_metadata: way.include_metadata,
+            size: way.size,
             metrics: ReceiverMetrics::new(&self.telemetry, &self.id, transport),
         }
     }
@@ -240,6 +276,14 @@ fn given(duration: Duration) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
 }
 
+fn grpc_way(grpc: &GrpcServer) -> Way {
+    Way { size: grpc.max_message_bytes(), include_metadata: grpc.include_metadata }
+}
+
+fn http_way(http: &HttpServer) -> Way {
+    Way { size: http.max_body_bytes(), include_metadata: http.include_metadata }
+}
+
 fn grpc_listener(grpc: &GrpcServer) -> ListenerLimits {
     let mut limits = ListenerLimits::default();
     if grpc.max_concurrent_streams > 0 {
@@ -257,6 +301,7 @@ fn grpc_listener(grpc: &GrpcServer) -> ListenerLimits {
 
 fn http_listener(http: &HttpServer) -> ListenerLimits {
     let mut limits = ListenerLimits { http1_keep_alive: http.keep_alives_enabled, ..ListenerLimits::default() };
+    limits.header_timeout = given(http.read_header_timeout.0).unwrap_or(limits.header_timeout);
     limits.body_timeout = given(http.read_timeout.0).unwrap_or(limits.body_timeout);
     limits.idle_timeout = given(http.idle_timeout.0).unwrap_or(limits.idle_timeout);
     limits.write_timeout = given(http.write_timeout.0).unwrap_or(limits.write_timeout);
@@ -281,10 +326,39 @@ fn encodings(http: &HttpServer) -> Vec<Encoding> {
     Encoding::ALL.into_iter().filter(|encoding| named.contains(encoding)).collect()
 }
 
-fn tls(block: Option<&TlsServer>, versions: Versions) -> Result<Option<ServerTls>, Error> {
-    let Some(block) = block else { return Ok(None) };
-    let settings = block.settings();
-    let invalid = |error: sluice_net::Error| Error::config(error.to_string());
-    settings.validate().map_err(invalid)?;
-    ServerTls::new(settings, versions).map(Some).map_err(invalid)
+#[cfg(test)]
+mod tests {
+    use sluice_config::GoDuration;
+
+    use super::*;
+
+    #[test]
+    fn times_that_are_written_hold_and_zero_is_our_default() {
+        let usual = ListenerLimits::default();
+        let of = |http: HttpServer| http_listener(&http);
+        let unwritten = of(HttpServer::default());
+        assert_eq!((unwritten.header_timeout, unwritten.body_timeout), (usual.header_timeout, usual.body_timeout));
+        let zero = GoDuration::from_secs(0);
+        let zeros = HttpServer {
+            read_header_timeout: zero,
+            read_timeout: zero,
+            write_timeout: zero,
+            idle_timeout: zero,
+            ..HttpServer::default()
+        };
+        let zeros = of(zeros);
+        assert_eq!(zeros.header_timeout, usual.header_timeout);
+        assert_eq!((zeros.body_timeout, zeros.idle_timeout), (usual.body_timeout, usual.idle_timeout));
+        assert_eq!(zeros.write_timeout, usual.write_timeout);
+        let seven = HttpServer {
+            read_header_timeout: GoDuration::from_secs(7),
+            read_timeout: GoDuration::from_secs(8),
+            write_timeout: GoDuration::from_secs(9),
+            idle_timeout: GoDuration::from_secs(10),
+            ..HttpServer::default()
+        };
+        let times = of(seven);
+        let times = [times.header_timeout, times.body_timeout, times.write_timeout, times.idle_timeout];
+        assert_eq!(times, [7, 8, 9, 10].map(Duration::from_secs));
+    }
 }

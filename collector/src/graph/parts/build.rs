@@ -1,5 +1,6 @@
 //! Builds the components of a plan; of what stays, takes the instance that is there.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -7,15 +8,15 @@ use sluice_pipeline::component::Environment;
 use sluice_pipeline::connector::{Between, Connector};
 use sluice_pipeline::exporter::ExporterKind;
 use sluice_pipeline::extension::Extensions;
-use sluice_pipeline::factory::Instances;
+use sluice_pipeline::factory::{ComponentKind, Instances};
 use sluice_pipeline::processor::Processor;
 use sluice_pipeline::{ComponentId, PipelineId, Signal};
 
 use super::stages::{StageId, StagePart};
 use super::{ConnectorPart, ExporterPart, Parts, ProcessorPart};
-use crate::diff::{Diff, stays};
+use crate::diff::{Changes, Diff, stays};
 use crate::graph::Surroundings;
-use crate::plan::{Link, Plan, PlannedPipeline};
+use crate::plan::{Link, Plan, Planned, PlannedPipeline};
 
 impl Parts {
     /// Builds what the plan names; of what stays, takes the instance that is there. Starts nothing.
@@ -139,63 +140,58 @@ impl Builder<'_> {
     }
 
     fn exporters(&self, parts: &mut Parts) -> anyhow::Result<()> {
-        for planned in &self.plan.exporters {
-            let pipelines = using(self.plan, |pipeline| &pipeline.exporters, &planned.id);
-            if pipelines.is_empty() {
-                continue;
-            }
-            let before = self.old.exporters.get(&planned.id);
-            let part = match before.filter(|_| stays(&self.diff.exporters, &planned.id)) {
-                Some(part) => part.clone(),
-                None => {
-                    let environment = environment(
-                        &planned.id,
-                        &signals_of(&pipelines),
-                        None,
-                        &pipelines,
-                        self.extensions,
-                        self.around,
-                    );
-                    let built = planned.configured.build(environment);
-                    match built.with_context(|| format!("failed to create {:?} exporter", planned.id.as_str()))? {
-                        ExporterKind::Destination(exporter, delivery) => {
-                            ExporterPart::Destination(exporter, Arc::from(delivery))
-                        }
-                        ExporterKind::Observer(observer) => ExporterPart::Observer(observer),
-                    }
-                }
-            };
-            parts.exporters.insert(planned.id.clone(), part);
-        }
+        let of = Named { planned: &self.plan.exporters, names: |pipeline| &pipeline.exporters, what: "exporter" };
+        let (old, changes) = (&self.old.exporters, &self.diff.exporters);
+        parts.exporters = self.one_each(of, old, changes, |built| match built {
+            ExporterKind::Destination(exporter, delivery) => ExporterPart::Destination(exporter, Arc::from(delivery)),
+            ExporterKind::Observer(observer) => ExporterPart::Observer(observer),
+        })?;
         Ok(())
     }
 
     fn receivers(&self, parts: &mut Parts) -> anyhow::Result<()> {
-        for planned in &self.plan.receivers {
-            let pipelines = using(self.plan, |pipeline| &pipeline.receivers, &planned.id);
+        let of = Named { planned: &self.plan.receivers, names: |pipeline| &pipeline.receivers, what: "receiver" };
+        parts.receivers = self.one_each(of, &self.old.receivers, &self.diff.receivers, |built| built)?;
+        Ok(())
+    }
+
+    /// One instance of each component that some pipeline names.
+    fn one_each<K: ComponentKind<Environment = Environment>, Part: Clone>(
+        &self,
+        of: Named<'_, K>,
+        old: &BTreeMap<ComponentId, Part>,
+        changes: &Changes,
+        part_of: impl Fn(K::Built) -> Part,
+    ) -> anyhow::Result<BTreeMap<ComponentId, Part>> {
+        let mut parts = BTreeMap::new();
+        for planned in of.planned {
+            let id = &planned.id;
+            let pipelines = using(self.plan, of.names, id);
             if pipelines.is_empty() {
                 continue;
             }
-            let before = self.old.receivers.get(&planned.id);
-            let receiver = match before.filter(|_| stays(&self.diff.receivers, &planned.id)) {
-                Some(receiver) => Arc::clone(receiver),
+            let part = match old.get(id).filter(|_| stays(changes, id)) {
+                Some(part) => part.clone(),
                 None => {
-                    let environment = environment(
-                        &planned.id,
-                        &signals_of(&pipelines),
-                        None,
-                        &pipelines,
-                        self.extensions,
-                        self.around,
-                    );
+                    let signals = signals_of(&pipelines);
+                    let environment = environment(id, &signals, None, &pipelines, self.extensions, self.around);
                     let built = planned.configured.build(environment);
-                    built.with_context(|| format!("failed to create {:?} receiver", planned.id.as_str()))?
+                    part_of(built.with_context(|| format!("failed to create {:?} {}", id.as_str(), of.what))?)
                 }
             };
-            parts.receivers.insert(planned.id.clone(), receiver);
+            parts.insert(id.clone(), part);
         }
-        Ok(())
+        Ok(parts)
     }
+}
+
+/// The components of a kind of which each id has one instance.
+struct Named<'p, K: ComponentKind> {
+    planned: &'p [Planned<K>],
+    /// Where a pipeline names them.
+    names: fn(&PlannedPipeline) -> &Vec<ComponentId>,
+    /// For errors.
+    what: &'static str,
 }
 
 /// The pipelines that name a component, in order.
@@ -231,5 +227,6 @@ pub(crate) fn environment(
         telemetry: around.telemetry.clone(),
         extensions: extensions.clone(),
         verdicts: around.verdicts.clone(),
+        gates: around.gates.clone(),
     }
 }

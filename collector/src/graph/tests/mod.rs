@@ -38,6 +38,7 @@ fn surroundings() -> Surroundings {
         telemetry,
         clock,
         verdicts: VerdictBoard::default(),
+        gates: Default::default(),
         data_dir: None,
     }
 }

@@ -96,6 +96,8 @@ pub struct Content {
     pub exemplars: usize,
     /// Metadata entries.
     pub metadata: usize,
+    /// Series that have a start time, where the message has no place for it.
+    pub starts_left_out: usize,
 }
 
 impl Content {

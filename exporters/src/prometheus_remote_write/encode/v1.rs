@@ -24,6 +24,8 @@ pub struct V1 {
     order: TimeOrder,
     content: Content,
     template: Option<Template>,
+    /// Whether the last series has a start time, for which there is no place.
+    has_start: bool,
 }
 
 impl Encoder for V1 {
@@ -60,6 +62,8 @@ impl Encoder for V1 {
     #[inline]
     fn series(&mut self, labels: &[&[u8]], value: Value<'_>, stamp: &Stamp, exemplars: Exemplars<'_>, _: &[u8]) {
         self.order.note(stamp.timestamp, self.series.len());
+        self.has_start = stamp.start != 0;
+        self.content.starts_left_out += usize::from(self.has_start);
         let value_len = match value {
             Value::Sample(_) => sample_len(stamp.v1()),
             Value::Histogram(content) => histogram_len(content, stamp, false),
@@ -116,6 +120,7 @@ impl Encoder for V1 {
         out[value_at..value_at + 8].copy_from_slice(&value.to_bits().to_le_bytes());
         self.template = Some(Template { start, body, extra: at, extra_len: extra.len(), value: value_at, end });
         self.content.samples += 1;
+        self.content.starts_left_out += usize::from(self.has_start);
         true
     }
 

@@ -10,6 +10,7 @@ pub const INVALID_METRIC_NAME: Reason = "invalid_metric_name";
 pub const INVALID_LABEL_NAME: Reason = "invalid_label_name";
 pub const EXPONENTIAL_SCALE: Reason = "exponential_scale";
 pub const MISSING_SUM: Reason = "missing_sum";
+pub const NHCB_V1: Reason = "nhcb_v1";
 pub const NATIVE_HISTOGRAM_DISABLED: Reason = "native_histogram_disabled";
 pub const FUTURE: Reason = "future";
 pub const SAMPLE_AGE: Reason = "sample_age";

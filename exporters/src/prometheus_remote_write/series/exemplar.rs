@@ -91,16 +91,17 @@ impl ExemplarWriter {
             return Ok(true);
         }
         let value = value_text(pair.value()?, &mut self.value);
+        if value.is_empty() {
+            return Ok(true);
+        }
         let characters = characters(names.text(name).as_bytes()) + characters(value);
         if characters > *left {
             return Ok(false);
         }
-        if !value.is_empty() {
-            *left -= characters;
-            let start = self.texts.len();
-            self.texts.extend_from_slice(value);
-            labels.push((name, start..self.texts.len()));
-        }
+        *left -= characters;
+        let start = self.texts.len();
+        self.texts.extend_from_slice(value);
+        labels.push((name, start..self.texts.len()));
         Ok(true)
     }
 }

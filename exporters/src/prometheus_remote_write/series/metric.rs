@@ -41,6 +41,8 @@ pub(super) struct Metric {
     pub(super) metadata_sent: Option<(i64, u64)>,
     /// The `__name__` labels, by suffix.
     pieces: [Vec<u8>; 4],
+    /// Which of them are there, a bit each.
+    made: u8,
     epoch: u32,
 }
 
@@ -72,6 +74,8 @@ pub(super) enum Kind {
     Histogram,
     Exponential,
     Summary,
+    /// A histogram with explicit bounds that becomes a native one.
+    CustomBuckets,
 }
 
 impl Kind {
@@ -92,8 +96,18 @@ impl Kind {
         match self {
             Kind::Gauge | Kind::Level => MetricType::Gauge,
             Kind::Counter => MetricType::Counter,
-            Kind::Histogram | Kind::Exponential => MetricType::Histogram,
+            Kind::Histogram | Kind::Exponential | Kind::CustomBuckets => MetricType::Histogram,
             Kind::Summary => MetricType::Summary,
+        }
+    }
+
+    /// Which series it has, a bit for each [`Suffix`].
+    fn suffixes(self) -> u8 {
+        let bit = |suffix: Suffix| 1 << suffix as u8;
+        match self {
+            Kind::Histogram => bit(Suffix::Bucket) | bit(Suffix::Sum) | bit(Suffix::Count),
+            Kind::Summary => bit(Suffix::None) | bit(Suffix::Sum) | bit(Suffix::Count),
+            _ => bit(Suffix::None),
         }
     }
 
@@ -174,6 +188,7 @@ impl Metrics {
                 unit: UnitWords::escaped(&unit, self.namer.compat).joined(),
                 metadata_sent: None,
                 pieces: Default::default(),
+                made: 0,
                 epoch: 0,
             });
             // Far fewer than 2^32: each takes at least a byte of a payload.
@@ -194,26 +209,25 @@ impl Metrics {
         &mut self.metrics[id.0 as usize]
     }
 
-    /// Makes the pieces anew if the encoder's epoch has changed.
+    /// Makes those pieces that are missing, and all anew if the encoder's epoch has changed.
     #[inline]
     pub(super) fn renew<E: Encoder>(&mut self, id: MetricId, kind: Kind, encoder: &mut E) {
         let metric = &mut self.metrics[id.0 as usize];
-        if metric.epoch == encoder.epoch() {
+        if metric.epoch != encoder.epoch() {
+            (metric.epoch, metric.made) = (encoder.epoch(), 0);
+        }
+        let missing = kind.suffixes() & !metric.made;
+        if missing == 0 {
             return;
         }
-        metric.epoch = encoder.epoch();
+        metric.made |= missing;
         self.label_name.clear();
         encoder.name("__name__", &mut self.label_name);
-        let has = |suffix| match kind {
-            Kind::Histogram => suffix != Suffix::None,
-            Kind::Summary => suffix != Suffix::Bucket,
-            _ => suffix == Suffix::None,
-        };
         let mut whole = Vec::with_capacity(metric.name.len() + 8);
         for suffix in [Suffix::None, Suffix::Bucket, Suffix::Sum, Suffix::Count] {
-            let piece = &mut metric.pieces[suffix as usize];
-            piece.clear();
-            if has(suffix) {
+            if missing & 1 << suffix as u8 != 0 {
+                let piece = &mut metric.pieces[suffix as usize];
+                piece.clear();
                 whole.clear();
                 whole.extend_from_slice(metric.name.as_bytes());
                 whole.extend_from_slice(SUFFIXES[suffix as usize].as_bytes());

@@ -4,7 +4,9 @@
 //! and texts of bounds. What is remembered is bounded.
 
 mod bounds;
+mod buckets;
 mod context;
+mod custom_buckets;
 mod drops;
 mod exemplar;
 mod histogram;

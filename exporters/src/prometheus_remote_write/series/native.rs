@@ -1,14 +1,17 @@
 //! Exponential histograms, as native Prometheus histograms.
 
 use sluice_pdata::pass::Reason;
-use sluice_pdata::view::{BucketsView, ExponentialHistogramDataPointView};
-use sluice_pdata::wire::{put_fixed64, put_len, put_varint, put_varint_field, to_zigzag};
+use sluice_pdata::view::{ExemplarView, ExponentialHistogramDataPointView};
+use sluice_pdata::wire::{put_fixed64, put_varint_field, to_zigzag};
+use smallvec::SmallVec;
 
+use super::buckets::Buckets;
 use super::context::Context;
+use super::exemplar::as_double;
 use super::layout::Extra;
 use super::metric::Suffix;
 use super::number::cumulative;
-use super::point::Point;
+use super::point::{Point, millis};
 use super::walk::{Converter, Current};
 use super::{STALE, drops};
 use crate::prometheus_remote_write::encode::{Encoder, Value};
@@ -19,8 +22,6 @@ const MIN_SCHEMA: i32 = -4;
 const MAX_SCHEMA: i32 = 8;
 /// What counts as zero, where nothing else is said.
 const ZERO_THRESHOLD: f64 = 1e-128;
-/// A gap of more empty buckets opens a new span.
-const MAX_GAP: i64 = 2;
 
 impl<E: Encoder> Converter<E> {
     /// One native histogram.
@@ -32,6 +33,9 @@ impl<E: Encoder> Converter<E> {
         bytes: &[u8],
     ) -> Result<(), Reason> {
         let view = ExponentialHistogramDataPointView::parse(bytes).map_err(|_| drops::INVALID)?;
+        if view.count == 0 && view.sum.is_some_and(|sum| sum != 0.0) && !point.is_stale() {
+            self.warn_sum_of_nothing(current);
+        }
         let mut content = std::mem::take(&mut self.histogram);
         let made = content.write(&view, self.options.compat, point.is_stale());
         let sent = made.and_then(|()| self.native(current, context, point, &content.bytes));
@@ -39,7 +43,8 @@ impl<E: Encoder> Converter<E> {
         sent
     }
 
-    fn native(
+    /// Adds a histogram whose content is written.
+    pub(super) fn native(
         &mut self,
         current: Current<'_>,
         context: &mut Context,
@@ -49,6 +54,7 @@ impl<E: Encoder> Converter<E> {
         if !self.options.send_exemplars {
             point.exemplars.clear();
         }
+        by_time(&mut point.exemplars);
         self.prepare(current, context, point, Extra::None, 1, content.len())?;
         self.exemplars.clear();
         for exemplar in &point.exemplars {
@@ -63,11 +69,29 @@ impl<E: Encoder> Converter<E> {
     }
 }
 
+/// Orders exemplars by time, and of one time the lowest value first: backends refuse others.
+fn by_time(exemplars: &mut SmallVec<[&[u8]; 2]>) {
+    if exemplars.len() < 2 {
+        return;
+    }
+    exemplars.sort_by_cached_key(|bytes| {
+        let read =
+            |view: ExemplarView<'_>| Some((millis(view.time_unix_nano), total_order(as_double(view.value().ok()?)?)));
+        ExemplarView::parse(bytes).ok().and_then(read)
+    });
+}
+
+/// A number that is ordered as [`f64::total_cmp`] orders.
+fn total_order(value: f64) -> i64 {
+    let bits = value.to_bits() as i64;
+    bits ^ (((bits >> 63) as u64) >> 1) as i64
+}
+
 /// Writes the content of native histograms, without their timestamps: both versions have the same.
 #[derive(Debug, Default)]
 pub(super) struct HistogramContent {
-    bytes: Vec<u8>,
-    side: Side,
+    pub(super) bytes: Vec<u8>,
+    pub(super) buckets: Buckets,
 }
 
 impl HistogramContent {
@@ -105,87 +129,15 @@ impl HistogramContent {
             return Ok(());
         }
         for (buckets, spans, deltas) in [(point.negative(), 8, 9), (point.positive(), 11, 12)] {
-            self.side.read(buckets, down)?;
-            self.side.write(spans, deltas, out);
-        }
-        Ok(())
-    }
-}
-
-/// The buckets of one sign: runs of counts, each as the difference to the one before.
-#[derive(Debug, Default)]
-struct Side {
-    /// Offset and length.
-    spans: Vec<(i32, u32)>,
-    deltas: Vec<u8>,
-    last: i64,
-}
-
-impl Side {
-    /// Reads dense counts: OTLP's bucket 0 begins where Prometheus' bucket 1 does.
-    fn read(&mut self, buckets: BucketsView<'_>, down: u32) -> Result<(), Reason> {
-        self.spans.clear();
-        self.deltas.clear();
-        self.last = 0;
-        let first = i64::from(buckets.offset().map_err(|_| drops::INVALID)?);
-        // The bucket that is being merged, and where the last written one ended.
-        let (mut merged, mut end) = (None::<(i64, i64)>, 0i64);
-        for (index, count) in (first..).zip(buckets.counts()) {
-            let count = i64::try_from(count.map_err(|_| drops::INVALID)?).map_err(|_| drops::INVALID)?;
-            let target = (index >> down) + 1;
-            if count == 0 {
-                continue;
-            }
-            match &mut merged {
-                Some((at, sum)) if *at == target => *sum = sum.checked_add(count).ok_or(drops::INVALID)?,
-                _ => {
-                    if let Some(bucket) = merged.replace((target, count)) {
-                        end = self.push(bucket, end)?;
-                    }
-                }
-            }
-        }
-        if let Some(bucket) = merged {
-            self.push(bucket, end)?;
-        }
-        Ok(())
-    }
-
-    /// Adds the bucket at an index, behind buckets that end before `end`. Returns where it ends.
-    fn push(&mut self, (index, count): (i64, i64), end: i64) -> Result<i64, Reason> {
-        if index > i64::from(i32::MAX) {
-            return Err(drops::INVALID);
-        }
-        let gap = index - end;
-        match self.spans.last_mut() {
-            Some((_, len)) if gap <= MAX_GAP => {
-                // A gap is not negative, as indexes rise.
-                *len = len.saturating_add(gap as u32 + 1);
-                for _ in 0..gap {
-                    self.delta(0);
-                }
-            }
-            _ => self.spans.push((i32::try_from(gap).map_err(|_| drops::INVALID)?, 1)),
-        }
-        self.delta(count);
-        Ok(index + 1)
-    }
-
-    fn delta(&mut self, count: i64) {
-        // Neither is negative, so the difference fits.
-        put_varint(&mut self.deltas, to_zigzag(count - self.last));
-        self.last = count;
-    }
-
-    fn write(&self, spans: u32, deltas: u32, out: &mut Vec<u8>) {
-        for &(offset, len) in &self.spans {
-            sluice_pdata::wire::put_message(out, spans, |span| {
-                put_varint_field(span, 1, to_zigzag(i64::from(offset)));
-                put_varint_field(span, 2, u64::from(len));
+            // OTLP's bucket 0 begins where Prometheus' bucket 1 does.
+            let first = i64::from(buckets.offset().map_err(|_| drops::INVALID)?);
+            let counts = (first..).zip(buckets.counts()).map(|(index, count)| match count {
+                Ok(count) => Ok(((index >> down) + 1, count)),
+                Err(_) => Err(drops::INVALID),
             });
+            self.buckets.read(counts)?;
+            self.buckets.write(spans, deltas, out);
         }
-        if !self.deltas.is_empty() {
-            put_len(out, deltas, &self.deltas);
-        }
+        Ok(())
     }
 }

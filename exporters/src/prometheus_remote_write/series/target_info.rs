@@ -93,11 +93,17 @@ impl<E: Encoder> Converter<E> {
         {
             let hash = self.hasher.hash_one(&*former.labels);
             // Behind its last sample, even where the new data reaches further back.
-            self.info_sample(&former.labels, hash, earliest.max(former.latest + 1), f64::from_bits(STALE));
+            let time = earliest.max(former.latest + 1);
+            self.targets.advance(&former.labels, time);
+            self.info_sample(&former.labels, hash, time, f64::from_bits(STALE));
         }
         let hash = self.hasher.hash_one(&info.labels);
         for time in times(earliest, latest) {
-            self.info_sample(&info.labels, hash, time, 1.0);
+            // Several resources may tell of one target, each at times of its own: an application, and what is made of its spans.
+            // An older sample would tell nothing new, and Prometheus would refuse it.
+            if self.targets.advance(&info.labels, time) {
+                self.info_sample(&info.labels, hash, time, 1.0);
+            }
         }
     }
 
@@ -125,7 +131,8 @@ impl<E: Encoder> Converter<E> {
     }
 }
 
-/// The labels each target had last, so that a series that ends can be marked. Clones share them.
+/// The labels each target had last, so that a series that ends can be marked; and how far each series has been told. Clones share
+/// them.
 #[derive(Clone, Default)]
 pub struct Targets(Arc<Mutex<Generations>>);
 
@@ -140,13 +147,16 @@ struct Last {
 struct Generations {
     young: HashMap<Box<str>, Last, RandomState>,
     old: HashMap<Box<str>, Last, RandomState>,
+    /// The newest sample of each series, by the hash of its labels.
+    told: [HashMap<u64, i64, RandomState>; 2],
+    hasher: RandomState,
 }
 
 impl Targets {
     /// Notes the labels of a target for data up to `latest`. Returns its former ones if these are newer and differ.
     fn note(&self, info: &InfoLabels, latest: i64) -> Option<Last> {
         let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Generations { young, old } = &mut *generations;
+        let Generations { young, old, .. } = &mut *generations;
         if let Some(last) = young.get_mut(info.target.as_str()) {
             return last.change(info, latest);
         }
@@ -160,6 +170,28 @@ impl Targets {
         }
         young.insert(key, last);
         former
+    }
+}
+
+impl Targets {
+    /// Notes a sample of a series. `false` if a newer one has been told: then it is not to be sent.
+    fn advance(&self, labels: &[(String, String)], time: i64) -> bool {
+        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Generations { told: [young, old], hasher, .. } = &mut *generations;
+        let series = hasher.hash_one(labels);
+        let last = match young.get_mut(&series) {
+            Some(last) => last,
+            None => {
+                let last = old.remove(&series).unwrap_or(time);
+                if young.len() >= MAX_TARGETS / 2 {
+                    *old = std::mem::take(young);
+                }
+                young.entry(series).or_insert(last)
+            }
+        };
+        let is_new = time >= *last;
+        *last = time.max(*last);
+        is_new
     }
 }
 

@@ -21,7 +21,7 @@ use super::point::{Point, millis};
 use super::requests::{Limits, Request, Requests};
 use super::target_info::{Infos, Targets};
 use crate::prometheus_remote_write::encode::Encoder;
-use crate::prometheus_remote_write::translate::{LabelNamer, Options};
+use crate::prometheus_remote_write::translate::{LabelNamer, NhcbOnV1, Options};
 
 /// Resources with scopes that are remembered from one payload to the next.
 const MAX_CONTEXTS: usize = 1000;
@@ -59,6 +59,8 @@ pub struct Converted {
     pub empty_metrics: usize,
     /// Data points that were looked at.
     pub points: usize,
+    /// Histograms that were to have custom buckets and became classic ones, as the message holds no others.
+    pub as_classic: usize,
 }
 
 /// Converts payloads one after another.
@@ -82,6 +84,7 @@ pub struct Converter<E> {
     pub(super) metadata_epoch: u32,
     pub(super) plan: Plan,
     empty_metrics: usize,
+    as_classic: usize,
     /// Earliest and latest data point of the resource at hand.
     span: Option<(i64, i64)>,
     /// `target_info` samples of this payload: hash of the labels, time.
@@ -132,6 +135,7 @@ impl<E: Encoder> Converter<E> {
             metadata_epoch: 0,
             plan: Plan::default(),
             empty_metrics: 0,
+            as_classic: 0,
             span: None,
             told: HashSet::default(),
             hasher: RandomState::new(),
@@ -151,7 +155,7 @@ impl<E: Encoder> Converter<E> {
         (self.requests.points, self.requests.seen) = (0, 0);
         self.plan = plan;
         self.requests.drops = Drops::default();
-        self.empty_metrics = 0;
+        (self.empty_metrics, self.as_classic) = (0, 0);
         self.told.clear();
         self.due.clear();
         self.bounds.trim();
@@ -188,6 +192,7 @@ impl<E: Encoder> Converter<E> {
             drops: std::mem::take(&mut self.requests.drops),
             empty_metrics: self.empty_metrics,
             points: self.requests.seen,
+            as_classic: self.as_classic,
         }
     }
 
@@ -229,6 +234,7 @@ impl<E: Encoder> Converter<E> {
             self.empty_metrics += 1;
             return Ok(());
         };
+        let kind = if kind == Kind::Histogram && self.makes_custom_buckets() { Kind::CustomBuckets } else { kind };
         let hint = type_hint(metric)?;
         if let Some(reason) = temporality_fault(data) {
             self.warn_temporality(metric, reason);
@@ -240,6 +246,9 @@ impl<E: Encoder> Converter<E> {
         if kind == Kind::Exponential && !self.options.send_native_histograms && !E::ALWAYS_NATIVE {
             return self.refuse(data, drops::NATIVE_HISTOGRAM_DISABLED);
         }
+        if kind == Kind::Histogram && self.lacks_custom_buckets() && self.options.nhcb_on_v1 == NhcbOnV1::Drop {
+            return self.refuse(data, drops::NHCB_V1);
+        }
         self.metadata_epoch = 0;
         let current = Current { id, kind, scraped: hint.is_some(), help: metric.description };
         let mut points = 0;
@@ -247,7 +256,7 @@ impl<E: Encoder> Converter<E> {
             let bytes = bytes?;
             points += 1;
             let read = match kind {
-                Kind::Histogram => point.read_histogram(bytes),
+                Kind::Histogram | Kind::CustomBuckets => point.read_histogram(bytes),
                 Kind::Summary => point.read_summary(bytes),
                 Kind::Exponential => point.read_exponential(bytes),
                 _ => point.read_number(bytes),
@@ -285,12 +294,24 @@ impl<E: Encoder> Converter<E> {
         }
         match current.kind {
             Kind::Histogram => self.histogram(current, context, point),
+            Kind::CustomBuckets => self.custom_buckets(current, context, point),
             Kind::Summary => self.summary(current, context, point),
             Kind::Exponential => self.exponential(current, context, point, bytes),
             _ => self.number(current, context, point),
         }?;
         self.requests.points += 1;
+        if current.kind == Kind::Histogram && self.lacks_custom_buckets() {
+            self.as_classic += 1;
+        }
         Ok(())
+    }
+
+    fn makes_custom_buckets(&self) -> bool {
+        self.options.convert_histograms_to_nhcb && E::ALWAYS_NATIVE
+    }
+
+    fn lacks_custom_buckets(&self) -> bool {
+        self.options.convert_histograms_to_nhcb && !E::ALWAYS_NATIVE
     }
 
     /// A point is done with, dropped for a reason or not.
@@ -324,6 +345,14 @@ impl<E: Encoder> Converter<E> {
             let time = millis(nanos);
             let (earliest, latest) = self.span.unwrap_or((time, time));
             self.span = Some((earliest.min(time), latest.max(time)));
+        }
+    }
+
+    /// Tells once of a metric that holds a sum of nothing: it is sent as it is.
+    pub(super) fn warn_sum_of_nothing(&mut self, current: Current<'_>) {
+        let name = &self.metrics.get(current.id).name;
+        if self.warned.len() < MAX_WARNED && self.warned.insert(name.as_bytes().into()) {
+            tracing::warn!(metric = %name, "histogram counts nothing and has a sum that is not 0");
         }
     }
 

@@ -13,7 +13,7 @@ pub mod value;
 pub use label_name::LabelNamer;
 pub use metric_name::{MetricKind, MetricNamer};
 pub use number::LeFormat;
-pub use options::{Compat, Options, Strategy};
+pub use options::{Compat, NhcbOnV1, Options, Strategy};
 
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,16 @@ pub enum Compat {
     OtelSpec,
 }
 
+/// What happens to histograms with custom buckets where the message cannot hold them (`nhcb_on_v1`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NhcbOnV1 {
+    /// They go out as `_bucket`, `_sum` and `_count`.
+    #[default]
+    Classic,
+    Drop,
+}
+
 /// The translation of one exporter.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -69,6 +79,10 @@ pub struct Options {
     pub stale_on_change: bool,
     pub send_exemplars: bool,
     pub send_native_histograms: bool,
+    /// Histograms with explicit bounds become native ones with custom buckets, in version 2.
+    pub convert_histograms_to_nhcb: bool,
+    /// And in version 1.
+    pub nhcb_on_v1: NhcbOnV1,
     /// Samples further ahead of now are dropped, in milliseconds; 0 for no limit.
     pub max_future_ms: i64,
 }
@@ -92,6 +106,8 @@ impl Default for Options {
             stale_on_change: true,
             send_exemplars: true,
             send_native_histograms: true,
+            convert_histograms_to_nhcb: false,
+            nhcb_on_v1: NhcbOnV1::default(),
             max_future_ms: 0,
         }
     }

@@ -1,11 +1,12 @@
 use super::*;
 use crate::Endpoint;
+use crate::proxy::{Proxies, Proxy};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Listeners on loopback ports, and a balancer that takes their addresses for those of one name.
 async fn balancer(balancing: Balancing, listeners: &[&TcpListener], dead: bool) -> Balancer {
     let endpoint = Endpoint::parse("localhost:1").unwrap();
-    let connector = Connector::http2(endpoint, None, Duration::from_secs(5)).unwrap();
+    let connector = Connector::http2(endpoint, None, &Proxies::new(&Proxy::None), Duration::from_secs(5)).unwrap();
     let balancer = Balancer::new(connector.clone(), None, false, balancing);
     let mut addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
     if dead {
@@ -84,7 +85,7 @@ async fn when_all_are_dead_the_error_is_theirs() {
 #[tokio::test]
 async fn names_that_do_not_resolve_are_connection_errors() {
     let endpoint = Endpoint::parse("no-such-host.invalid:1").unwrap();
-    let connector = Connector::http2(endpoint, None, Duration::from_secs(5)).unwrap();
+    let connector = Connector::http2(endpoint, None, &Proxies::new(&Proxy::None), Duration::from_secs(5)).unwrap();
     let balancer = Balancer::new(connector, None, false, Balancing::RoundRobin);
     for _ in 0..2 {
         let Err(CallError::Connect { message, .. }) = balancer.link().await else { panic!("connected") };

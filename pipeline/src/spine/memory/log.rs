@@ -201,6 +201,12 @@ impl Log {
         read
     }
 
+    /// What was handed out of a range, and is not completed.
+    pub(super) fn read_again(&mut self, destination: Destination, range: SeqRange) -> Vec<Entry> {
+        let Some(queue) = self.queue(destination) else { return Vec::new() };
+        queue.in_flight.range(range.first..=range.last).map(|(_, queued)| queued.entry.clone()).collect()
+    }
+
     pub(super) fn has_unread(&mut self, destination: Destination) -> bool {
         self.queue(destination).is_some_and(|queue| !queue.unread.is_empty())
     }

@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+mod panic;
 mod ports;
+mod restore;
 
 use super::*;
 use crate::batch::Batch;
@@ -29,6 +32,9 @@ struct Hold {
     diary: Diary,
     /// Batches that it has room for; 0 for any number.
     room: usize,
+    /// Calls with something in its hands that makes it panic.
+    ticks: AtomicUsize,
+    patience: Duration,
 }
 
 impl Hold {
@@ -51,13 +57,24 @@ impl Stage for Hold {
         if names(batch.bytes()) == ["sampled"] {
             return out.drop_items(batch.signal(), reasons::SAMPLED, batch.items());
         }
+        let names = names(batch.bytes());
+        assert!(!names.iter().any(|name| name == "poison"), "asked to");
+        assert!(names != ["x", "y"], "asked to, by no item alone");
         self.write("absorb", batch);
         let deadline = WallTime(now.0 + HOLD.as_nanos() as u64);
         self.held.push_back((input.seq(), deadline, port, Batch::clone(batch)));
     }
 
     fn tick(&mut self, now: WallTime, out: &mut StageOutput) {
+        let late = self.held.iter().any(|(.., batch)| names(batch.bytes()) == ["late poison"]);
+        assert!(!late || self.ticks.fetch_add(1, Ordering::Relaxed) >= 2, "asked to, twice");
         self.release(now, out);
+    }
+
+    fn reset(&mut self) -> bool {
+        self.held.clear();
+        self.diary.lock().unwrap().push("reset".to_owned());
+        true
     }
 
     fn next_deadline(&self) -> Option<WallTime> {
@@ -84,6 +101,10 @@ impl Stage for Hold {
         self.room > 0 && self.held.len() >= self.room
     }
 
+    fn patience(&self) -> Duration {
+        self.patience
+    }
+
     fn relieve(&mut self, percent: u8, _now: WallTime, out: &mut StageOutput) {
         if percent >= 95 {
             self.release(WallTime(u64::MAX), out);
@@ -104,15 +125,15 @@ impl Running {
 }
 
 fn start(world: &World, spine: &MemorySpine) -> Running {
-    start_with(world, spine, 0)
+    start_with(world, spine, Hold::default())
 }
 
-fn start_with(world: &World, spine: &MemorySpine, room: usize) -> Running {
+fn start_with(world: &World, spine: &MemorySpine, stage: Hold) -> Running {
     let steps: Vec<Arc<crate::Step>> = vec![Arc::new(DropNamed("drop", "filter"))];
     let outputs = Outputs { routes: to(&[1]), ..Outputs::default() };
-    let diary = Diary::default();
+    let diary = Arc::clone(&stage.diary);
     let driver = StageDriver {
-        stage: Box::new(Hold { diary: Arc::clone(&diary), room, ..Hold::default() }),
+        stage: Box::new(stage),
         ports: vec![STAGE],
         notes: None,
         spine: Arc::new(spine.clone()),
@@ -322,7 +343,7 @@ async fn a_full_stage_reads_nothing_and_the_log_refuses_what_is_too_much() {
         let world = World::new();
         let specs = [destination("hold", None, Reject), destination("out", None, Reject)];
         let spine = world.spine(20_000, true, rule, &specs);
-        let running = start_with(&world, &spine, 2);
+        let running = start_with(&world, &spine, Hold { room: 2, ..Hold::default() });
         for name in ["a", "b", "c"] {
             append(&world, &spine, &[name]).await;
         }
@@ -364,4 +385,43 @@ async fn output_that_can_never_fit_is_dropped_and_counted() {
     let snapshot = world.ledger.snapshot();
     assert_eq!(snapshot.get("stage/hold").unwrap().dropped, [("hold".into(), "limit_size", [80, 0, 0])]);
     running.end(Ending::Shutdown).await;
+}
+
+#[tokio::test]
+async fn a_patient_stage_takes_in_together_what_comes_one_after_the_other() {
+    let world = World::new();
+    let spine = spine(&world, CursorRule::Absorbed);
+    let running = start_with(&world, &spine, Hold { patience: Duration::from_millis(20), ..Hold::default() });
+    let later = async |ms| {
+        world.clock.advance(Duration::from_millis(ms));
+        settle().await;
+    };
+    settle().await;
+    later(100).await;
+    append(&world, &spine, &["a"]).await;
+    settle().await;
+    assert_eq!(*running.diary.lock().unwrap(), ["absorb a"], "one that comes alone is not kept waiting");
+    for name in ["b", "c"] {
+        later(5).await;
+        append(&world, &spine, &[name]).await;
+        settle().await;
+    }
+    assert_eq!(spine.backlog(STAGE).records, 2);
+    later(9).await;
+    assert_eq!(running.diary.lock().unwrap().len(), 1);
+    later(1).await;
+    assert_eq!(*running.diary.lock().unwrap(), ["absorb a", "absorb b", "absorb c"]);
+    // Each waits from when it came, and no deadline is late.
+    later(9_980).await;
+    append(&world, &spine, &["d"]).await;
+    settle().await;
+    later(5).await;
+    assert_eq!(out(&spine), ["a", "b"]);
+    assert_eq!(spine.backlog(STAGE).records, 0, "who is awake reads");
+    later(5).await;
+    assert_eq!(out(&spine), ["c"]);
+    append(&world, &spine, &["e"]).await;
+    running.end(Ending::Shutdown).await;
+    assert_eq!(out(&spine), ["d", "e"], "at the end nothing is left unread");
+    world.assert_balanced();
 }

@@ -80,6 +80,11 @@ fn specs() -> Vec<DestinationSpec> {
 }
 
 fn open(world: &World, directory: &Path) -> DurableSpine {
+    open_with(world, directory, &specs(), 64 << 20)
+}
+
+/// A journal that keeps so many bytes of the newest records in memory.
+pub(super) fn open_with(world: &World, directory: &Path, specs: &[DestinationSpec], tail: u64) -> DurableSpine {
     let around = Surroundings {
         name: "journal",
         memory: world.memory.clone(),
@@ -88,9 +93,9 @@ fn open(world: &World, directory: &Path) -> DurableSpine {
         telemetry: &world.telemetry,
     };
     let mut config = Config { ballast: 0, stages: true, ..Config::sized(256 << 20) };
-    config.segment_size = 8 << 20;
+    (config.segment_size, config.tail_bytes) = (8 << 20, tail);
     let vfs = Arc::new(DiskVfs::open(&directory.join("journal"), true).unwrap());
-    DurableSpine::open(vfs, config, around, &specs()).unwrap().0
+    DurableSpine::open(vfs, config, around, specs).unwrap().0
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -150,7 +150,7 @@ impl Engine {
             && view.flags & 1 == 0
             && self.traces.get(trace).state == TraceState::Open
             && self.traces.get(trace).spans == 0
-            && self.sources.lag(around.source).never_sampled(tick)
+            && self.sources.lag(around.source).never_sampled(tick, item.entry.0)
         {
             return self.decide_traces(&[trace], Trigger::Unsampled);
         }
@@ -242,7 +242,9 @@ impl Engine {
             let oversize = self.settings.drop_oversize && self.traces.get(trace).flags & TraceEntry::OVER != 0;
             let decision = if oversize { Decision::UNMATCHED } else { decision };
             let keeps = self.conclude(trace, decision, trigger(at));
+            self.sub_rule = decision.sub_rule.map(|RuleIndex(rule)| rule);
             self.close(trace, keeps);
+            self.sub_rule = None;
         }
     }
 
@@ -303,8 +305,11 @@ impl Engine {
         self.release_slot(slot, trace, true);
     }
 
-    /// A decided trace leaves the window with all it holds.
-    fn close(&mut self, trace: u32, keeps: bool) {
+    /// A decided trace leaves the window with all it holds: at once, or when the rest of it has been read again.
+    pub(super) fn close(&mut self, trace: u32, keeps: bool) {
+        if keeps && self.payload.has_given_up() && !self.release_what_is_here(trace) {
+            return;
+        }
         if self.traces.get(trace).state == TraceState::Kept {
             self.restart.streaming = self.restart.streaming.saturating_sub(1);
         }
@@ -318,11 +323,36 @@ impl Engine {
         self.remove_trace(trace);
     }
 
-    /// What a slot holds leaves, or is dropped.
-    fn release_slot(&mut self, slot: u32, trace: u32, keeps: bool) {
-        while self.spans.get(slot).held != NONE {
-            let handle = self.spans.get(slot).held;
-            let held = self.unlink(slot, NONE, handle);
+    /// All that a kept trace holds leaves, but for what has to be read again; until then it streams. `true` if nothing is left.
+    fn release_what_is_here(&mut self, trace: u32) -> bool {
+        let (mut at, mut left) = (self.traces.get(trace).head, false);
+        while at != NONE {
+            self.release_slot(at, trace, true);
+            left |= self.spans.get(at).held != NONE;
+            at = self.spans.get(at).next;
+        }
+        let entry = self.traces.get_mut(trace);
+        if left && entry.state == TraceState::Open {
+            entry.state = TraceState::Kept;
+            self.restart.streaming += 1;
+        }
+        if left {
+            self.traces.get_mut(trace).flags |= TraceEntry::CLOSING;
+        }
+        !left
+    }
+
+    /// What a slot holds leaves, or is dropped. What leaves and is not here is wanted, and stays until then.
+    pub(super) fn release_slot(&mut self, slot: u32, trace: u32, keeps: bool) {
+        let (mut before, mut at) = (NONE, self.spans.get(slot).held);
+        while at != NONE {
+            let handle = at;
+            at = self.held.get(handle).next;
+            if keeps && !self.has_or_wants(slot, handle) {
+                before = handle;
+                continue;
+            }
+            let held = self.unlink(slot, before, handle);
             if keeps {
                 self.leave_kept(slot, trace, &held);
             } else {
@@ -342,7 +372,9 @@ impl Engine {
             HeldKind::Span => self.stamped_span(base, bytes, held.severity == STATELESS, Some(slot), by),
             HeldKind::Duplicate | HeldKind::Free => self.stamped_span(base, bytes, false, None, by),
         };
-        self.leave_held_as(held, base, suffix, Outcome::Kept);
+        let rule = self.traces.get(trace).rule;
+        let held = self.recorded_held(held, rule, self.sub_rule);
+        self.leave_held_as(&held, base, suffix, Outcome::Kept);
     }
 
     /// The verdict that items of a kept trace are stamped with; none in a dry run.
@@ -357,6 +389,8 @@ impl Engine {
     /// A span of a trace that is kept leaves at once.
     pub(super) fn stream_span(&mut self, item: &Item<'_>, trace: u32, slot: Option<u32>) {
         let by = self.kept_by(trace);
+        let rule = self.traces.get(trace).rule;
+        let item = &self.recorded_item(item, rule, None, false);
         let (base, suffix) = self.stamped_span(item.base(), Bytes::Input(item.bytes), false, slot, by);
         self.leave(item, base, suffix, Outcome::Kept);
     }

@@ -15,7 +15,11 @@ impl Engine {
         }
         match known {
             Known::Dropped => self.drop_item(item, Outcome::LateDropped),
-            Known::Kept { weight, .. } => {
+            Known::Kept { weight, rule } => {
+                if let (Some(at), Some(judge)) = (self.verdicts.kept_at(key), &mut self.judge) {
+                    judge.came_late(f64::from(self.time.tick().saturating_sub(at)) / 10.0);
+                }
+                let item = &self.recorded_item(item, rule, None, true);
                 let r = stated.unwrap_or_else(|| randomness(None, &key.id));
                 let by = self.late_by(weight, r);
                 let (base, suffix) = self.stamped_span(item.base(), Bytes::Input(item.bytes), false, None, by);

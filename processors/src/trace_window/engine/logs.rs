@@ -38,7 +38,7 @@ impl Engine {
         if self.pressure.passes_new() || (known.is_none() && self.is_full()) {
             return self.pass(item, Outcome::BypassPressure);
         }
-        if view.flags & 1 == 0 && self.sources.lag(item.around.source).never_sampled(now) {
+        if view.flags & 1 == 0 && self.sources.lag(item.around.source).never_sampled(now, item.entry.0) {
             return self.pass(item, Outcome::BypassUnsampled);
         }
         self.log_of_unknown_span(item, &view, key, span_id, known);
@@ -74,7 +74,7 @@ impl Engine {
         known: Option<u32>,
     ) {
         let severity = view.severity_number.clamp(0, 24) as u8;
-        let hold = self.log_hold(item.around.source, severity);
+        let hold = self.log_hold(item, severity);
         if hold == Some(0) || hold.is_none() {
             // Not held, but remembered, so that its span's delay is seen.
             let slot = known.unwrap_or_else(|| self.logs_only(key, span_id, item.around.source));
@@ -106,7 +106,7 @@ impl Engine {
     }
 
     /// How long a log of this source waits, ms: 0 where its severity says so, `None` where its source has no hope.
-    fn log_hold(&mut self, source: u32, severity: u8) -> Option<u32> {
+    fn log_hold(&mut self, item: &Item<'_>, severity: u8) -> Option<u32> {
         let hold = &self.settings.hold_log;
         let max = hold.max.as_millis() as u32;
         if let Some((.., own)) = hold.severity.iter().find(|(low, high, _)| (*low..=*high).contains(&severity)) {
@@ -116,7 +116,7 @@ impl Engine {
             return Some(max).filter(|max| *max > 0);
         }
         let quantile = if self.pressure.shortens_holds() { 900 } else { 999 };
-        Some(self.sources.lag(source).hold(max, quantile)).filter(|hold| *hold > 0)
+        Some(self.sources.lag(item.around.source).hold(max, quantile, item.entry.0)).filter(|hold| *hold > 0)
     }
 
     /// A slot that only logs have named so far.

@@ -1,6 +1,7 @@
 //! The engine: the tables together, and time.
 
 mod absorb;
+mod ahead;
 mod decide;
 mod facts;
 mod infer;
@@ -8,7 +9,9 @@ mod late;
 mod logs;
 mod metrics;
 mod pressure;
+mod record;
 mod release;
+mod reread;
 mod restart;
 mod spans;
 mod taint;
@@ -71,6 +74,9 @@ pub struct Engine {
     restart: restart::Restart,
     tainted: Option<taint::Tainted>,
     pressure: pressure::Pressure,
+    reread: reread::Reread,
+    /// The part of a `composite` policy that keeps the trace at hand.
+    sub_rule: Option<u16>,
     exemplars: metrics::Exemplars,
     pub(crate) statistics: Statistics,
     /// Items dropped since the last flush, by signal: for their verdict, and as repetitions.
@@ -144,6 +150,8 @@ impl Engine {
             restart: restart::Restart::default(),
             tainted: None,
             pressure: pressure::Pressure::default(),
+            reread: reread::Reread::default(),
+            sub_rule: None,
             exemplars: metrics::Exemplars::default(),
             statistics: Statistics::default(),
             dropped: [0; 3],
@@ -172,6 +180,14 @@ impl Engine {
         }
     }
 
+    /// Forgets everything that came in; what was counted stays.
+    pub fn reset(&mut self) {
+        let fresh = Engine::new(std::mem::take(&mut self.settings), self.judge.take());
+        let before = std::mem::replace(self, fresh);
+        (self.tainted, self.statistics) = (before.tainted, before.statistics);
+        self.pressure.keep_lag(before.pressure);
+    }
+
     /// Whether it decides, or only annotates.
     pub fn decides(&self) -> bool {
         self.settings.decide.is_some()
@@ -186,6 +202,7 @@ impl Engine {
     /// Takes an entry in, as [`sluice_pipeline::stage::Stage::absorb`] does.
     pub fn absorb(&mut self, port: Port, entry: &Entry, now: WallTime, out: &mut StageOutput) {
         self.checkpoint(Some(entry.seq()), now, out);
+        self.confirm_taints(entry, now);
         self.note_taints(out);
         self.run_until(now, out);
         self.take_in(port, entry, out);

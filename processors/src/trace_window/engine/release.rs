@@ -8,6 +8,7 @@ use sluice_pipeline::clock::WallTime;
 use sluice_pipeline::stage::StageOutput;
 
 use super::Engine;
+use super::ahead::GROUP;
 use super::taint::Cleansed;
 use crate::sampling::Weight;
 use crate::sampling::threshold::rewrite;
@@ -51,12 +52,16 @@ impl Engine {
             self.wheel.advance(to, &mut due);
             // Who is woken twice at one tick has nothing to do the second time.
             let mut traces = Vec::new();
-            for alarm in due.drain(..) {
-                match alarm {
-                    Alarm::Span(slot) => self.wake_slot(slot),
-                    Alarm::Trace(trace) => traces.push(trace),
+            for group in due.chunks(GROUP) {
+                self.look_ahead_of(group);
+                for alarm in group {
+                    match *alarm {
+                        Alarm::Span(slot) => self.wake_slot(slot),
+                        Alarm::Trace(trace) => traces.push(trace),
+                    }
                 }
             }
+            due.clear();
             self.wake_traces(traces);
             if self.outbox.len() >= 8_192 {
                 self.flush(&[], out);
@@ -81,7 +86,7 @@ impl Engine {
         self.extensions.trim(round, traces);
     }
 
-    fn wake_slot(&mut self, handle: u32) {
+    pub(super) fn wake_slot(&mut self, handle: u32) {
         if self.spans.get(handle).state == SlotState::Free {
             return;
         }
@@ -89,7 +94,7 @@ impl Engine {
         let (mut before, mut at) = (NONE, self.spans.get(handle).held);
         while at != NONE {
             let next = self.held.get(at).next;
-            if self.held.get(at).deadline > tick {
+            if self.held.get(at).deadline > tick || !self.has_or_wants(handle, at) {
                 before = at;
             } else {
                 let held = self.unlink(handle, before, at);
@@ -129,10 +134,20 @@ impl Engine {
             self.decide_all();
         } else {
             for slot in self.spans.handles() {
-                while self.spans.get(slot).state != SlotState::Free && self.spans.get(slot).held != NONE {
-                    let at = self.spans.get(slot).held;
-                    let held = self.unlink(slot, NONE, at);
-                    self.leave_due(slot, &held);
+                if self.spans.get(slot).state == SlotState::Free {
+                    continue;
+                }
+                let (mut before, mut at) = (NONE, self.spans.get(slot).held);
+                while at != NONE {
+                    let next = self.held.get(at).next;
+                    if self.has_or_wants(slot, at) {
+                        let held = self.unlink(slot, before, at);
+                        self.leave_due(slot, &held);
+                    } else {
+                        self.held.get_mut(at).deadline = 0;
+                        before = at;
+                    }
+                    at = next;
                 }
             }
         }
@@ -190,7 +205,7 @@ impl Engine {
         let (mut before, mut at) = (NONE, self.spans.get(slot).held);
         while at != NONE {
             let next = self.held.get(at).next;
-            if self.held.get(at).kind == HeldKind::Log {
+            if self.held.get(at).kind == HeldKind::Log && self.has_or_wants(slot, at) {
                 let held = self.unlink(slot, before, at);
                 let suffix = self.append_facts(slot, Bytes::Held(held.place()));
                 self.leave_held(&held, suffix, Outcome::MatchedHold);

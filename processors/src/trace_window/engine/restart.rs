@@ -134,7 +134,9 @@ impl Engine {
         }
         for trace in self.traces.handles() {
             let entry = self.traces.get(trace);
-            let mut slot = if entry.state == TraceState::Kept { entry.head } else { NONE };
+            // Most hold nothing, and their slots are cold.
+            let holds = entry.state == TraceState::Kept && entry.held_bytes > 0;
+            let mut slot = if holds { entry.head } else { NONE };
             while slot != NONE {
                 let mut at = self.spans.get(slot).held;
                 while at != NONE {

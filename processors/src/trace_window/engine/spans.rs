@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::Engine;
 use super::absorb::Item;
 use crate::trace_window::entry::{HeldKind, SlotState, SpanSlot, TraceEntry, TraceState};
+use crate::trace_window::slab::NONE;
 use crate::trace_window::statistics::Outcome;
 use crate::trace_window::verdict_cache::TraceKey;
 
@@ -55,12 +56,14 @@ impl<'a> Read<'a> {
         Read { view, status: Some(0), pairs, whole: true, route: &[], rank: u8::MAX, http_status: 0 }
     }
 
-    /// Reads the span. The last occurrence of a scalar counts, as in [`SpanView::parse`].
-    pub(super) fn fill(&mut self) -> Result<(), sluice_pdata::Error> {
+    /// Reads the span. The last occurrence of a scalar counts, as in [`SpanView::parse`]. Without `all`, only those attributes are
+    /// read that logs may learn of.
+    pub(super) fn fill(&mut self, all: bool) -> Result<(), sluice_pdata::Error> {
         let view = &mut self.view;
         for field in fields(view.bytes) {
             let field = field?;
             match (field.number, field.value) {
+                (tags::span::ATTRIBUTES, Value::Len(pair)) if !all && !may_be_learned(pair) => {}
                 (tags::span::ATTRIBUTES, Value::Len(pair)) => match KeyValueView::parse(pair) {
                     Ok(pair) => self.pairs.push(pair),
                     Err(_) => self.whole = false,
@@ -105,6 +108,15 @@ impl<'a> Read<'a> {
     }
 }
 
+/// Whether an attribute may be one that logs learn of: its key, which everybody writes first and once, is as long as one of
+/// theirs.
+fn may_be_learned(pair: &[u8]) -> bool {
+    match pair {
+        [0x0a, len, ..] => matches!(len, 10 | 25 | 26),
+        _ => true,
+    }
+}
+
 /// The code of one occurrence of a status, or that of those before it.
 fn code(status: &[u8], before: i32) -> Option<i32> {
     let mut code = before;
@@ -119,7 +131,7 @@ fn code(status: &[u8], before: i32) -> Option<i32> {
 impl Engine {
     pub(super) fn take_span(&mut self, item: &Item<'_>) {
         let mut read = Read::new(item.bytes);
-        if read.fill().is_err() {
+        if read.fill(self.decides()).is_err() {
             return self.pass(item, Outcome::BypassNoContext);
         }
         let (read, view) = (&read, &read.view);
@@ -140,7 +152,9 @@ impl Engine {
             return self.pass(item, Outcome::BypassPressure);
         }
         let content = self.content(item.bytes);
-        let slot = match self.find_slot(trace, span_id) {
+        // A trace that is new has no slots.
+        let known = if self.traces.get(trace).head == NONE { None } else { self.find_slot(trace, span_id) };
+        let slot = match known {
             Some(slot) if self.spans.get(slot).state.has_span() => return self.take_duplicate(item, slot, content),
             Some(slot) => {
                 self.meet(slot, trace, read, item, content);

@@ -6,10 +6,12 @@ use sluice_pipeline::clock::WallTime;
 use sluice_pipeline::context::Tenant;
 use sluice_pipeline::id::ComponentId;
 use sluice_pipeline::ledger::reasons;
+use sluice_pipeline::spine::Entry;
 use sluice_pipeline::stage::StageOutput;
 use sluice_pipeline::taint::TaintBoard;
 
 use super::Engine;
+use super::reread::each_item;
 use crate::trace_window::cleanse::{blank, cleanse};
 use crate::trace_window::entry::{Held, SlotState};
 use crate::trace_window::note;
@@ -111,6 +113,27 @@ impl Engine {
         if let Some(tainted) = &self.tainted {
             tainted.board.lose(&Tenant::new(tenant), trace, now);
         }
+    }
+
+    /// An entry is about to be absorbed that says in which traces something was found. After a restart nobody knows what, and
+    /// perhaps nobody had noted it.
+    pub(super) fn confirm_taints(&mut self, entry: &Entry, now: WallTime) {
+        let context = entry.batch().context();
+        let Some(tainted) = self.tainted.as_ref().filter(|_| !context.tainted.is_empty()) else { return };
+        let confirm = |trace| tainted.board.confirm(&context.tenant, trace, now);
+        if let Some(traces) = context.tainted.traces() {
+            return traces.into_iter().for_each(confirm);
+        }
+        let signal = entry.batch().signal();
+        let _ = each_item(entry.batch().bytes(), |_, item| {
+            let id = match signal {
+                Signal::Traces => SpanView::parse(item).map(|view| view.trace_id),
+                _ => LogRecordView::parse(item).map(|view| view.trace_id),
+            };
+            if let Ok(Ok(trace)) = id.map(<[u8; 16]>::try_from) {
+                confirm(trace);
+            }
+        });
     }
 
     pub(super) fn has_taints(&self) -> bool {

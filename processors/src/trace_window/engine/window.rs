@@ -3,7 +3,6 @@
 use super::Engine;
 use super::absorb::Item;
 use crate::trace_window::entry::{Held, HeldKind, SlotState, SpanSlot, TraceEntry, TraceExtension, TraceState};
-use crate::trace_window::index::ENTRY as INDEX_ENTRY;
 use crate::trace_window::payload::{Chain, Place};
 use crate::trace_window::slab::NONE;
 use crate::trace_window::verdict_cache::{NO_RULE, TraceKey, UNKNOWN_WEIGHT};
@@ -35,9 +34,11 @@ impl Engine {
         }
     }
 
-    /// Bytes accounted (correlation §5): what is allocated, a hash index by what is in it.
+    /// Bytes accounted (correlation §5): what is allocated.
     pub fn accounted(&self) -> usize {
-        (self.spans.len() + self.traces.len()) * INDEX_ENTRY
+        self.span_index.bytes()
+            + self.trace_index.bytes()
+            + self.outbox.bytes()
             + self.spans.bytes()
             + self.traces.bytes()
             + self.extensions.bytes()
@@ -167,6 +168,9 @@ impl Engine {
     /// Forgets a trace that has no slots any more.
     pub(super) fn remove_trace(&mut self, handle: u32) {
         let trace = self.traces.get(handle);
+        if let Some(judge) = &mut self.judge {
+            judge.removed(f64::from(self.time.tick().saturating_sub(trace.first)) / 10.0);
+        }
         let hash = self.trace_hash(TraceKey { tenant: trace.tenant, id: trace.id });
         self.trace_index.remove(hash, handle);
         self.traces.remove(handle);

@@ -1,7 +1,7 @@
 //! A world around an engine: requests go in at times of a virtual clock, and what comes out is decoded. After each event every
 //! item must be accounted for (I1).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,12 @@ pub(super) struct World {
     forwarded: usize,
     pub(super) repeated: usize,
     tenant: Tenant,
+    /// Whether the log survives: then the engine may give up what it holds, and is given it again.
+    survives: bool,
+    /// Entries that the log has lost.
+    pub(super) lost: BTreeSet<Seq>,
+    /// What redaction has told of the next requests.
+    pub(super) tainted: Vec<[u8; 16]>,
 }
 
 impl World {
@@ -54,7 +60,17 @@ impl World {
             forwarded: 0,
             repeated: 0,
             tenant: Tenant::default(),
+            survives: false,
+            lost: BTreeSet::new(),
+            tainted: Vec::new(),
         }
+    }
+
+    /// On a log that survives a restart.
+    pub(super) fn surviving(mut self) -> Self {
+        self.survives = true;
+        self.engine.lags(Duration::ZERO);
+        self
     }
 
     pub(super) fn annotate() -> Self {
@@ -84,6 +100,22 @@ impl World {
             let mut out = StageOutput::default();
             self.engine.tick(self.wall(), &mut out);
             self.take(out);
+            self.give_again();
+        }
+    }
+
+    /// As the driver does after each turn.
+    pub(super) fn give_again(&mut self) {
+        loop {
+            let wanted = self.engine.wanted();
+            assert!(self.survives || wanted.is_empty());
+            assert!(wanted.is_sorted_by_key(|(_, seq)| *seq));
+            let Some(&(port, seq)) = wanted.first() else { return };
+            let found = self.log.iter().find(|(at, entry, _)| *at == port && entry.seq() == seq);
+            let found = found.filter(|_| !self.lost.contains(&seq)).map(|(_, entry, _)| entry.clone());
+            let mut out = StageOutput::default();
+            self.engine.restore(port, seq, found.as_ref(), self.wall(), &mut out);
+            self.take(out);
         }
     }
 
@@ -91,6 +123,7 @@ impl World {
         let arrival = Arrival { monotonic: Monotonic(Duration::from_millis(self.now_ms)), wall: self.wall() };
         let mut context = Context::internal(ComponentId::new("otlp", ""), arrival);
         context.tenant = self.tenant.clone();
+        self.tainted.iter().for_each(|&trace| context.tainted.add(trace));
         let batch = Batch::new(signal, bytes.into(), items, Arc::new(context));
         let seq = Seq(self.log.len() as u64 + 1);
         Entry::new(seq, NoRedaction.waive(batch), arrival, Box::new(()))
@@ -107,12 +140,14 @@ impl World {
         let mut out = StageOutput::default();
         self.engine.absorb(port, entry, self.wall(), &mut out);
         self.take(out);
+        self.give_again();
     }
 
     pub(super) fn drain(&mut self) {
         let mut out = StageOutput::default();
         self.engine.drain(self.wall(), &mut out);
         self.take(out);
+        self.give_again();
         assert_eq!((self.engine.held().items, self.engine.low_watermark()), (0, None));
     }
 

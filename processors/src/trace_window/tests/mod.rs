@@ -10,5 +10,6 @@ mod memory;
 mod oracle;
 mod pressure;
 mod replay;
+mod reread;
 mod restart;
 mod taint;

@@ -160,6 +160,36 @@ fn after_a_restart_traces_that_had_values_are_lost_and_nothing_of_them_leaves_un
 }
 
 #[test]
+fn a_crash_before_the_stage_has_noted_it_loses_no_taint() {
+    for decides in [false, true] {
+        let world = || if decides { decider(deciding()) } else { World::annotate() };
+        // Redaction publishes, the record is kept, and the process dies: nothing was noted.
+        let (mut before, board) = tainted(world(), OnLost::RedactBody);
+        publish(&before, &board, "", 1);
+        before.tainted = vec![trace_id(1).try_into().unwrap()];
+        let request = log_request("shop", &[full_log(1)]);
+        let entry = before.request(sluice_pdata::Signal::Logs, request, 1);
+        // While it lives, the record changes nothing.
+        before.feed(sluice_pipeline::stage::Port(1), &entry);
+        before.spans("shop", vec![full_span(1)]);
+        before.pass(40_000);
+        assert!(before.engine.statistics().taint_lost == 0 && before.engine.statistics().taint_applied > 0);
+        // Its replay, with a board that knows nothing.
+        let (mut after, board) = tainted(world(), OnLost::RedactBody);
+        assert!(board.is_empty());
+        after.feed(sluice_pipeline::stage::Port(1), &entry);
+        after.spans("shop", vec![full_span(1)]);
+        assert!(!board.is_empty() && !after.notes.is_empty());
+        after.pass(40_000);
+        assert!(after.out.iter().all(|(_, batch)| batch.context().tainted.is_empty()));
+        let (logs, spans) = (after.out_logs(), after.out_spans());
+        assert_eq!((logs.len(), spans.len()), (1, 1));
+        assert_eq!(body(&logs[0]), "[REDACTED:taint_lost]");
+        assert_eq!(spans[0].status.as_ref().unwrap().message, "[REDACTED:taint_lost]");
+    }
+}
+
+#[test]
 fn a_reload_keeps_what_is_known() {
     use crate::trace_window::{Engine, SharedEngine};
     let (mut world, board) = tainted(World::annotate(), OnLost::RedactBody);

@@ -84,6 +84,7 @@ impl Collector {
             telemetry: telemetry.clone(),
             extensions: Extensions::default(),
             verdicts: sluice_pipeline::verdict::VerdictBoard::default(),
+            gates: Default::default(),
         };
         let Ok(Processor::Emitting(step, emitter)) = UpFactory::default().build(&config, environment) else {
             panic!("`up` emits");

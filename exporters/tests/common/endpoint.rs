@@ -1,4 +1,6 @@
-//! An HTTP endpoint that answers as it is told, byte for byte, and keeps what it was sent.
+//! An HTTP endpoint that answers as it is told, byte for byte, and keeps what it was sent. For all exporters that are HTTP clients.
+
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -9,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// What happens behind a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
+    /// An answer of HTTP.
+    Reply { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
     /// These bytes.
     Bytes(Vec<u8>),
     /// The connection is closed.
@@ -21,16 +25,8 @@ pub enum Answer {
 
 /// An answer with headers and a body.
 pub fn answer(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
-    let body = body.as_ref();
-    let mut bytes = format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n", body.len()).into_bytes();
-    for (name, value) in headers {
-        bytes.extend(format!("{name}: ").bytes());
-        bytes.extend(value.as_bytes());
-        bytes.extend(b"\r\n");
-    }
-    bytes.extend(b"\r\n");
-    bytes.extend(body);
-    Answer::Bytes(bytes)
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Answer::Reply { status, headers, body: body.as_ref().to_vec() }
 }
 
 /// An answer with a status alone.
@@ -38,10 +34,45 @@ pub fn status(status: u16) -> Answer {
     answer(status, &[], "")
 }
 
+impl Answer {
+    /// The same with another header.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        match &mut self {
+            Answer::Reply { headers, .. } => headers.push((name.to_owned(), value.to_string())),
+            other => panic!("{other:?} has no headers"),
+        }
+        self
+    }
+
+    /// The same with another body.
+    #[must_use]
+    pub fn body(mut self, text: &str) -> Self {
+        match &mut self {
+            Answer::Reply { body, .. } => *body = text.as_bytes().to_vec(),
+            other => panic!("{other:?} has no body"),
+        }
+        self
+    }
+}
+
+/// The bytes of an answer of HTTP.
+fn bytes(status: u16, headers: &[(String, String)], body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n", body.len()).into_bytes();
+    for (name, value) in headers {
+        bytes.extend(format!("{name}: {value}\r\n").bytes());
+    }
+    bytes.extend(b"\r\n");
+    bytes.extend(body);
+    bytes
+}
+
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Received {
+    /// `POST /path HTTP/1.1`.
     pub line: String,
+    pub path: String,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
@@ -53,13 +84,14 @@ impl Received {
     }
 }
 
-#[derive(Default)]
 struct State {
+    /// Behind the script.
+    afterwards: Answer,
     answers: VecDeque<Answer>,
     received: Vec<Received>,
 }
 
-/// The endpoint; hangs up when its script has ended.
+/// The endpoint.
 #[derive(Clone)]
 pub struct Endpoint {
     pub url: String,
@@ -67,10 +99,17 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// One that hangs up when its script has ended.
     pub async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self::start_at("", answers, Answer::HangUp).await
+    }
+
+    /// One whose URL has this path, and that answers with `afterwards` when its script has ended.
+    pub async fn start_at(path: &str, answers: impl IntoIterator<Item = Answer>, afterwards: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let state = Arc::new(Mutex::new(State { answers: answers.into_iter().collect(), received: Vec::new() }));
+        let url = format!("http://{}{path}", listener.local_addr().unwrap());
+        let answers = answers.into_iter().collect();
+        let state = Arc::new(Mutex::new(State { afterwards, answers, received: Vec::new() }));
         let endpoint = Endpoint { url, state };
         let serving = endpoint.clone();
         tokio::spawn(async move {
@@ -79,6 +118,16 @@ impl Endpoint {
             }
         });
         endpoint
+    }
+
+    /// Answers these next.
+    pub fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.state.lock().unwrap().answers.extend(answers);
+    }
+
+    /// How many requests came since the last call of [`Endpoint::received`].
+    pub fn count(&self) -> usize {
+        self.state.lock().unwrap().received.len()
     }
 
     /// What came since the last call.
@@ -98,9 +147,14 @@ impl Endpoint {
             let answer = {
                 let mut state = self.state.lock().unwrap();
                 state.received.push(received);
-                state.answers.pop_front().unwrap_or(Answer::HangUp)
+                state.answers.pop_front().unwrap_or_else(|| state.afterwards.clone())
             };
             match answer {
+                Answer::Reply { status, headers, body } => {
+                    if stream.write_all(&bytes(status, &headers, &body)).await.is_err() {
+                        return;
+                    }
+                }
                 Answer::Bytes(bytes) => {
                     if stream.write_all(&bytes).await.is_err() {
                         return;
@@ -124,6 +178,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Received> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok().filter(|&len| len > 0)?;
     let start = line.trim_end().to_owned();
+    let path = start.split(' ').nth(1)?.to_owned();
     let mut headers = BTreeMap::new();
     loop {
         line.clear();
@@ -134,5 +189,5 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Received> {
     let len = headers.get("content-length").and_then(|len| len.parse().ok()).unwrap_or(0);
     let mut body = vec![0; len];
     stream.read_exact(&mut body).await.ok()?;
-    Some(Received { line: start, headers, body })
+    Some(Received { line: start, path, headers, body })
 }
