@@ -115,7 +115,7 @@ def requests(signal):
     return made
 
 
-def large(signal, resources=600):
+def large(signal, resources=150):
     """A request larger than any frame or buffer on the way, which no compression makes suspiciously small."""
     maker, noise, made = Maker(), random.Random(1), REQUESTS[signal]()
     [field] = made.DESCRIPTOR.fields

@@ -4,7 +4,7 @@ import json
 import subprocess
 
 from exact import go, otlp
-from exact.parts import SIGNALS, Capture, Config, Row, parsed
+from exact.parts import SIGNALS, Capture, Config, Row, arrived, parsed
 from peers import EXAMPLES, port
 
 FILES = {"trace.json": "traces", "metrics.json": "metrics", "logs.json": "logs", "events.json": "logs"}
@@ -30,12 +30,13 @@ def examples(work, sluice, check):
                 for how in ([], ["--compressed"], ["--http2-prior-knowledge"]):
                     said = curl(EXAMPLES / name, f"http://{here}/v1/{signal}", how)
                     check(f"examples: curl {' '.join([*how, name])} is answered", said == "{} 200 application/json", said)
+            sent = {signal: [] for signal in SIGNALS}
+            for name, signal in FILES.items():
+                sent[signal] += [otlp.from_json(signal, (EXAMPLES / name).read_text())] * 3
+            arrived(work, [f"examples-{row.name}" for row in onward], otlp.amounts(sent))
             check("examples: sluice exits 0", between.stop() == 0, between.tail())
             end.stop()
         notes = capture.notes()
-    sent = {signal: [] for signal in SIGNALS}
-    for name, signal in FILES.items():
-        sent[signal] += [otlp.from_json(signal, (EXAMPLES / name).read_text())] * 3
     requests = [json.loads(line) for line in lines.read_text().splitlines()]
     for signal in SIGNALS:
         outer = otlp.REQUESTS[signal].DESCRIPTOR.fields[0].json_name

@@ -6,7 +6,7 @@ listeners, pipelines and files of its own, so that one process of each kind serv
 import collections
 
 from exact import corpus, go, otlp
-from exact.parts import SIGNALS, Config, Row, parsed, post
+from exact.parts import SIGNALS, Config, Row, arrived, parsed, post
 from exact.unknown import with_unknown_fields
 from peers import port
 
@@ -40,7 +40,8 @@ def through_both(work, sluice, check, sent):
             first.go(work, "matrix-go-first") as start:
         send(check, "go", entry, sent)
         start.stop()
-        check("matrix: sluice drains and exits 0", between.stop() == 0, between.tail())
+        arrived(work, [f"through-{row.name}" for row in out], otlp.amounts(sent))
+        check("matrix: sluice exits 0", between.stop() == 0, between.tail())
         end.stop()
     direct = parsed(work, "direct")
     changes(check, sent, direct)
@@ -60,7 +61,8 @@ def out_of_sluice(work, sluice, check, sent, direct):
         target.pipeline(f"out-{row.name}", {f"otlp/{row.name}": row.listen()}, {}, work)
     with target.go(work, "matrix-go") as end, source.sluice(work, "matrix-sluice-out", sluice) as start:
         send(check, "sluice", entry, sent)
-        check("matrix: sluice drains and exits 0 again", start.stop() == 0, start.tail())
+        arrived(work, [f"out-{row.name}" for row in rows], otlp.amounts(sent))
+        check("matrix: sluice exits 0 again", start.stop() == 0, start.tail())
         end.stop()
     for row in rows:
         compare(check, f"sluice -> go {row.name}", row, direct, parsed(work, f"out-{row.name}"))

@@ -32,6 +32,11 @@ def resources(requests):
     return collections.Counter(group.SerializeToString(deterministic=True) for group in groups)
 
 
+def amounts(sent):
+    """How many resources requests have, by signal."""
+    return {signal: resources(requests).total() for signal, requests in sent.items()}
+
+
 def items(requests):
     """How many spans, log records and data points."""
     return sum(_items(request) for request in requests)
@@ -92,12 +97,14 @@ def resource_type(signal):
 
 
 def framed(data):
-    """The messages of a file in which each stands behind its length, four bytes, most significant first."""
+    """The messages of a file in which each stands behind its length, four bytes, most significant first. One that is still being
+    written is left out."""
     at = 0
-    while at < len(data):
+    while at + 4 <= len(data):
         (size,) = struct.unpack_from(">I", data, at)
-        yield data[at + 4:at + 4 + size]
         at += 4 + size
+        if at <= len(data):
+            yield data[at - size:at]
 
 
 def top_level(body):

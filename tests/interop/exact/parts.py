@@ -31,9 +31,9 @@ class Row:
         """The exporter's id and settings; both collectors read them."""
         if self.protocol == "grpc":
             return f"otlp_grpc/{self.name}", {
-                "endpoint": self.endpoint, "tls": {"insecure": True}, "compression": self.compression}
+                "endpoint": self.endpoint, "tls": {"insecure": True}, "compression": self.compression, "timeout": "60s"}
         return f"otlp_http/{self.name}", {
-            "endpoint": f"http://{self.endpoint}", "encoding": self.protocol, "compression": self.compression}
+            "endpoint": f"http://{self.endpoint}", "encoding": self.protocol, "compression": self.compression, "timeout": "60s"}
 
 
 class Config:
@@ -85,6 +85,18 @@ def files(directory, name):
         path = directory / f"{signal}-{name}.bin"
         return list(otlp.framed(path.read_bytes() if path.exists() else b""))
     return {signal: read(signal) for signal in SIGNALS}
+
+
+def arrived(directory, names, amounts):
+    """Waits until the files of these pipelines hold as many resources of each signal: in memory, Sluice would wait only so long for
+    its destinations at its end. What is missing then is told by the comparison."""
+    def there():
+        return all(sum(len(otlp.top_level(body)) for body in bodies) >= amounts[signal]
+                   for name in names for signal, bodies in files(directory, name).items())
+    try:
+        until("all that was sent", there, 60)
+    except TimeoutError:
+        pass
 
 
 def parsed(directory, name):

@@ -4,7 +4,7 @@ recording endpoint. Behind Sluice are its file exporter and, by each protocol, t
 import collections
 
 from exact import go, otlp
-from exact.parts import SIGNALS, Capture, Config, Row, files, parsed
+from exact.parts import SIGNALS, Capture, Config, Row, arrived, files, parsed
 from peers import GO_CLIENT, HERE, NODE_MODULES, PYTHON, Process, port
 
 CLIENTS = {
@@ -39,17 +39,19 @@ def sdks(work, sluice, check):
             with client:
                 client.child.wait(60)
                 check(f"sdks: the {sdk} client ends well", client.child.returncode == 0, client.tail())
+        amounts = {signal: otlp.resources(parse(note) for note in capture.notes() if note["signal"] == signal).total() for signal in SIGNALS}
+        arrived(work, [f"sdks-{row.name}" for row in onward], amounts)
         check("sdks: sluice exits 0", between.stop() == 0, between.tail())
         end.stop()
         notes = capture.notes()
     written = files(work, "sdks")
-    arrived = {row.name: parsed(work, f"sdks-{row.name}") for row in onward}
+    kept = {row.name: parsed(work, f"sdks-{row.name}") for row in onward}
     for signal in SIGNALS:
         recorded = [note for note in notes if note["signal"] == signal]
         sent = by_row(parse(note) for note in recorded)
         in_file = by_row(otlp.parse(signal, body) for body in written[signal])
         raw = collections.Counter(one for body in written[signal] for one in otlp.top_level(body))
-        behind = {row.name: by_row(arrived[row.name][signal]) for row in onward}
+        behind = {row.name: by_row(kept[row.name][signal]) for row in onward}
         for name in (f"{sdk}-{row}" for sdk, rows in ROWS.items() for row in rows):
             protocol, compression = name.split("-")[1:]
             mine = [note for note in recorded if name in by_row([parse(note)])]
