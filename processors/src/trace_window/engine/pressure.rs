@@ -105,8 +105,8 @@ impl Engine {
         u8::try_from(percent).unwrap_or(u8::MAX)
     }
 
-    /// What is accounted, with what the allocator keeps on top of that: pages that are used in part, or were freed just now, and
-    /// what is on its way out. Measured (`tests/burst_memory.rs`), at most a sixth.
+    /// What is accounted, and a sixth more for what the allocator keeps on top of that: pages that are used in part, or were
+    /// freed just now, and what is on its way out. How much that is, is a matter of its delay (`tests/burst_memory.rs`).
     fn charged(&self) -> usize {
         let accounted = self.accounted();
         accounted + accounted / 6
