@@ -25,24 +25,25 @@ pub enum ListenAddress {
 impl Listening {
     pub fn grpc(at: &'static str, server: &GrpcServer, endpoint: &str) -> Self {
         let guarded = server.tls.is_some() || server.auth.is_some();
-        Listening { at, address: address(&server.transport, endpoint), guarded, exempt: server.allow_insecure }
+        Self::new(at, &server.transport, endpoint, guarded, server.allow_insecure)
     }
 
     pub fn http(at: &'static str, server: &HttpServer, endpoint: &str) -> Self {
         let guarded = server.tls.is_some() || server.auth.is_some();
-        Listening { at, address: address(&server.transport, endpoint), guarded, exempt: server.allow_insecure }
+        Self::new(at, &server.transport, endpoint, guarded, server.allow_insecure)
+    }
+
+    fn new(at: &'static str, transport: &str, endpoint: &str, guarded: bool, exempt: bool) -> Self {
+        let address = match transport {
+            "unix" => ListenAddress::Unix(endpoint.to_owned()),
+            _ => ListenAddress::Tcp(endpoint.to_owned()),
+        };
+        Listening { at, address, guarded, exempt }
     }
 
     /// Whether anybody on the network can send to it, or read along.
     pub fn is_exposed(&self) -> bool {
         !self.guarded && !self.exempt && self.address.is_remote()
-    }
-}
-
-fn address(transport: &str, endpoint: &str) -> ListenAddress {
-    match transport {
-        "unix" => ListenAddress::Unix(endpoint.to_owned()),
-        _ => ListenAddress::Tcp(endpoint.to_owned()),
     }
 }
 
