@@ -79,6 +79,8 @@ mod send;
 mod sink;
 #[path = "process/sluice.rs"]
 mod sluice;
+#[path = "process/troubles.rs"]
+mod troubles;
 #[path = "process/upstream_examples.rs"]
 mod upstream_examples;
 #[path = "process/ways_in.rs"]

@@ -96,7 +96,7 @@ pub enum ConfigCommand {
     Defaults,
     /// Print the configuration as it is read: merged, expanded, secrets hidden.
     #[command(
-        after_help = "Examples:\n  sluice config print -c gateway.yaml\n  sluice config print -c base.yaml -c site.yaml --origin"
+        after_help = "Examples:\n  sluice config print -c gateway.yaml\n  sluice config print -c base.yaml -c site.yaml --origin --defaults"
     )]
     Print(ConfigPrintArgs),
     /// Print the JSON Schema of the configuration, for editors.
@@ -115,6 +115,10 @@ pub struct ConfigPrintArgs {
     /// Where each value was written.
     #[arg(long)]
     pub origin: bool,
+
+    /// With the defaults of what is not written.
+    #[arg(long)]
+    pub defaults: bool,
 
     #[arg(long, short = 'o', value_name = "FORMAT", default_value = "yaml")]
     pub output: TreeFormat,

@@ -14,6 +14,8 @@ use sluice_net::http::{
 use sluice_net::listen::{Listener, ListenerSettings, RequestHead, Server, Sockets};
 use sluice_pipeline::telemetry::{Naming, Telemetry};
 
+use crate::failed_start::FailedStart;
+
 /// Scrapes in flight have this long when their endpoint ends.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -94,9 +96,10 @@ impl Endpoints {
         let mut bound = Vec::new();
         for setting in wanted.iter().filter(|setting| self.running.iter().all(|(is, _)| is != *setting)) {
             let address = &setting.address;
-            let listener = Listener::bind_or_take(ListenerSettings::tcp(address), &mut sockets)
-                .await
-                .map_err(|error| anyhow!("failed to start the metrics endpoint on {address}: {error}"))?;
+            let listener =
+                Listener::bind_or_take(ListenerSettings::tcp(address), &mut sockets).await.map_err(|error| {
+                    FailedStart::of(format!("failed to start the metrics endpoint on {address}: {error}"), &error)
+                })?;
             bound.push((setting.clone(), listener));
         }
         Ok(BoundEndpoints { wanted, bound })

@@ -41,6 +41,7 @@ impl Trusted {
 }
 
 /// A port that the configuration opens.
+#[derive(Clone)]
 pub struct Port {
     /// `receivers::otlp::protocols::grpc`.
     name: String,
@@ -51,10 +52,21 @@ pub struct Port {
 }
 
 impl Port {
-    fn address(&self) -> &str {
+    /// Where it listens, as configured.
+    pub fn address(&self) -> &str {
         match &self.listening.address {
             ListenAddress::Tcp(address) | ListenAddress::Unix(address) => address,
         }
+    }
+
+    /// Where that is written.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Its block as `--set` names it; `None` if that cannot name it.
+    pub fn key(&self) -> Option<String> {
+        (!self.name.contains('.')).then(|| self.name.replace("::", "."))
     }
 
     fn exposure(&self) -> String {

@@ -12,6 +12,7 @@ use sluice_pipeline::extension::{Extension, Extensions};
 use sluice_pipeline::factory::Extensions as Kind;
 
 use crate::diff::{Diff, ends, stays};
+use crate::failed_start::FailedStart;
 use crate::graph::{Surroundings, environment};
 use crate::plan::{Plan, Planned};
 
@@ -41,7 +42,9 @@ pub async fn start(
             .configured
             .build(environment(id, &[], None, &[], &Extensions::new(built.clone()), around))
             .with_context(|| format!("failed to create {:?} extension", id.as_str()))?;
-        let failed = |error| anyhow!("failed to start {:?} extension: {error}", id.as_str());
+        let failed = |error: sluice_pipeline::Error| {
+            FailedStart::of(format!("failed to start {:?} extension: {error}", id.as_str()), &error)
+        };
         extension.bind(&mut sockets).await.map_err(failed)?;
         extension.start().await.map_err(failed)?;
         built.insert(id.clone(), extension);

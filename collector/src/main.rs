@@ -11,6 +11,7 @@ mod explain;
 mod exposition;
 mod exposure;
 mod extensions;
+mod failed_start;
 mod gates;
 mod graph;
 mod journal;
@@ -189,11 +190,15 @@ fn run(args: RunArgs, loaded: Loaded) -> ExitCode {
             return ExitCode::from(FAILURE);
         }
     };
+    let ports = plan.ports.clone();
     let outcome = runtime.block_on(run::run(plan, Arc::new(move || load(&args)), options));
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(finding) = failed_start::explain(&error, &ports) {
+                eprint!("{}", render::human(&[finding], style()));
+            }
             eprintln!("Error: {error:#}");
             ExitCode::from(if spine::is_in_use(&error) { IN_USE } else { FAILURE })
         }

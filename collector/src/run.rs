@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use sluice_pipeline::admission::MemBudget;
 use sluice_pipeline::clock::{Clock, SystemClock};
 use sluice_pipeline::gates::FeatureGates;
@@ -16,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::{Address, Admin};
+use crate::failed_start::FailedStart;
 use crate::graph::{Patience, Surroundings};
 use crate::live::Live;
 use crate::plan::Plan;
@@ -69,7 +69,9 @@ pub async fn run(plan: Plan, load: Load, options: Options) -> anyhow::Result<()>
     let audit = tokio::spawn(audit(around.ledger.clone(), Arc::clone(&around.clock)));
     let (live, (ask, mut asked)) = (Live::starting(), mpsc::channel(1));
     if let Some(directory) = &options.data_dir {
-        state::open(Some(directory)).context("--data-dir")?;
+        state::open(Some(directory)).map_err(|error| {
+            FailedStart::coded("E0703", directory.display().to_string(), format!("--data-dir: {error:#}"))
+        })?;
     }
     let admin = Admin::start(options.admin, options.data_dir.as_deref(), &around, &live, ask).await?;
     let mut collector = Collector::start(plan, load, around.clone(), live.clone()).await?;

@@ -1,6 +1,6 @@
-//! The stable codes of diagnostics this crate reports (experience §4.2). A code is never reused.
+//! The stable codes of what is found in a configuration, at the start and while running (experience §4.2). A code is never reused.
 
-/// Every code of this crate with a one-line meaning.
+/// Every code with a one-line meaning.
 pub const ALL: &[(&str, &str)] = &[
     ("E0001", "the source is not UTF-8"),
     ("E0002", "YAML syntax"),
@@ -36,6 +36,21 @@ pub const ALL: &[(&str, &str)] = &[
     ("E0302", "a regular expression does not compile"),
     ("E0402", "bad reference"),
     ("E0403", "expansion does not end"),
+    ("E0701", "address in use"),
+    ("E0702", "permission denied"),
+    ("E0703", "a directory that cannot be used"),
+    ("E0704", "a certificate or key that cannot be read"),
+    ("E0705", "another process uses the journal"),
+    ("E0706", "a file is missing"),
+    ("E0707", "an address that this machine does not have"),
+    ("E0801", "credentials refused"),
+    ("E0802", "another protocol, or another path"),
+    ("E0803", "TLS on one side only"),
+    ("E0804", "certificate rejected"),
+    ("E0805", "the name is not known"),
+    ("E0806", "nobody answers"),
+    ("E0807", "too large for the destination"),
+    ("E0808", "refused for good"),
     ("W0401", "environment variable is unset"),
     ("W0405", "a reference after an escaped one is left as it is"),
     ("W0501", "a listener that anybody can reach"),
@@ -84,6 +99,13 @@ fn advice(code: &str) -> Option<&'static str> {
         "E0302" => "patterns are RE2: close brackets, no look-around; in single quotes, `$` written `$$`",
         "E0402" => "write ${env:NAME} with letters, digits and _; a `$` that is meant as it is, is `$$`",
         "E0403" => "give one of the variables a value without a reference",
+        "E0701" => "end that process, or listen elsewhere",
+        "E0702" => "take a port from 1024 on and files that this user may read",
+        "E0703" => "pass a directory on a local disk that belongs to this user, mode 0700",
+        "E0704" => "look at path, owner and form of the file: it must be PEM",
+        "E0705" => "wait for it to end, or pass another --data-dir",
+        "E0706" => "pass the absolute path of a file that is there",
+        "E0707" => "name an address of this machine, such as localhost",
         "W0517" => "correct the name, or move the rule that matches everything to the end",
         "W0518" => "add the other setting, or remove this one",
         "W0405" => "put the reference before the escaped one",

@@ -42,8 +42,10 @@
 
 mod alias;
 pub mod codes;
+mod complete;
 pub mod decode;
 mod diagnostic;
+pub mod encode;
 mod excerpt;
 mod ids;
 pub mod lint;
@@ -62,6 +64,7 @@ mod upstream;
 mod yaml;
 
 pub use alias::{Canonical, Kind, canonical, canonical_detector, old_names, warning as alias_warning};
+pub use complete::complete;
 pub use decode::{ByteSize, GoDuration, Headers, Problems, Secret, Toggle, decode};
 pub use diagnostic::{Diagnostic, Edit, Label, Severity, sort};
 pub use ids::{ComponentId, IdError, PipelineId, Signal};

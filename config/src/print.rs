@@ -62,8 +62,11 @@ fn collect(node: &Node, path: &str, found: &mut JsonMap<String, Json>) {
     }
 }
 
-/// `agent.yaml:12:5`, with the reference that supplied the value.
+/// `agent.yaml:12:5`, or `default`; with the reference that supplied the value.
 fn place(origin: &Origin) -> String {
+    if origin.file() == crate::encode::DEFAULT {
+        return crate::encode::DEFAULT.to_owned();
+    }
     let reference = origin.via.as_ref().map_or(String::new(), |via| format!(" {}", via.reference));
     format!("{origin}{reference}").replace(['\n', '\r'], " ")
 }

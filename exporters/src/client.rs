@@ -18,7 +18,7 @@ const MAX_TEXT: usize = 1024;
 /// Loads what a `tls` block names, and shows from now on how it is doing.
 pub(crate) fn tls(block: &TlsClient, environment: &Environment) -> Result<ClientTls, Error> {
     let settings = block.settings();
-    let invalid = |error: sluice_net::Error| Error::config(error.to_string());
+    let invalid = Error::Network;
     settings.validate().map_err(invalid)?;
     let tls = ClientTls::new(&settings).map_err(invalid)?;
     show_certificates(&environment.telemetry, &[("exporter", environment.id.as_str())], tls.watch());

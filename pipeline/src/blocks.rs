@@ -12,6 +12,7 @@ mod protection;
 mod queue;
 mod retry;
 mod tls;
+mod words;
 
 pub use auth::{Auth, Middleware};
 pub use grpc::{EnforcementPolicy, GrpcClient, GrpcServer, KeepaliveClient, KeepaliveServer, ServerParameters};
@@ -21,6 +22,7 @@ pub use protection::{CircuitBreaker, Concurrency, DeadLetter, Poison, Protection
 pub use queue::{Partition, QueueBatch, SendingQueue};
 pub use retry::{Retry, Timeout};
 pub use tls::{ClientAuth, TlsClient, TlsMaterial, TlsServer};
+pub use words::{Balancer, ErrorMode, GrpcCompression, HttpCompression};
 
 use sluice_config::Problems;
 

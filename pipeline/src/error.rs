@@ -13,6 +13,9 @@ pub enum Error {
     /// An address cannot be listened on.
     #[error("listen {endpoint}: {source}")]
     Listen { endpoint: String, source: std::io::Error },
+    /// An address, TLS material or a setting of the network that cannot be used.
+    #[error("{0}")]
+    Network(sluice_net::Error),
     /// A file cannot be used.
     #[error("{path}: {source}")]
     File { path: String, source: std::io::Error },
@@ -22,6 +25,12 @@ pub enum Error {
     /// Anything else, with its cause.
     #[error("{context}: {source}")]
     Caused { context: String, source: Box<dyn std::error::Error + Send + Sync> },
+}
+
+impl From<sluice_net::Error> for Error {
+    fn from(error: sluice_net::Error) -> Self {
+        Error::Network(error)
+    }
 }
 
 impl Error {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sluice_config::shape::Shape;
 use sluice_config::{Diagnostic, Kind, Node, Problems};
@@ -34,7 +35,7 @@ pub fn field(at: &str, name: &str) -> String {
 }
 
 /// A config without fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NoConfig {}
 
@@ -141,8 +142,8 @@ impl Meta {
 
 /// Makes components of one type.
 pub trait Factory<K: ComponentKind>: Send + Sync + 'static {
-    /// The config: `#[derive(Deserialize, Default)] #[serde(default, deny_unknown_fields)]`, fields as upstream's.
-    type Config: DeserializeOwned + Default + Validate + Send + Sync + 'static;
+    /// The config: `#[derive(Deserialize, Serialize, Default)] #[serde(default, deny_unknown_fields)]`, fields as upstream's.
+    type Config: DeserializeOwned + Serialize + Default + Validate + Send + Sync + 'static;
 
     fn meta(&self) -> Meta;
 
@@ -187,6 +188,7 @@ struct Type<K: ComponentKind> {
     meta: Meta,
     decode: Decode<K>,
     shape: fn() -> Shape,
+    whole: fn(&Node) -> Option<Node>,
 }
 
 /// The component types of one kind.
@@ -220,7 +222,8 @@ impl<K: ComponentKind> Registry<K> {
             let build = move |environment| factory.build(&config, environment);
             Ok(Configured { metadata_keys, listeners, warnings, build: Box::new(build) as Build<K> })
         };
-        self.types.insert(meta.name, Type { meta, decode: Box::new(decode), shape: Shape::of::<F::Config> });
+        let whole = sluice_config::encode::whole::<F::Config>;
+        self.types.insert(meta.name, Type { meta, decode: Box::new(decode), shape: Shape::of::<F::Config>, whole });
         self
     }
 
@@ -242,6 +245,11 @@ impl<K: ComponentKind> Registry<K> {
     /// The fields of a type's config.
     pub fn shape(&self, name: &str) -> Option<Shape> {
         self.types.get(name).map(|of| (of.shape)())
+    }
+
+    /// A config of this type with all its defaults; `None` for an unknown type, and for one that does not decode.
+    pub fn whole(&self, name: &str, node: &Node) -> Option<Node> {
+        self.types.get(name).and_then(|of| (of.whole)(node))
     }
 
     /// Decodes and validates the config of a component of this type; `None` for an unknown type.
@@ -269,6 +277,17 @@ impl Registries {
             Kind::Exporter => self.exporters.shape(name),
             Kind::Connector => self.connectors.shape(name),
             Kind::Extension => self.extensions.shape(name),
+        }
+    }
+
+    /// A config of a type with all its defaults; `None` for an unknown type, and for one that does not decode.
+    pub fn whole(&self, kind: Kind, name: &str, node: &Node) -> Option<Node> {
+        match kind {
+            Kind::Receiver => self.receivers.whole(name, node),
+            Kind::Processor => self.processors.whole(name, node),
+            Kind::Exporter => self.exporters.whole(name, node),
+            Kind::Connector => self.connectors.whole(name, node),
+            Kind::Extension => self.extensions.whole(name, node),
         }
     }
 

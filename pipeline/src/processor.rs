@@ -57,7 +57,7 @@ pub struct Batching {
 }
 
 /// What queue and batch sizes count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sizer {
     /// Records.

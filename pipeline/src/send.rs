@@ -78,6 +78,22 @@ impl SendOutcome {
         SendOutcome::Delivered { dropped: SmallVec::new() }
     }
 
+    /// The code under which `sluice explain` tells what may be the cause, if it has one. A cause below the protocol is known by
+    /// its text alone.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            SendOutcome::Split { .. } => Some("E0807"),
+            SendOutcome::Permanent { .. } => Some("E0808"),
+            SendOutcome::ConfigError { message } => Some(code_of_configuration(message)),
+            SendOutcome::Retry { cause: RetryCause::Connection, message, .. } => Some(code_of_connection(message)),
+            SendOutcome::Retry { cause: RetryCause::Ambiguous, message, .. } if message.contains("deadline") => {
+                Some("E0806")
+            }
+            SendOutcome::Internal { message } if message.starts_with("invalid gRPC exchange") => Some("E0802"),
+            _ => None,
+        }
+    }
+
     /// Classifies a gRPC status other than OK. `hint` is the delay of its RetryInfo
     /// ([`crate::answer::RpcStatus::read_hint`]). A server that cannot read the message says so under INTERNAL, by the text alone.
     pub fn from_grpc(code: Code, hint: Option<Duration>, message: String) -> Self {
@@ -133,6 +149,30 @@ pub fn retry_after(value: &str, now: WallTime) -> Option<Duration> {
         }
     };
     Some(wait.min(MAX_HINT))
+}
+
+/// Of what is configured wrongly, here or there.
+fn code_of_configuration(message: &str) -> &'static str {
+    const REFUSED: [&str; 4] = ["Status Code 401", "Status Code 403", "Unauthenticated", "PermissionDenied"];
+    match () {
+        () if message.contains("certificate") => "E0804",
+        () if REFUSED.iter().any(|text| message.contains(text)) => "E0801",
+        () => "E0802",
+    }
+}
+
+/// Of a connection that was not made, or broke before anything was sent.
+fn code_of_connection(message: &str) -> &'static str {
+    const NAMES: [&str; 3] = ["lookup", "resolve", "Name or service not known"];
+    const TLS: [&str; 4] = ["corrupt message", "InvalidContentType", "received TLS", "answers in TLS"];
+    const PROTOCOL: [&str; 4] = ["HTTP/1", "http2 error", "frame with invalid size", "invalid preface"];
+    let has = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+    match () {
+        () if has(&NAMES) => "E0805",
+        () if has(&TLS) => "E0803",
+        () if has(&PROTOCOL) => "E0802",
+        () => "E0806",
+    }
 }
 
 #[cfg(test)]

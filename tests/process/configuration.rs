@@ -1,8 +1,9 @@
 //! `sluice config …` and upstream's `print-config`: what is shown is what is read, without its secrets, and the schema
 //! says what the decoder takes.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::examples::{configurations, files};
 use crate::sluice::{root, run, text};
 
 const CANARY: &str = "canary-secret";
@@ -88,7 +89,7 @@ fn valid(schema: &Value, value: &Value, root: &Value) -> bool {
     let declared = |key: &str| rules.get("properties").is_some_and(|known| known.get(key).is_some());
     let patterns = || rules.get("patternProperties").and_then(Value::as_object).into_iter().flatten();
     rules.iter().all(|(keyword, rule)| match keyword.as_str() {
-        "$schema" | "$defs" | "title" | "description" | "writeOnly" => true,
+        "$schema" | "$defs" | "title" | "description" | "default" | "writeOnly" => true,
         "$ref" => valid(root.pointer(rule.as_str().unwrap().trim_start_matches('#')).unwrap(), value, root),
         "anyOf" => rule.as_array().unwrap().iter().any(|one| valid(one, value, root)),
         "enum" => rule.as_array().unwrap().contains(value),
@@ -238,4 +239,143 @@ fn completions_exist_for_each_shell() {
         assert_eq!(output.status.code(), Some(0));
         assert!(script.contains(word) && script.contains("explain"), "{shell}");
     }
+}
+
+/// Every configuration of `configs/` and of the pages of components and other matters that passes `check`, and where it is from.
+fn documented() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for path in files(&root().join("configs"), "yaml") {
+        found.push((path.display().to_string(), std::fs::read_to_string(path).unwrap()));
+    }
+    for folder in ["docs", "docs/components", "docs/diagnostics"] {
+        for path in files(&root().join(folder), "md") {
+            let page = std::fs::read_to_string(&path).unwrap();
+            for (index, yaml) in configurations(&page).into_iter().enumerate() {
+                found.push((format!("{} #{index}", path.display()), yaml));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_printed_with_defaults_is_accepted_and_means_the_same() {
+    let mut accepted = 0;
+    for (name, yaml) in documented() {
+        let source = format!("yaml:{yaml}");
+        if run(&["check", "-c", &source]).status.code() != Some(0) {
+            continue;
+        }
+        accepted += 1;
+        let print = |source: &str, more: &[&str]| {
+            let output = run(&[&["config", "print", "-c", source], more].concat());
+            assert_eq!(output.status.code(), Some(0), "{name}: {}", text(&output.stderr));
+            text(&output.stdout)
+        };
+        let whole = print(&source, &["--defaults", "--unredacted"]);
+        let again = format!("yaml:{whole}");
+        let check = run(&["check", "-c", &again]);
+        assert_eq!(check.status.code(), Some(0), "{name}: {}\n{whole}", text(&check.stderr));
+        // Its defaults are those that were not written: nothing is added, and no component reads its config otherwise.
+        assert_eq!(print(&again, &["--defaults", "--unredacted"]), whole, "{name}");
+        let plan = |source: &str| text(&run(&["run", "--dry-run", "-c", source]).stdout);
+        assert_eq!(plan(&again), plan(&source), "{name}");
+        // What was written is there as it was.
+        let json = |source: &str| serde_json::from_str(&print(source, &["--unredacted", "-o", "json"])).unwrap();
+        contains(&json(&again), &json(&source), &name);
+    }
+    assert!(accepted >= 60, "only {accepted} configurations");
+}
+
+/// Every value of `part` is in `whole`, under its path; what is null may have become a block.
+fn contains(whole: &Value, part: &Value, at: &str) {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().for_each(|(key, value)| contains(&whole[key], value, &format!("{at}::{key}")));
+        }
+        (Value::Array(whole), Value::Array(part)) => {
+            assert_eq!(whole.len(), part.len(), "{at}");
+            whole.iter().zip(part).for_each(|(whole, part)| contains(whole, part, at));
+        }
+        (Value::Object(_), Value::Null) => {}
+        _ => assert_eq!(whole, part, "{at}"),
+    }
+}
+
+#[test]
+fn defaults_are_shown_and_no_secret_with_them() {
+    let shown = text(&run(&["config", "print", "-c", SECRETS, "--defaults", "--origin"]).stdout);
+    assert!(!shown.contains(CANARY), "{shown}");
+    let expected = [
+        "write_buffer_size: 524288  # default",
+        "balancer_name: round_robin  # default",
+        "enabled: true  # default",
+        "exported_timeout: 8s  # default",
+        "endpoint: backend:4317  # <yaml #1>:",
+    ];
+    for line in expected {
+        assert!(shown.contains(line), "{line}:\n{shown}");
+    }
+    let plain = text(&run(&["config", "print", "-c", SECRETS]).stdout);
+    assert!(!plain.contains("write_buffer_size"), "only when asked for: {plain}");
+}
+
+/// Every property of a schema with its path.
+fn properties<'s>(schema: &'s Value, path: &str, found: &mut Vec<(String, &'s Value)>) {
+    match schema {
+        Value::Object(rules) => {
+            for (keyword, rule) in rules {
+                match keyword.as_str() {
+                    "properties" | "patternProperties" => {
+                        for (name, property) in rule.as_object().unwrap() {
+                            let path = format!("{path}/{name}");
+                            found.push((path.clone(), property));
+                            properties(property, &path, found);
+                        }
+                    }
+                    "default" | "enum" => {}
+                    _ => properties(rule, path, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| properties(item, path, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_of_the_schema_has_a_description_and_defaults_are_those_of_the_code() {
+    let schema: Value = serde_json::from_slice(&run(&["config", "schema"]).stdout).unwrap();
+    let mut found = Vec::new();
+    properties(&schema["properties"], "", &mut found);
+    // Components and pipelines have titles instead.
+    let says = |property: &Value| {
+        ["description", "title"].iter().any(|key| property[key].as_str().is_some_and(|it| !it.is_empty()))
+    };
+    let undescribed: Vec<&String> = found.iter().filter(|(_, it)| !says(it)).map(|(path, _)| path).collect();
+    assert!(undescribed.is_empty(), "{} of {}: {undescribed:#?}", undescribed.len(), found.len());
+    assert!(found.len() > 800, "{}", found.len());
+    let odd = |text: &str| text.contains('§') || text.contains("[`") || text.contains("`]") || text.contains("\\n");
+    let odd: Vec<_> = found.iter().filter(|(_, it)| odd(it["description"].as_str().unwrap_or_default())).collect();
+    assert!(odd.is_empty(), "references that readers of the schema cannot follow: {odd:#?}");
+    let of = |ending: &'static str| found.iter().filter(move |(path, _)| path.ends_with(ending)).map(|(_, it)| *it);
+    let defaults = [
+        ("/sending_queue/block_on_overflow", json!(false)),
+        ("/decision_wait", json!("30s")),
+        ("/num_traces", json!(50_000)),
+        ("/metrics_flush_interval", json!("1m")),
+        ("/wire_bytes", json!("20MiB")),
+        ("/exported_timeout", json!("8s")),
+        ("/level", json!("info")),
+        ("/http/traces_url_path", json!("/v1/traces")),
+        ("/rotation/max_megabytes", json!(100)),
+    ];
+    for (ending, expected) in defaults {
+        let shown: Vec<&Value> = of(ending).map(|property| &property["default"]).collect();
+        assert!(shown.contains(&&expected), "{ending}: {shown:?}");
+    }
+    let words = of("/hash_function").next().unwrap().to_string();
+    assert!(words.contains("\"hmac-sha512\""), "{words}");
+    let ack = of("/delivery/ack").next().unwrap()["description"].as_str().unwrap();
+    assert!(ack.contains("- `durable`: After the data is on disk."), "what the words mean: {ack}");
 }

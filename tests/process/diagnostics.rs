@@ -141,7 +141,9 @@ fn every_code_has_a_golden_report() {
     let folders = ["tests/diagnostics", "config/tests/diagnostics"];
     let reports = folders.iter().flat_map(|folder| files(&root().join(folder), "txt"));
     let seen: BTreeSet<String> = reports.flat_map(|path| codes(&std::fs::read_to_string(path).unwrap())).collect();
-    let missing = sluice_config::codes::ALL.iter().map(|(code, _)| *code);
+    // Those of the start and of running have tests of their own (`troubles`).
+    let of_check = |code: &&str| !code.starts_with("E07") && !code.starts_with("E08");
+    let missing = sluice_config::codes::ALL.iter().map(|(code, _)| *code).filter(of_check);
     let missing: Vec<&str> = missing.filter(|code| !seen.contains(*code)).collect();
     assert!(missing.is_empty(), "codes without a golden report: {missing:?}");
 }

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use sluice_net::http::Server as HttpServer;
 use sluice_net::{Bind, Listener, ListenerLimits, ListenerSettings, Server};
 use tokio::sync::mpsc;
@@ -27,6 +27,7 @@ pub use access::MARK;
 pub use routes::encoded;
 pub use token::Token;
 
+use crate::failed_start::FailedStart;
 use crate::graph::Surroundings;
 use crate::live::Live;
 use crate::reload::Ask;
@@ -147,8 +148,9 @@ async fn on_socket(path: &Path) -> anyhow::Result<Listener> {
 }
 
 async fn on_tcp(address: SocketAddr) -> anyhow::Result<Listener> {
-    let listener =
-        Listener::bind(settings(Bind::Tcp(address.to_string()))).await.map_err(|error| anyhow!("{error}"))?;
+    let listener = Listener::bind(settings(Bind::Tcp(address.to_string())))
+        .await
+        .map_err(|error| FailedStart::of(error.to_string(), &error))?;
     let address = listener.local_addr().unwrap_or(address);
     tracing::info!(address = %address, "admin API");
     Ok(listener)

@@ -1,5 +1,6 @@
 //! `sluice config …`: the configuration as it is read, and the schema of what can be written.
 
+pub mod descriptions;
 mod print;
 mod schema;
 

@@ -1,11 +1,13 @@
 //! JSON Schema of the whole configuration, for editors: made of the config types of this build's components.
 
 use serde_json::{Map, Value, json};
-use sluice_config::service::{Part, parts};
-use sluice_config::shape::{Shape, schema};
-use sluice_config::{Kind, old_names};
+use sluice_config::service::{Part, meaning, parts};
+use sluice_config::shape::Shape;
+use sluice_config::shape::schema::{self, Sources};
+use sluice_config::{Kind, Node, old_names};
 use sluice_pipeline::factory::Registries;
 
+use super::descriptions;
 use crate::catalog::Names;
 
 /// The schema. Ids are matched by pattern, under old names too; what no component reads is refused.
@@ -15,17 +17,15 @@ pub fn of(registries: &Registries) -> Value {
     for kind in Kind::ALL {
         let mut patterns = Map::new();
         for name in names.catalog().types(kind) {
-            let shape = registries.shape(kind, name).unwrap_or_else(Shape::of::<sluice_config::Node>);
-            let mut component = schema::of(&shape);
-            if let Value::Object(fields) = &mut component {
-                fields.insert("title".to_owned(), format!("{} {name}", kind.name()).into());
-            }
-            patterns.insert(ids(kind, name), component);
+            let shape = registries.shape(kind, name).unwrap_or_else(Shape::of::<Node>);
+            let whole = |node: &Node| registries.whole(kind, name, node);
+            let component = schema::of(&shape, Sources { describe: &descriptions::of, whole: &whole });
+            patterns.insert(ids(kind, name), titled(&format!("{} {name}", kind.name()), component));
         }
         let section = json!({"type": ["object", "null"], "patternProperties": patterns, "additionalProperties": false});
-        properties.insert(kind.section().to_owned(), schema::block(section));
+        properties.insert(kind.section().to_owned(), described(kind.section(), schema::block(section)));
     }
-    properties.insert("service".to_owned(), block(&parts()));
+    properties.insert("service".to_owned(), described("service", block(&parts())));
     json!({
         "$schema": schema::DIALECT,
         "title": "Sluice configuration",
@@ -45,17 +45,32 @@ fn ids(kind: Kind, name: &str) -> String {
 }
 
 fn block(parts: &[(&'static str, Part)]) -> Value {
-    let properties: Map<String, Value> = parts.iter().map(|(key, part)| ((*key).to_owned(), of_part(part))).collect();
+    let properties: Map<String, Value> =
+        parts.iter().map(|(key, part)| ((*key).to_owned(), described(key, of_part(part)))).collect();
     schema::block(json!({"type": ["object", "null"], "properties": properties, "additionalProperties": false}))
+}
+
+fn titled(title: &str, mut schema: Value) -> Value {
+    if let Value::Object(rules) = &mut schema {
+        rules.insert("title".to_owned(), title.into());
+    }
+    schema
+}
+
+fn described(key: &str, mut schema: Value) -> Value {
+    if let Value::Object(rules) = &mut schema {
+        rules.insert("description".to_owned(), meaning(key).into());
+    }
+    schema
 }
 
 fn of_part(part: &Part) -> Value {
     match part {
         Part::Ids => json!({"$ref": "#/$defs/ids"}),
-        Part::Block(shape) => schema::of(shape),
+        Part::Block(shape, whole) => schema::of(shape, Sources { describe: &descriptions::of, whole }),
         Part::Pipelines(fields) => schema::block(json!({
             "type": ["object", "null"],
-            "patternProperties": {"^ *(traces|metrics|logs|profiles)( */.+)? *$": block(fields)},
+            "patternProperties": {"^ *(traces|metrics|logs|profiles)( */.+)? *$": titled("pipeline", block(fields))},
             "additionalProperties": false,
         })),
     }

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
-use sluice_config::Kind;
-use sluice_config::shape::{Kind as Type, Shape};
+use sluice_config::shape::{Kind as Type, Shape, schema};
+use sluice_config::tree::Entry;
+use sluice_config::{Kind, Node, Value};
 use sluice_pipeline::factory::Registries;
 
 use crate::catalog::Names;
+use crate::configuration::descriptions;
 
 /// The fields of `type` or of `type.field.field`, for each kind that has the type.
 ///
@@ -37,7 +39,8 @@ pub fn describe(subject: &str, registries: &Registries) -> Result<String, Vec<St
         }
         if found {
             let _ = writeln!(out, "{title}: {}", name(&shape));
-            list(inner(&shape), 1, &mut out);
+            let known = defaults(&path, |node| registries.whole(kind, known.name, node));
+            list(inner(&shape), known.as_ref(), 1, &mut out);
             let _ = writeln!(out, "\nMore: docs/components, `sluice config schema`\n");
         }
     }
@@ -52,10 +55,30 @@ fn inner(shape: &Shape) -> &Shape {
     }
 }
 
-fn list(shape: &Shape, depth: usize, out: &mut String) {
+/// What the block at `path` holds if nothing is written in it, if that can be said.
+fn defaults(path: &[&str], whole: impl Fn(&Node) -> Option<Node>) -> Option<Node> {
+    let origin = sluice_config::encode::origin;
+    let around = |inner: Node, field: &&str| {
+        let entry = Entry { key: origin(), value: inner };
+        Node::new(Value::Map([((*field).to_owned(), entry)].into_iter().collect()), origin())
+    };
+    let written = path.iter().rev().fold(Node::new(Value::Map(Default::default()), origin()), around);
+    path.iter().try_fold(&whole(&written)?, |node, field| node.get(field)).cloned()
+}
+
+/// The fields of a block, each with its type, default and meaning.
+fn list(shape: &Shape, known: Option<&Node>, depth: usize, out: &mut String) {
     for (field, of) in shape.fields() {
-        let _ = writeln!(out, "{}{field}: {}", "  ".repeat(depth), name(of));
-        list(inner(of), depth + 1, out);
+        let indent = "  ".repeat(depth);
+        let value = known.and_then(|known| known.get(field));
+        let default =
+            value.and_then(|value| schema::default(value, of)).map_or(String::new(), |it| format!(" (default: {it})"));
+        let _ = writeln!(out, "{indent}{field}: {}{default}", name(of));
+        let described = of.within.and_then(|within| descriptions::of(within, Some(field)));
+        if let Some(first) = described.as_deref().and_then(|text| text.lines().next()) {
+            let _ = writeln!(out, "{indent}    {first}");
+        }
+        list(inner(of), value.filter(|_| matches!(of.kind, Type::Block(_))), depth + 1, out);
     }
 }
 
@@ -69,6 +92,7 @@ fn name(shape: &Shape) -> String {
         Type::Number => "number".to_owned(),
         Type::Text => "text".to_owned(),
         Type::Words(words) => words.join(" | "),
+        Type::OneWord(words) => words.join(" | "),
         Type::Duration => "duration, such as 5s".to_owned(),
         Type::Size => "size, such as 64MiB".to_owned(),
         Type::Secret => "secret".to_owned(),

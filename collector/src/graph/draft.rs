@@ -8,12 +8,13 @@ use sluice_pipeline::admission::{Limits, SystemFiles};
 use sluice_pipeline::component::Component;
 use sluice_pipeline::delivery::{Asked, resolve};
 use sluice_pipeline::extension::Extensions;
-use sluice_pipeline::{ComponentId, PipelineId};
+use sluice_pipeline::{ComponentId, Error, PipelineId};
 
 use super::parts::{Parts, ProcessorPart};
 use super::wiring::Wiring;
 use super::{Graph, Log, Modes, Surroundings};
 use crate::diff::{Change, Diff, ends, stays};
+use crate::failed_start::FailedStart;
 use crate::plan::Plan;
 use crate::spine::{Choice, Kept, choose};
 
@@ -129,14 +130,18 @@ impl Draft {
         for (id, receiver) in &self.parts.receivers {
             if !stays(&self.diff.receivers, id) {
                 let bound = receiver.bind(&mut sockets).await;
-                bound.map_err(|error| anyhow!("failed to start {:?} receiver: {error}", id.as_str()))?;
+                bound.map_err(|error| {
+                    FailedStart::of(format!("failed to start {:?} receiver: {error}", id.as_str()), &error)
+                })?;
             }
         }
         Ok(())
     }
 
     async fn start_components(&self, wiring: &Wiring, started: &mut Vec<Arc<dyn Component>>) -> anyhow::Result<()> {
-        let failed = |kind: &str, id: &ComponentId, error| anyhow!("failed to start {:?} {kind}: {error}", id.as_str());
+        let failed = |kind: &str, id: &ComponentId, error: Error| {
+            FailedStart::of(format!("failed to start {:?} {kind}: {error}", id.as_str()), &error)
+        };
         for (id, exporter) in &self.parts.exporters {
             if !stays(&self.diff.exporters, id) {
                 let component = exporter.component();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use sluice_config::service::{Ack, Delivery};
 use sluice_journal::Config;
 use sluice_journal::vfs::Vfs;
@@ -10,6 +10,7 @@ use sluice_journal::vfs::disk::{DiskVfs, FsKind};
 use sluice_journal::vfs::probe;
 use sluice_pipeline::extension::{Extensions, JournalSettings};
 
+use crate::failed_start::FailedStart;
 use crate::plan::Plan;
 
 const GIB: u64 = 1 << 30;
@@ -69,19 +70,22 @@ pub fn find(plan: &Plan, extensions: &Extensions, data_dir: Option<&Path>) -> an
         None => default_directory(data_dir).0,
     };
     let failed = || format!("extensions::{}: {}", id.as_str(), directory.display());
+    let unusable = |text| FailedStart::coded("E0703", directory.display().to_string(), text);
     if let Some(parent) = settings.must_exist.as_deref().filter(|parent| !parent.is_dir()) {
         let text = format!("directory must exist: {}; `create_directory: true` makes it", parent.display());
-        return Err(anyhow!("extensions::{}: {text}", id.as_str()));
+        return Err(unusable(format!("extensions::{}: {text}", id.as_str())));
     }
-    let vfs = try_out(&directory).with_context(failed)?;
+    let vfs = try_out(&directory).map_err(|error| unusable(format!("{}: {error}", failed())))?;
     match vfs.kind().with_context(failed)? {
         FsKind::Volatile if !delivery.allow_volatile => {
             let text = "is on a file system that does not outlive the machine or the container";
-            return Err(anyhow!("{} {text}: mount a volume, or set `service::delivery::allow_volatile`", failed()));
+            let way_out = "mount a volume, or set `service::delivery::allow_volatile`";
+            return Err(unusable(format!("{} {text}: {way_out}", failed())));
         }
         FsKind::Network if !delivery.allow_network_fs => {
             let text = "is on a network file system";
-            return Err(anyhow!("{} {text}: use a local disk, or set `service::delivery::allow_network_fs`", failed()));
+            let way_out = "use a local disk, or set `service::delivery::allow_network_fs`";
+            return Err(unusable(format!("{} {text}: {way_out}", failed())));
         }
         _ => {}
     }

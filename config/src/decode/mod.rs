@@ -28,7 +28,7 @@ use crate::diagnostic::{Diagnostic, sort};
 use crate::tree::Node;
 
 pub use problems::Problems;
-pub use values::{ByteSize, GoDuration, Headers, Secret, Toggle};
+pub use values::{ByteSize, GoDuration, Headers, Secret, Toggle, word};
 
 pub(crate) use access::SQUASH_PREFIX;
 

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use zeroize::Zeroize as _;
 
 use super::scalar;
@@ -17,6 +18,73 @@ pub(crate) const BYTE_SIZE: &str = "$sluice::ByteSize";
 pub(crate) const TOGGLE: &str = "$sluice::Toggle";
 pub(crate) const SECRET: &str = "$sluice::Secret";
 pub(crate) const HEADERS: &str = "$sluice::Headers";
+/// Begins the names of types that are one of some words, which follow.
+pub(crate) const ONE_OF: &str = "$sluice::OneOf:";
+
+/// A word of an enumeration that reads its words itself. `words` is what [`one_of!`](crate::one_of) makes of them, so that the
+/// schema has them, too.
+pub fn word<'de, D: Deserializer<'de>>(deserializer: D, words: &'static str) -> Result<String, D::Error> {
+    struct Word;
+
+    impl<'de> Visitor<'de> for Word {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a word")
+        }
+
+        fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+            String::deserialize(deserializer)
+        }
+    }
+
+    deserializer.deserialize_newtype_struct(words, Word)
+}
+
+/// The words of an enumeration, for [`word`].
+#[macro_export]
+macro_rules! one_of {
+    ($first:literal $(, $word:literal)*) => {
+        concat!("$sluice::OneOf:", $first $(, "|", $word)*)
+    };
+}
+
+/// A type for text that is meant to be one of some words. Which ones are accepted is for its user to check.
+#[macro_export]
+macro_rules! text_of_words {
+    ($(#[$meta:meta])* $name:ident, $($word:literal),+) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq, ::serde::Serialize)]
+        pub struct $name(pub String);
+
+        impl ::std::ops::Deref for $name {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(word: &str) -> Self {
+                Self(word.to_owned())
+            }
+        }
+
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::decode::word(deserializer, $crate::one_of!($($word),+)).map(Self)
+            }
+        }
+    };
+}
 
 /// A duration in Go syntax: `300ms`, `1m30s`, `1h`. A bare number other than 0 is an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +123,37 @@ impl<'de> Deserialize<'de> for GoDuration {
     }
 }
 
+impl fmt::Display for GoDuration {
+    /// As Go reads it: `1h30m`, `250ms`; zero is `0s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(&str, u128); 6] = [
+            ("h", 3_600_000_000_000),
+            ("m", 60_000_000_000),
+            ("s", 1_000_000_000),
+            ("ms", 1_000_000),
+            ("us", 1_000),
+            ("ns", 1),
+        ];
+        let mut nanos = self.0.as_nanos();
+        if nanos == 0 {
+            return f.write_str("0s");
+        }
+        for (unit, size) in UNITS {
+            if nanos >= size {
+                write!(f, "{}{unit}", nanos / size)?;
+                nanos %= size;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for GoDuration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A number of bytes: `512`, `64MiB`, `10GB`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(pub u64);
@@ -71,6 +170,19 @@ impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let parse = |text: &str| scalar::byte_size(text).ok_or("invalid size");
         deserializer.deserialize_newtype_struct(BYTE_SIZE, Measured(parse)).map(Self)
+    }
+}
+
+impl Serialize for ByteSize {
+    /// In the largest unit that gives a whole number.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let whole = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+            .into_iter()
+            .find(|(_, size)| self.0.is_multiple_of(*size));
+        match whole {
+            Some((unit, size)) if self.0 > 0 => serializer.collect_str(&format_args!("{}{unit}", self.0 / size)),
+            _ => serializer.serialize_u64(self.0),
+        }
     }
 }
 
@@ -153,6 +265,13 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+impl Serialize for Secret {
+    /// Never the secret itself.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.0.is_empty() { "" } else { crate::redact::REDACTED })
+    }
+}
+
 /// Header-like pairs, written as a map or as a list of `{name, value}`. Values are secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers(pub Vec<(String, Secret)>);
@@ -214,6 +333,12 @@ impl<'de> Deserialize<'de> for Headers {
         }
 
         deserializer.deserialize_newtype_struct(HEADERS, Pairs)
+    }
+}
+
+impl Serialize for Headers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
@@ -282,6 +407,19 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Toggle<T> {
     }
 }
 
+impl<T: Serialize> Serialize for Toggle<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry("enabled", &false)?;
+                map.end()
+            }
+            Self::On(config) => serializer.serialize_newtype_struct(TOGGLE, config),
+        }
+    }
+}
+
 thread_local! {
     /// Hands a node through serde, which has no word for it, to the `Deserialize` below.
     static RAW: RefCell<Option<Node>> = const { RefCell::new(None) };
@@ -290,6 +428,19 @@ thread_local! {
 /// Called by our deserializer just before it visits a raw node.
 pub(crate) fn offer_raw(node: &Node) {
     RAW.with(|raw| *raw.borrow_mut() = Some(node.clone()));
+}
+
+/// What was offered last.
+pub(crate) fn take_raw() -> Option<Node> {
+    RAW.with(|raw| raw.borrow_mut().take())
+}
+
+/// Only the encoder of this crate knows what to do with it.
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        offer_raw(self);
+        serializer.serialize_newtype_struct(RAW_NODE, &())
+    }
 }
 
 /// A field of type `Node` gets the raw subtree. Only the decoder of this crate can supply it.
@@ -305,7 +456,7 @@ impl<'de> Deserialize<'de> for Node {
             }
 
             fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
-                RAW.with(|raw| raw.borrow_mut().take()).ok_or_else(|| E::custom("not a configuration tree"))
+                take_raw().ok_or_else(|| E::custom("not a configuration tree"))
             }
         }
 

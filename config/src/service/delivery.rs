@@ -1,11 +1,11 @@
 //! `service::delivery`: when a sender is told that its data is safe (delivery §1).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::decode::GoDuration;
 
 /// The acknowledgement mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ack {
     /// The strongest mode the surroundings allow, decided once at start.
@@ -32,7 +32,7 @@ impl Ack {
 }
 
 /// `service::delivery`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Delivery {
     /// Mode of every pipeline that has none of its own.
@@ -63,8 +63,9 @@ impl Default for Delivery {
 }
 
 /// `service::pipelines::<id>::delivery`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PipelineDelivery {
+    /// Mode of this pipeline.
     pub(super) ack: Option<Ack>,
 }

@@ -1,11 +1,11 @@
 //! `service::limits`: what one request and one item may hold (security §6).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::decode::ByteSize;
 
 /// Content limits. Names and defaults are those of security §6.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Compressed body. 20 MiB.
@@ -83,7 +83,7 @@ impl Default for Limits {
 }
 
 /// `action`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LimitAction {
     /// Cut values and remove extra attributes where that merges no series.
@@ -93,7 +93,7 @@ pub enum LimitAction {
 }
 
 /// `unknown_fields`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownFields {
     /// Forward them.
@@ -103,7 +103,7 @@ pub enum UnknownFields {
 }
 
 /// `invalid_utf8`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InvalidUtf8 {
     /// Forward it.

@@ -24,7 +24,7 @@ use crate::suggest::did_you_mean;
 use crate::tree::Node;
 
 pub use components::Component;
-pub use contract::{Part, parts};
+pub use contract::{Part, Whole, meaning, parts};
 pub use delivery::{Ack, Delivery};
 pub use limits::{InvalidUtf8, LimitAction, Limits, UnknownFields};
 pub use pipelines::{Pipeline, Reference};

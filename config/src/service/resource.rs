@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use crate::tree::{Node, Value};
 
@@ -15,9 +16,20 @@ pub struct ResourceAttributes {
     pub legacy: bool,
 }
 
+impl Serialize for ResourceAttributes {
+    /// In the older form, which is shorter.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.attributes.len()))?;
+        for (name, value) in &self.attributes {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
 impl<'de> Deserialize<'de> for ResourceAttributes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(serde::Deserialize)]
+        #[derive(serde::Deserialize, serde::Serialize)]
         struct Attribute {
             name: String,
             #[serde(default)]

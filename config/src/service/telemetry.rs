@@ -1,17 +1,17 @@
 //! `service::telemetry`: the collector's own logs and metrics (collector-compat §1.11).
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Serialize, Serializer};
 
-use crate::decode::{GoDuration, Problems, decode};
+use crate::decode::{GoDuration, Problems, decode, word};
 use crate::diagnostic::Diagnostic;
 use crate::service::resource::ResourceAttributes;
 use crate::tree::Node;
 
 /// `service::telemetry`.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
     /// The collector's log.
@@ -25,7 +25,7 @@ pub struct Telemetry {
 }
 
 /// `logs`.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logs {
     /// Least severity that is logged.
@@ -71,7 +71,7 @@ impl Default for Logs {
 }
 
 /// `logs::sampling`: of equal messages within `tick`, the first `initial` and then every `thereafter`-th are logged.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sampling {
     /// Whether messages are sampled.
@@ -106,21 +106,18 @@ macro_rules! words {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Word;
-                impl Visitor<'_> for Word {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str(concat!("one of ", $($word, " ",)*))
-                    }
-                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
-                        match text.to_ascii_lowercase().as_str() {
-                            $($word => Ok($name::$variant),)*
-                            $("" => Ok($name::$empty),)?
-                            _ => Err(E::custom(format_args!(concat!($error, " {}; write one of", $(" ", $word,)*), crate::quote(text)))),
-                        }
-                    }
+                let text = word(deserializer, crate::one_of!($($word),*))?;
+                match text.to_ascii_lowercase().as_str() {
+                    $($word => Ok($name::$variant),)*
+                    $("" => Ok($name::$empty),)?
+                    _ => Err(D::Error::custom(format_args!(concat!($error, " {}; write one of", $(" ", $word,)*), crate::quote(&text)))),
                 }
-                deserializer.deserialize_str(Word)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
             }
         }
     };
@@ -171,7 +168,7 @@ words! {
 }
 
 /// `metrics`.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
     /// How many metrics.
@@ -193,7 +190,7 @@ impl Default for Metrics {
 }
 
 /// One of `metrics::readers`.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reader {
     /// Scraped.
@@ -210,7 +207,7 @@ impl Reader {
 }
 
 /// `pull`.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pull {
     /// How it is exposed.
@@ -218,7 +215,7 @@ pub struct Pull {
 }
 
 /// `pull::exporter`.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PullExporter {
     /// A Prometheus endpoint.
@@ -226,7 +223,7 @@ pub struct PullExporter {
 }
 
 /// `pull::exporter::prometheus`. All three flags default to true (collector-compat §8).
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PrometheusReader {
     /// Listen address.
@@ -257,7 +254,7 @@ impl Default for PrometheusReader {
 }
 
 /// `with_resource_constant_labels`.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConstantLabels {
     /// Patterns of attributes that are labels.
@@ -267,7 +264,7 @@ pub struct ConstantLabels {
 }
 
 /// `periodic`.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Periodic {
     /// Milliseconds between two exports.

@@ -23,6 +23,19 @@ pub struct Shape {
     pub kind: Kind,
     /// A block with the key `enabled` besides its fields.
     pub switch: bool,
+    /// The type, if it is a block or has variants.
+    pub of: Option<TypeName>,
+    /// The type that has it as a field or variant.
+    pub within: Option<TypeName>,
+}
+
+/// A block or enumeration as its `Deserialize` names it. Together they tell types of one name apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TypeName {
+    /// The name in the source.
+    pub name: &'static str,
+    /// Its fields or variants as configuration writes them, in the order of the source.
+    pub members: &'static [&'static str],
 }
 
 /// What a value is.
@@ -45,6 +58,8 @@ pub enum Kind {
     Text,
     /// One of these words.
     Words(&'static [&'static str]),
+    /// Text, meant to be one of these words, in any case of letters.
+    OneWord(Vec<&'static str>),
     /// A duration of Go.
     Duration,
     /// A number of bytes.
@@ -96,7 +111,7 @@ impl Shape {
 
 impl From<Kind> for Shape {
     fn from(kind: Kind) -> Self {
-        Self { kind, switch: false }
+        Self { kind, switch: false, of: None, within: None }
     }
 }
 
@@ -113,19 +128,24 @@ fn read<T: DeserializeOwned>(way: &mut Vec<Step>, types: &mut Vec<&'static [&'st
         way.pop();
         shape
     };
+    let mut of = None;
     let kind = match seen {
         Seen::Scalar(kind) => kind,
         Seen::List => Kind::List(Box::new(inside(Step::Item))),
         Seen::Map => Kind::Map(Box::new(inside(Step::Entry))),
-        Seen::Words(words) => {
-            let variants: Vec<_> = words.iter().map(|word| (*word, inside(Step::Variant(word)))).collect();
+        Seen::Words(found) => {
+            of = Some(found);
+            let variant = |word: &&'static str| (*word, Shape { within: of, ..inside(Step::Variant(word)) });
+            let variants: Vec<_> = found.members.iter().map(variant).collect();
             let plain = variants.iter().all(|(_, shape)| shape.kind == Kind::Any);
-            if plain { Kind::Words(words) } else { Kind::OneOf(variants) }
+            if plain { Kind::Words(found.members) } else { Kind::OneOf(variants) }
         }
-        Seen::Block(names) => {
+        Seen::Block(found) => {
+            let names = found.members;
             if names.len() > 1 && types.iter().any(|known| std::ptr::eq(*known, names)) {
-                return Shape { kind: Kind::Any, switch };
+                return Shape { switch, ..Shape::any() };
             }
+            of = Some(found);
             types.push(names);
             let mut fields = Vec::new();
             for name in names {
@@ -135,7 +155,7 @@ fn read<T: DeserializeOwned>(way: &mut Vec<Step>, types: &mut Vec<&'static [&'st
                 match shape.kind {
                     // A squashed block takes its keys from the enclosing map.
                     Kind::Block(inner) if name.starts_with(crate::decode::SQUASH_PREFIX) => fields.extend(inner),
-                    _ => fields.push((*name, shape)),
+                    _ => fields.push((*name, Shape { within: of, ..shape })),
                 }
             }
             types.pop();
@@ -143,5 +163,5 @@ fn read<T: DeserializeOwned>(way: &mut Vec<Step>, types: &mut Vec<&'static [&'st
             Kind::Block(fields)
         }
     };
-    Shape { kind, switch }
+    Shape { kind, switch, of, within: None }
 }

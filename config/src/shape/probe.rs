@@ -8,7 +8,7 @@ use serde::de::{
     SeqAccess, VariantAccess, Visitor,
 };
 
-use super::Kind;
+use super::{Kind, TypeName};
 use crate::decode::values as markers;
 
 /// One step into a type.
@@ -30,8 +30,8 @@ pub(super) enum Seen {
     Scalar(Kind),
     List,
     Map,
-    Block(&'static [&'static str]),
-    Words(&'static [&'static str]),
+    Block(TypeName),
+    Words(TypeName),
 }
 
 #[derive(Default)]
@@ -196,7 +196,10 @@ impl<'de> Deserializer<'de> for Probe<'_> {
                 }
                 visitor.visit_newtype_struct(self)
             }
-            _ => visitor.visit_newtype_struct(self),
+            _ => match name.strip_prefix(markers::ONE_OF) {
+                Some(words) => self.scalar(Kind::OneWord(words.split('|').collect())),
+                None => visitor.visit_newtype_struct(self),
+            },
         }
     }
 
@@ -229,25 +232,25 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
         match self.next() {
-            Some((Step::Field(name), inner)) => visitor.visit_map(One(Some(name), inner)),
-            _ => self.note(Seen::Block(fields)),
+            Some((Step::Field(field), inner)) => visitor.visit_map(One(Some(field), inner)),
+            _ => self.note(Seen::Block(TypeName { name, members: fields })),
         }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
         match self.next() {
-            Some((Step::Variant(name), inner)) => visitor.visit_enum(Variant(name, inner)),
-            _ => self.note(Seen::Words(variants)),
+            Some((Step::Variant(variant), inner)) => visitor.visit_enum(Variant(variant, inner)),
+            _ => self.note(Seen::Words(TypeName { name, members: variants })),
         }
     }
 }

@@ -1,9 +1,9 @@
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Kind, Shape, schema};
 use crate::{ByteSize, GoDuration, Headers, Node, Secret, Toggle};
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 struct Client {
     #[serde(rename = "endpoint")]
@@ -12,7 +12,7 @@ struct Client {
     _headers: Headers,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 struct Queue {
     #[serde(rename = "size")]
@@ -21,7 +21,7 @@ struct Queue {
     _sizer: Sizer,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Sizer {
     #[default]
@@ -29,7 +29,7 @@ enum Sizer {
     Bytes,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
     #[serde(rename = "name")]
@@ -40,7 +40,7 @@ struct Rule {
     _inner: Vec<Rule>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 struct Config {
     #[serde(rename = "..client")]
@@ -91,11 +91,44 @@ fn a_shape_is_what_the_type_asks_for() {
 
 #[test]
 fn a_schema_names_every_field_and_refuses_others() {
-    let schema = schema::of(&Shape::of::<Config>());
+    let schema = schema::of(&Shape::of::<Config>(), sources());
     let block = &schema["anyOf"][0];
     assert_eq!(block["additionalProperties"], false);
     assert_eq!(block["properties"]["timeout"]["$ref"], "#/$defs/duration");
     let queue = &block["properties"]["sending_queue"]["anyOf"][0]["properties"];
     assert_eq!(queue["enabled"]["$ref"], "#/$defs/boolean");
     assert_eq!(queue["sizer"]["anyOf"][0]["enum"][1], "bytes");
+}
+
+fn sources() -> schema::Sources<'static> {
+    fn describe(of: super::TypeName, member: Option<&str>) -> Option<String> {
+        match (of.name, member) {
+            ("Config", Some("timeout")) => Some("Of an attempt.".to_owned()),
+            ("Client", Some("endpoint")) => Some("Where to.".to_owned()),
+            ("Queue", None) => Some("What waits.".to_owned()),
+            ("Sizer", Some("bytes")) => Some("By size.".to_owned()),
+            ("Sizer", None) => Some("What counts.".to_owned()),
+            _ => None,
+        }
+    }
+    schema::Sources { describe: &describe, whole: &crate::encode::whole::<Config> }
+}
+
+#[test]
+fn a_schema_says_what_a_field_means_and_what_it_is_if_not_written() {
+    let schema = schema::of(&Shape::of::<Config>(), sources());
+    let fields = &schema["anyOf"][0]["properties"];
+    assert_eq!(fields["timeout"]["description"], "Of an attempt.");
+    assert_eq!(fields["timeout"]["default"], "0s");
+    assert_eq!(fields["endpoint"]["description"], "Where to.", "of the squashed block");
+    assert_eq!(fields["endpoint"].get("default"), None, "an empty text is none");
+    assert_eq!(fields["on"]["default"], false);
+    let queue = &fields["sending_queue"];
+    assert_eq!(
+        (&queue["description"], &queue["default"]),
+        (&"What waits.".into(), &serde_json::json!({"enabled": false}))
+    );
+    let sizer = &queue["anyOf"][0]["properties"]["sizer"];
+    assert_eq!(sizer["description"], "What counts.\n- `bytes`: By size.");
+    assert_eq!(sizer["default"], "requests", "what it is when the block is there");
 }

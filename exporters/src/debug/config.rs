@@ -1,14 +1,15 @@
 //! Fields of the exporter, under upstream's names (collector-compat §6.2).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{Problems, Toggle};
 use sluice_pipeline::blocks::SendingQueue;
 use sluice_pipeline::factory::{Validate, field};
 
 /// `exporters: debug:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// How much is shown of each batch.
     pub verbosity: Verbosity,
     /// Batches shown each second before sampling begins.
     pub sampling_initial: u64,
@@ -36,7 +37,7 @@ impl Default for Config {
 }
 
 /// How much is shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verbosity {
     /// Counts.

@@ -177,7 +177,8 @@ impl Sender {
                 Err(_) => Fate::Dropped(reasons::DLQ_FULL),
             };
             let (items, reason) = (bad.piece.items(), bad.reason);
-            tracing::error!(exporter = %self.id, items, reason, error = %bad.status, ?fate,
+            let code = (reason == reasons::PERMANENT_ERROR).then_some("E0808");
+            tracing::error!(exporter = %self.id, code, items, reason, error = %bad.status, ?fate,
                 "Exporting failed: the destination will not take these items.");
             self.common.send_failed.add(bad.piece.payload.signal, items);
             search.fate(&bad.piece, fate);

@@ -147,6 +147,7 @@ impl Sender {
                 self.spine.survived(self.destination, payload.range);
                 survived = true;
             }
+            let code = outcome.as_ref().ok().and_then(SendOutcome::code);
             let (failure, message) = match outcome {
                 Err(panic) => {
                     tracing::error!(exporter = %self.id, panic, "the exporter panicked");
@@ -173,6 +174,8 @@ impl Sender {
                     return Verdict::Delivered(self.partial(rejected.min(payload.items), &message));
                 }
                 Ok(SendOutcome::Split { message }) => {
+                    tracing::info!(exporter = %self.id, code, error = %message, items = payload.items,
+                        "too large for the destination: sent in parts");
                     self.works(pass, rtt);
                     self.explain(payload, false, &message);
                     return Verdict::TooLarge(message);
@@ -220,7 +223,7 @@ impl Sender {
             }
             if number.is_power_of_two() || number == 0 {
                 // First, second, third, fifth, ninth …: one cause is not told over and over.
-                tracing::warn!(exporter = %self.id, error = %message, attempts = number + 1,
+                tracing::warn!(exporter = %self.id, code, error = %message, attempts = number + 1,
                     "Exporting failed. Will retry the request after interval.");
             }
             again = Some(Again { at, waited: false });

@@ -2,46 +2,63 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use sluice_config::{GoDuration, Problems, Toggle};
+use serde::{Deserialize, Serialize};
+use sluice_config::{GoDuration, Problems, Toggle, text_of_words};
 use sluice_pipeline::blocks::{Protection, Retry, SendingQueue};
 use sluice_pipeline::exporter::Delivery;
 use sluice_pipeline::factory::{Validate, field};
 
+text_of_words!(
+    /// How items are written.
+    FileFormat, "json", "proto"
+);
+
+text_of_words!(
+    /// Of what is written.
+    FileCompression, "zstd"
+);
+
 /// `exporters: file:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// With `group_by`, one `*` stands for what the resource says.
     pub path: String,
     /// Begin behind what is there, instead of with an empty file.
     pub append: bool,
+    /// When a new file is begun, and which old ones are kept.
     pub rotation: Option<Rotation>,
     /// `json` or `proto`.
-    pub format: String,
+    pub format: FileFormat,
     /// Id of an encoding extension.
     pub encoding: Option<String>,
     /// `zstd`, or empty for none.
-    pub compression: String,
+    pub compression: FileCompression,
     /// How long written data may wait for the disk; zero for not at all.
     pub flush_interval: GoDuration,
+    /// Make the directory if it is missing.
     pub create_directory: bool,
     /// Octal; 0755 unless written.
     pub directory_permissions: Option<String>,
+    /// A file for each value of a resource attribute.
     pub group_by: Option<GroupBy>,
+    /// What waits for the destination.
     pub sending_queue: Toggle<SendingQueue>,
+    /// How attempts are repeated.
     pub retry_on_failure: Toggle<Retry>,
     #[serde(rename = "..protection")]
     pub protection: Protection,
 }
 
 /// When a new file is begun, and which old ones are kept. Zero for no limit but `max_megabytes`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rotation {
     /// Of 1,048,576 bytes; 100 if zero.
     pub max_megabytes: u32,
+    /// Older files are removed; 0 for no limit.
     pub max_days: u32,
+    /// Most old files; 0 for no limit.
     pub max_backups: u32,
     /// Names in local time instead of UTC.
     pub localtime: bool,
@@ -54,11 +71,14 @@ impl Default for Rotation {
 }
 
 /// A file for each value of a resource attribute.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GroupBy {
+    /// Switches it on.
     pub enabled: bool,
+    /// Whose value stands for the `*` in `path`.
     pub resource_attribute: String,
+    /// Most files that are open at a time.
     pub max_open_files: usize,
     /// Most different files from one start to the next; the items of further ones are dropped and counted.
     pub max_files: usize,
@@ -81,9 +101,9 @@ impl Default for Config {
             path: String::new(),
             append: false,
             rotation: None,
-            format: "json".to_owned(),
+            format: "json".into(),
             encoding: None,
-            compression: String::new(),
+            compression: FileCompression::default(),
             flush_interval: GoDuration::from_secs(1),
             create_directory: false,
             directory_permissions: None,

@@ -49,7 +49,7 @@ impl Files {
     pub(super) fn new(config: &Config) -> Self {
         Files {
             config: config.clone(),
-            format: Format { json: config.format == "json", zstd: !config.compression.is_empty() },
+            format: Format { json: config.format.as_str() == "json", zstd: !config.compression.is_empty() },
             pattern: config.grouping().map(|_| Pattern::new(&config.path)),
             zone: backup::zone(config.rotation.is_some_and(|rotation| rotation.localtime)),
             open: Vec::new(),
@@ -257,7 +257,7 @@ mod tests {
             ..super::super::config::GroupBy::default()
         };
         let path = format!("{}/*.bin", directory.path().display());
-        let config = Config { path, format: "proto".to_owned(), group_by: Some(group_by), ..Config::default() };
+        let config = Config { path, format: "proto".into(), group_by: Some(group_by), ..Config::default() };
         let mut files = Files::new(&config);
         files.start().unwrap();
         let all = request(&["a", "b", "c"]);

@@ -1,20 +1,22 @@
 //! Fields of the exporter, under upstream's names (collector-compat §2.4, §6.1).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{Problems, Toggle};
 use sluice_pipeline::blocks::{GrpcClient, Protection, Retry, SendingQueue, Timeout};
 use sluice_pipeline::exporter::Delivery;
 use sluice_pipeline::factory::{Validate, field};
 
 /// `exporters: otlp_grpc:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     #[serde(rename = "..client")]
     pub client: GrpcClient,
     #[serde(rename = "..timeout")]
     pub timeout: Timeout,
+    /// What waits for the destination.
     pub sending_queue: Toggle<SendingQueue>,
+    /// How attempts are repeated.
     pub retry_on_failure: Toggle<Retry>,
     #[serde(rename = "..protection")]
     pub protection: Protection,

@@ -36,7 +36,7 @@ const ZSTD_LEVEL: i32 = 1;
 impl OtlpExporter {
     /// A client that connects when it is started.
     pub fn new(config: &Config, environment: &Environment) -> Result<Self, Error> {
-        let invalid = |error: sluice_net::Error| Error::config(error.to_string());
+        let invalid = Error::Network;
         let client = &config.client;
         let mut settings = ClientSettings::new(Endpoint::parse(&client.endpoint).map_err(invalid)?);
         settings.tls = if client.is_plain() { None } else { Some(crate::client::tls(&client.tls, environment)?) };

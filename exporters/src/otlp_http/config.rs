@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use sluice_config::{Problems, Toggle};
+use serde::{Deserialize, Serialize};
+use sluice_config::{Problems, Toggle, text_of_words};
 use sluice_pipeline::blocks::{HttpClient, Protection, Retry, SendingQueue};
 use sluice_pipeline::exporter::Delivery;
 use sluice_pipeline::factory::{Validate, field};
@@ -11,21 +11,30 @@ use sluice_pipeline::factory::{Validate, field};
 use super::body::Compression;
 use super::endpoints;
 
+text_of_words!(
+    /// How payloads are written.
+    PayloadEncoding, "proto", "json"
+);
+
 /// `exporters: otlp_http:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     #[serde(rename = "..client")]
     pub client: HttpClient,
     /// Whole URLs, each instead of `endpoint` for its signal.
     pub traces_endpoint: String,
+    /// The same for metrics.
     pub metrics_endpoint: String,
+    /// The same for logs.
     pub logs_endpoint: String,
     /// Read and not used: there is no such signal here.
     pub profiles_endpoint: String,
     /// `proto` or `json`.
-    pub encoding: String,
+    pub encoding: PayloadEncoding,
+    /// What waits for the destination.
     pub sending_queue: Toggle<SendingQueue>,
+    /// How attempts are repeated.
     pub retry_on_failure: Toggle<Retry>,
     #[serde(rename = "..protection")]
     pub protection: Protection,
@@ -39,7 +48,7 @@ impl Default for Config {
             metrics_endpoint: String::new(),
             logs_endpoint: String::new(),
             profiles_endpoint: String::new(),
-            encoding: "proto".to_owned(),
+            encoding: "proto".into(),
             sending_queue: Toggle::on(),
             retry_on_failure: Toggle::on(),
             protection: Protection::default(),
@@ -96,7 +105,7 @@ impl Validate for Config {
             }
         }
         if !matches!(self.encoding.as_str(), "proto" | "json") {
-            problems.error(&field(at, "encoding"), format!("invalid encoding type: {}", self.encoding));
+            problems.error(&field(at, "encoding"), format!("invalid encoding type: {}", self.encoding.as_str()));
         }
         client.validate(at, problems);
         if let Err(text) = Compression::new(self.compression(), client.compression_params.level) {

@@ -41,7 +41,7 @@ const INLINE: usize = 256 << 10;
 impl OtlpHttpExporter {
     /// Prepares the client; nothing is connected yet.
     pub fn new(config: &Config, environment: &Environment) -> Result<Self, Error> {
-        let invalid = |error: sluice_net::Error| Error::config(error.to_string());
+        let invalid = Error::Network;
         let http = &config.client;
         let endpoints = Endpoints::new(config, &environment.signals)?;
         let tls = if endpoints.has_https() { Some(crate::client::tls(&http.tls, environment)?) } else { None };

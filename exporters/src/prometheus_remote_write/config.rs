@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{GoDuration, Node, Toggle};
 use sluice_pipeline::blocks::{HttpClient, Protection, QueueBatch, Retry, SendingQueue};
 use sluice_pipeline::exporter::Delivery;
@@ -12,66 +12,104 @@ use super::translate::{Compat, LeFormat, NhcbOnV1, Options, Strategy};
 use super::version::Protocol;
 
 /// `exporters: prometheusremotewrite:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     #[serde(rename = "..client")]
     pub client: HttpClient,
     /// The same fields in a block of their own.
     pub http: Option<HttpClient>,
+    /// In front of every metric name.
     pub namespace: String,
+    /// Labels for series that lack them.
     pub external_labels: BTreeMap<String, String>,
+    /// Upstream's queue; or `sending_queue`.
     pub remote_write_queue: Option<RemoteWriteQueue>,
+    /// What waits for the destination, instead of `remote_write_queue`.
     pub sending_queue: Option<Toggle<SendingQueue>>,
     /// Upstream's queue on disk. The fields are read and nothing else.
     pub wal: Option<Wal>,
+    /// How attempts are repeated.
     pub retry_on_failure: Toggle<Retry>,
     #[serde(rename = "..protection")]
     pub protection: Protection,
+    /// Answers 429 are repeated.
     pub retry_on_http_429: bool,
+    /// All resource attributes become labels.
     pub resource_to_telemetry_conversion: ResourceToTelemetry,
+    /// These become labels.
     pub promote_resource_attributes: Vec<String>,
+    /// All become labels but `ignore_resource_attributes`.
     pub promote_all_resource_attributes: bool,
+    /// Those that do not, with `promote_all_resource_attributes`.
     pub ignore_resource_attributes: Vec<String>,
+    /// `service.*` stay on `target_info`.
     pub keep_identifying_resource_attributes: bool,
+    /// Histograms with explicit bounds become native ones with custom buckets.
     pub convert_histograms_to_nhcb: bool,
+    /// `_x` becomes `key_x`. Default `true`.
     pub label_name_underscore_sanitization: Option<bool>,
+    /// `a..b` becomes `a__b`, not `a_b`. Default `true`.
     pub label_name_preserve_multiple_underscores: Option<bool>,
+    /// The series that tells of resources.
     pub target_info: TargetInfo,
+    /// No `otel_scope_*` labels.
     pub disable_scope_info: bool,
+    /// Older spelling; counts only without `translation_strategy`.
     pub add_metric_suffixes: bool,
+    /// How metric and label names are written. Default `UnderscoreEscapingWithSuffixes`.
     pub translation_strategy: Option<Strategy>,
+    /// Whose defaults count where they differ.
     pub compat: Compat,
+    /// Text of `le` and `quantile`.
     pub le_format: LeFormat,
+    /// What histograms with custom buckets become in version 1.0, which has no place for them.
     pub nhcb_on_v1: NhcbOnV1,
+    /// In version 1.0.
     pub send_exemplars: bool,
+    /// In version 1.0.
     pub send_native_histograms: bool,
+    /// In version 1.0.
     pub send_metadata: bool,
+    /// A request ends at this size.
     pub max_batch_size_bytes: i64,
+    /// A request ends at so many samples.
     pub max_samples_per_send: i64,
+    /// How long data waits for more to go with it.
     pub flush_linger: GoDuration,
+    /// Without effect.
     pub max_batch_request_parallelism: Option<i64>,
+    /// Version of the protocol; `auto` tries 2.0 first.
     pub protobuf_message: Protocol,
+    /// How long an endpoint is taken to read 1.0 only.
     pub version_reprobe_interval: GoDuration,
+    /// Refused: not available.
     pub write_relabel_configs: Vec<Node>,
     /// 0: no limit.
     pub sample_age_limit: GoDuration,
     /// 0: no limit.
     pub max_future: GoDuration,
+    /// Longest `Retry-After` that is obeyed.
     pub max_retry_after: GoDuration,
+    /// Without effect.
     pub shard_by: ShardBy,
+    /// Refused: not available.
     pub sigv4: Option<Node>,
+    /// Refused: not available.
     pub azuread: Option<Node>,
+    /// Refused: not available.
     pub google_iam: Option<Node>,
 }
 
 /// Upstream's queue.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RemoteWriteQueue {
+    /// Off means that payloads are sent before the request is acknowledged.
     pub enabled: bool,
     /// Requests. Unwritten: the destination's byte quota alone.
     pub queue_size: Option<i64>,
+    /// Upper bound of concurrent sends.
     pub num_consumers: i64,
 }
 
@@ -82,28 +120,36 @@ impl Default for RemoteWriteQueue {
 }
 
 /// Upstream's write-ahead log.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wal {
+    /// Without effect.
     pub directory: String,
+    /// Without effect.
     pub buffer_size: i64,
+    /// Without effect.
     pub truncate_frequency: GoDuration,
+    /// Without effect.
     pub lag_record_frequency: GoDuration,
 }
 
 /// Which resource attributes become labels of every series: all, in the older spelling.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResourceToTelemetry {
+    /// Switches it on.
     pub enabled: bool,
+    /// But for `service.*`.
     pub exclude_service_attributes: bool,
 }
 
 /// `target_info`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TargetInfo {
+    /// Whether it is sent.
     pub enabled: bool,
+    /// When the labels of a target change, the old series ends.
     pub stale_on_change: bool,
 }
 
@@ -114,7 +160,7 @@ impl Default for TargetInfo {
 }
 
 /// What decides on the lane of a series.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ShardBy {
     #[default]

@@ -75,7 +75,7 @@ impl<E: Encoder> Convert for Converter<E> {
 impl RemoteWriteExporter {
     /// Prepares the client; nothing is connected yet.
     pub fn new(config: &Config, environment: &Environment) -> Result<Self, Error> {
-        let invalid = |error: sluice_net::Error| Error::config(error.to_string());
+        let invalid = Error::Network;
         let http = config.http();
         let endpoint = endpoint(&http.endpoint).ok_or_else(|| Error::config("invalid endpoint"))?;
         let tls = match endpoint.scheme_str() {

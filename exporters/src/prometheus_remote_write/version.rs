@@ -3,13 +3,13 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_pipeline::clock::Monotonic;
 
 use super::response::{Reply, Written};
 
 /// `protobuf_message`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Protocol {
     /// Version 2, and version 1 for endpoints that do not read it.
     #[default]

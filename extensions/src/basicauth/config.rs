@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{Problems, Secret};
 use sluice_pipeline::factory::{Validate, field};
 
@@ -11,7 +11,7 @@ use super::htpasswd;
 use crate::grant::{Grant, check_scopes};
 
 /// `extensions: basicauth:`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// For receivers.
@@ -29,29 +29,36 @@ pub struct Config {
 }
 
 /// `htpasswd`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Htpasswd {
+    /// Path of the file; read again when it changes.
     pub file: Option<PathBuf>,
     /// Counts before the file.
     pub inline: Secret,
 }
 
 /// `client_auth`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Client {
+    /// The name that is sent.
     pub username: String,
+    /// The password that is sent.
     pub password: Secret,
+    /// File that holds the name; read again when it changes.
     pub username_file: Option<PathBuf>,
+    /// File that holds the password; read again when it changes.
     pub password_file: Option<PathBuf>,
 }
 
 /// An entry of `users`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct User {
+    /// Whose data it is.
     pub tenant: String,
+    /// What the user may do.
     pub scopes: Option<Vec<String>>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{Problems, Secret};
 use sluice_net::http::HeaderName;
 use sluice_pipeline::factory::{Validate, field};
@@ -10,13 +10,16 @@ use sluice_pipeline::factory::{Validate, field};
 use crate::grant::{Grant, check_scopes};
 
 /// `extensions: bearertokenauth:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// What stands before the token; empty for nothing.
     pub scheme: String,
+    /// The header.
     pub header: String,
+    /// The token.
     pub token: Secret,
+    /// Several, of which each is taken; the first is sent.
     pub tokens: Vec<Secret>,
     /// A token on each line. Counts instead of `token` and `tokens`.
     pub filename: Option<PathBuf>,

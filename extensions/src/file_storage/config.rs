@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{ByteSize, GoDuration, Node, Problems};
 use sluice_pipeline::extension::JournalSettings;
 use sluice_pipeline::factory::{Validate, field};
@@ -11,7 +11,7 @@ use sluice_pipeline::factory::{Validate, field};
 const DIRECTORY: &str = "/var/lib/otelcol/file_storage";
 
 /// `extensions: file_storage:`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The journal is in `sluice.journal` inside.
@@ -20,11 +20,15 @@ pub struct Config {
     pub create_directory: bool,
     /// Our own: most bytes on disk, as the `journal` extension has it.
     pub max_size: Option<ByteSize>,
-    /// What follows has no counterpart here: accepted, without effect.
+    /// Without effect.
     pub directory_permissions: Option<Node>,
+    /// Without effect.
     pub timeout: Option<GoDuration>,
+    /// Without effect.
     pub compaction: Option<Node>,
+    /// Without effect: what is acknowledged is on disk.
     pub fsync: Option<bool>,
+    /// Without effect.
     pub recreate: bool,
 }
 

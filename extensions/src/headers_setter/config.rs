@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{Problems, Secret};
 use sluice_net::http::HeaderName;
 use sluice_pipeline::factory::{Validate, field};
 
 /// `extensions: headers_setter:`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// At least one; they are gone through in order.
@@ -18,13 +18,14 @@ pub struct Config {
 }
 
 /// What is done to one header.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Header {
     /// `insert`, `update`, `upsert` (default) or `delete`.
     pub action: String,
     /// The header.
     pub key: String,
+    /// The value as it is.
     pub value: Option<Secret>,
     /// A file with the value; read again when it changes.
     pub value_file: Option<PathBuf>,

@@ -1,27 +1,31 @@
 //! Upstream's fields.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{Node, Problems};
 use sluice_pipeline::blocks::HttpServer;
 use sluice_pipeline::factory::{Validate, field};
 
 /// `extensions: health_check:`, on `localhost:13133` unless written.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     #[serde(rename = "..server")]
     pub server: HttpServer,
+    /// What is asked for.
     pub path: String,
+    /// Instead of the answers in JSON.
     pub response_body: Option<ResponseBody>,
     /// Read and not used, as upstream has it.
     pub check_collector_pipeline: Option<Node>,
 }
 
 /// `response_body`: what is answered instead of JSON.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResponseBody {
+    /// While data is taken.
     pub healthy: String,
+    /// Otherwise.
     pub unhealthy: String,
 }
 

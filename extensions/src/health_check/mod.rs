@@ -63,7 +63,7 @@ struct HealthCheck {
 
 impl HealthCheck {
     fn settings(&self) -> Result<ListenerSettings, Error> {
-        let failed = |error: sluice_net::Error| Error::config(error.to_string());
+        let failed = Error::Network;
         let endpoint = self.config.endpoint();
         let tls = match &self.config.server.tls {
             None => None,
@@ -114,7 +114,7 @@ impl Extension for HealthCheck {
     fn bind<'a>(&'a self, sockets: &'a mut Sockets) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             let listener = Listener::bind_or_take(self.settings()?, sockets).await;
-            let listener = listener.map_err(|error| Error::config(error.to_string()))?;
+            let listener = listener.map_err(Error::Network)?;
             *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
             Ok(())
         })

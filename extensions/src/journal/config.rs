@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{ByteSize, GoDuration, Problems};
 use sluice_pipeline::extension::JournalSettings;
 use sluice_pipeline::factory::{Validate, field};
@@ -10,7 +10,7 @@ use sluice_pipeline::factory::{Validate, field};
 use crate::size;
 
 /// `extensions: journal:`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The journal's own directory, mode 0700. `$STATE_DIRECTORY/journal` or `/var/lib/sluice/journal` unless written.
@@ -19,13 +19,14 @@ pub struct Config {
     pub max_size: Option<ByteSize>,
     /// A sixteenth of `max_size`, between 8 MiB and 64 MiB, unless written.
     pub segment_size: Option<ByteSize>,
+    /// Of what is on disk.
     pub compression: Compression,
     /// How long the backlog of an exporter that is not configured any more is kept; 24 h unless written.
     pub detach_grace: Option<GoDuration>,
 }
 
 /// How records are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     #[default]

@@ -1,9 +1,9 @@
 //! Who may send, and as whom we send.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `auth`: the extension that authenticates.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
     /// Id of the extension.
@@ -13,7 +13,7 @@ pub struct Auth {
 }
 
 /// An entry of `middlewares`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Middleware {
     /// Id of the extension.

@@ -1,35 +1,44 @@
 //! gRPC servers and clients (collector-compat §2.3, §2.4).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{GoDuration, Headers, Problems};
 use sluice_net::ListenerLimits;
 
 use super::connections::Connections;
-use super::{Auth, Middleware, TlsClient, TlsServer, check_listen};
+use super::{Auth, Balancer, GrpcCompression, Middleware, TlsClient, TlsServer, check_listen};
 use crate::factory::{Validate, field};
 
 /// A gRPC listener. Zero means our default, never unlimited (security §5).
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrpcServer {
+    /// `host:port`; of the transport `unix`, the path of the socket.
     pub endpoint: String,
     /// `tcp` (default) or `unix`.
     pub transport: String,
+    /// TLS of the listener; without it, plain text.
     pub tls: Option<TlsServer>,
     /// Upstream 4 MiB; here the content limits, unless written.
     pub max_recv_msg_size_mib: i64,
+    /// Calls at a time on one connection; 0 for our default.
     pub max_concurrent_streams: u32,
+    /// Read, and without effect.
     pub read_buffer_size: u64,
+    /// Read, and without effect.
     pub write_buffer_size: u64,
+    /// When connections are probed and ended.
     pub keepalive: KeepaliveServer,
+    /// Who may send: an extension that authenticates.
     pub auth: Option<Auth>,
+    /// Keep request headers, for those components that read them.
     pub include_metadata: bool,
+    /// Ids of extensions that see each request, such as `memory_limiter`.
     pub middlewares: Vec<Middleware>,
-    /// Connections in all.
+    /// Connections in all; 0 for our default of 4,096.
     pub max_connections: u32,
-    /// Connections of one address, or IPv6 network of 64 bits.
+    /// Connections of one address, or IPv6 network of 64 bits; 0 for our default of 256.
     pub max_connections_per_ip: u32,
-    /// Addresses and CIDR blocks to which the bound per address does not apply.
+    /// Addresses and blocks such as `10.0.0.0/8` that may have as many as there are.
     pub trusted_proxies: Vec<String>,
     /// Exempt from the exposure rule (security §4.1).
     pub allow_insecure: bool,
@@ -70,50 +79,70 @@ impl Validate for GrpcServer {
 }
 
 /// `keepalive` of a server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeepaliveServer {
+    /// What the server does.
     pub server_parameters: ServerParameters,
+    /// What clients may do.
     pub enforcement_policy: EnforcementPolicy,
 }
 
 /// `keepalive::server_parameters`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerParameters {
+    /// A connection without calls for this long is ended.
     pub max_connection_idle: Option<GoDuration>,
+    /// A connection is asked to end after this long, so that clients look for other replicas.
     pub max_connection_age: Option<GoDuration>,
+    /// How long its calls may go on after that.
     pub max_connection_age_grace: Option<GoDuration>,
+    /// After so much silence the client is pinged.
     pub time: Option<GoDuration>,
+    /// How long a ping may be unanswered.
     pub timeout: Option<GoDuration>,
 }
 
 /// `keepalive::enforcement_policy`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EnforcementPolicy {
+    /// Clients that ping more often are cut off.
     pub min_time: Option<GoDuration>,
+    /// Clients may ping without a call under way.
     pub permit_without_stream: bool,
 }
 
 /// A gRPC client.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrpcClient {
     /// `host:port`, or with the scheme `http`, `https`, `dns` or `unix`; `https` forces TLS.
     pub endpoint: String,
     /// `gzip`, `snappy`, `zstd` or `none`. Each component has its own default; empty is none.
-    pub compression: Option<String>,
+    pub compression: Option<GrpcCompression>,
+    /// TLS of the connection: on, unless `insecure`.
     pub tls: TlsClient,
+    /// When the connection is probed.
     pub keepalive: KeepaliveClient,
+    /// Read, and without effect.
     pub read_buffer_size: u64,
+    /// Read, and without effect.
     pub write_buffer_size: u64,
+    /// An attempt waits for a connection, instead of failing while there is none.
     pub wait_for_ready: bool,
+    /// Sent with each request.
     pub headers: Headers,
+    /// Instead of ours.
     pub user_agent: String,
-    pub balancer_name: String,
+    /// How one of several addresses is chosen.
+    pub balancer_name: Balancer,
+    /// Instead of the endpoint's, as `:authority`.
     pub authority: String,
+    /// An extension that authenticates this client.
     pub auth: Option<Auth>,
+    /// Read; an entry is refused, because no middleware is available.
     pub middlewares: Vec<Middleware>,
 }
 
@@ -129,7 +158,7 @@ impl Default for GrpcClient {
             wait_for_ready: false,
             headers: Headers::default(),
             user_agent: String::new(),
-            balancer_name: "round_robin".to_owned(),
+            balancer_name: "round_robin".into(),
             authority: String::new(),
             auth: None,
             middlewares: Vec::new(),
@@ -156,7 +185,7 @@ impl GrpcClient {
 impl Validate for GrpcClient {
     fn validate(&self, at: &str, problems: &mut Problems<'_>) {
         if !matches!(self.balancer_name.as_str(), "" | "round_robin" | "pick_first") {
-            let text = format!("invalid balancer_name: {}", self.balancer_name);
+            let text = format!("invalid balancer_name: {}", self.balancer_name.as_str());
             problems.add("E0106", &field(at, "balancer_name"), &text).help =
                 Some("write round_robin or pick_first".to_owned());
         }
@@ -187,11 +216,14 @@ fn port_help() -> Option<String> {
 }
 
 /// `keepalive` of a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeepaliveClient {
+    /// After so much silence the server is pinged.
     pub time: GoDuration,
+    /// How long a ping may be unanswered.
     pub timeout: GoDuration,
+    /// Ping without a call under way, too.
     pub permit_without_stream: bool,
 }
 

@@ -1,27 +1,32 @@
 //! The memory limit (collector-compat §4.1): the budget by which bodies are admitted (delivery §5).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{GoDuration, Problems};
 
 use crate::factory::{Validate, field};
 use crate::processor::MemoryLimit;
 
 /// `memory_limiter:`, as a processor and as an extension.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MemoryLimiter {
     /// How often resident memory is compared with the limit. Must be set.
     pub check_interval: GoDuration,
+    /// Most memory, in MiB.
     pub limit_mib: u32,
     /// Default: 20 % of the limit.
     pub spike_limit_mib: u32,
     /// Of the memory that this process may use: the cgroup's limit, else the machine's.
     pub limit_percentage: u32,
+    /// Of the same; default: 20 % of the limit.
     pub spike_limit_percentage: u32,
-    /// Go's garbage collector has no counterpart here: accepted, without effect; so are the three below.
+    /// Without effect: Go's garbage collector has no counterpart here.
     pub min_gc_interval_when_soft_limited: GoDuration,
+    /// Without effect.
     pub min_gc_interval_when_hard_limited: GoDuration,
+    /// Without effect.
     pub max_gc_interval_when_soft_limited: GoDuration,
+    /// Without effect.
     pub max_gc_interval_when_hard_limited: GoDuration,
 }
 

@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{ByteSize, GoDuration, Problems};
 
 use crate::factory::{Validate, field};
 
 /// The blocks beside `sending_queue` and `retry_on_failure`, to be squashed into an exporter's config.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Protection {
     pub concurrency: Concurrency,
+    /// When a destination that fails is left alone for a while.
     pub circuit_breaker: CircuitBreaker,
     pub retry_budget: RetryBudget,
+    /// How the item that spoils a payload is found.
     pub poison: Poison,
+    /// What becomes of payloads that are refused for good.
     pub dead_letter: DeadLetter,
     /// One payload after the other.
     pub strict_order: bool,
@@ -30,9 +33,10 @@ impl Validate for Protection {
 }
 
 /// `concurrency`: how many payloads are in flight, found by trying.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Concurrency {
+    /// Least.
     pub min: u32,
     /// 32 unless written.
     pub max: Option<u32>,
@@ -69,14 +73,16 @@ impl Validate for Concurrency {
 }
 
 /// `circuit_breaker`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CircuitBreaker {
     /// Failures in a row that open it.
     pub consecutive_failures: u32,
     /// Share of failures within `window` that opens it, once there were `min_requests`.
     pub error_ratio: f64,
+    /// Requests within `window` from which on the share counts.
     pub min_requests: u32,
+    /// Over which the share is taken.
     pub window: GoDuration,
 }
 
@@ -106,10 +112,12 @@ impl Validate for CircuitBreaker {
 }
 
 /// `retry_budget`: retries per success, and per second on top.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryBudget {
+    /// Retries per success.
     pub ratio: f64,
+    /// Retries per second that are always allowed.
     pub min_per_second: f64,
 }
 
@@ -132,7 +140,7 @@ impl Validate for RetryBudget {
 }
 
 /// `poison`: how the item that spoils a payload is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Poison {
     /// Off: a payload that is refused goes to the dead letters whole.
@@ -156,9 +164,10 @@ impl Validate for Poison {
 }
 
 /// `dead_letter`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadLetter {
+    /// Most bytes kept; beyond them the oldest go.
     pub max_bytes: ByteSize,
     /// 0 for no limit.
     pub max_age: GoDuration,

@@ -1,6 +1,6 @@
 //! `sending_queue` (collector-compat §2.7, delivery §4.1). The queue is the exporter's cursor on the spine.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{ByteSize, GoDuration, Problems, Toggle};
 
 use crate::factory::{Validate, field};
@@ -8,13 +8,14 @@ use crate::processor::{Batching, Sizer};
 use crate::spine::OnQuota;
 
 /// `sending_queue`. Off means that payloads are sent before the request is acknowledged.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SendingQueue {
     /// Upper bound of concurrent sends; 32 unless written.
     pub num_consumers: Option<i64>,
     /// A further quota in units of `sizer`; bytes only unless written.
     pub queue_size: Option<i64>,
+    /// What `queue_size` counts.
     pub sizer: Option<Sizer>,
     /// Wait for room before refusing.
     pub block_on_overflow: bool,
@@ -22,11 +23,13 @@ pub struct SendingQueue {
     pub wait_for_result: bool,
     /// Id of the extension that keeps the queue.
     pub storage: Option<String>,
+    /// How payloads are merged and split.
     pub batch: Toggle<QueueBatch>,
     /// Most bytes of backlog; an equal share of the log unless written.
     pub max_bytes: Option<ByteSize>,
     /// Age from which on entries are dropped; never unless written.
     pub max_age: Option<GoDuration>,
+    /// What happens when the quota is used up.
     pub on_quota: OnQuota,
     /// Losing data at the quota is accepted.
     pub loss_tolerant: bool,
@@ -86,15 +89,18 @@ impl Validate for SendingQueue {
 }
 
 /// `sending_queue::batch`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueBatch {
+    /// How long a payload waits for more.
     pub flush_timeout: GoDuration,
+    /// It goes at this size.
     pub min_size: i64,
     /// 0 for no split.
     pub max_size: i64,
     /// Items; the queue's own sizer if only that is written.
     pub sizer: Option<Sizer>,
+    /// What is never merged.
     pub partition: Partition,
 }
 
@@ -143,7 +149,7 @@ impl Validate for QueueBatch {
 }
 
 /// `sending_queue::batch::partition`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Partition {
     /// Request headers by whose values payloads are kept apart, in any case.

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{GoDuration, Problems};
 
 use crate::factory::{Validate, field};
 
 /// `timeout` of one attempt, to be squashed into an exporter's config. Zero for none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeout {
+    /// Of one attempt; zero for none.
     pub timeout: GoDuration,
 }
 
@@ -21,7 +22,7 @@ impl Default for Timeout {
 }
 
 /// `retry_on_failure`. Off means one attempt, then the dead letters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retry {
     /// Upstream 5 s; here 500 ms unless written.

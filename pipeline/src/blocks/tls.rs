@@ -2,28 +2,39 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{GoDuration, Problems, Secret};
 use sluice_net::tls::{self, ClientTlsSettings, ServerTlsSettings, TlsSettings};
 
 use crate::factory::{Validate, field};
 
 /// What both ends have. Certificates and keys come from files or are written in place, never both.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsMaterial {
+    /// Roots to trust, PEM.
     pub ca_file: String,
+    /// The same, written here.
     pub ca_pem: Secret,
+    /// Own certificate chain, PEM.
     pub cert_file: String,
+    /// The same, written here.
     pub cert_pem: Secret,
+    /// Its key, PEM.
     pub key_file: String,
+    /// The same, written here.
     pub key_pem: Secret,
     /// `1.2` (default) or `1.3`; older ones are refused.
     pub min_version: String,
+    /// `1.2` or `1.3`.
     pub max_version: String,
+    /// Suites of TLS 1.2 to offer, by their names.
     pub cipher_suites: Vec<String>,
+    /// Without effect: no insecure suite is available.
     pub include_insecure_cipher_suites: bool,
+    /// Key exchanges to offer, best first.
     pub curve_preferences: Vec<String>,
+    /// Trust the system's roots, too.
     pub include_system_ca_certs_pool: bool,
     /// How often files are looked at for changes; zero for the default of 10 s.
     pub reload_interval: GoDuration,
@@ -117,13 +128,14 @@ fn version(at: &str, name: &str, written: &str, problems: &mut Problems<'_>) -> 
 }
 
 /// `tls` of a client.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsClient {
     #[serde(rename = "..material")]
     pub material: TlsMaterial,
     /// Plain text; ignored when a CA is set.
     pub insecure: bool,
+    /// Do not verify the server's certificate.
     pub insecure_skip_verify: bool,
     /// The name to expect in the certificate, and to send in SNI.
     pub server_name_override: String,
@@ -157,7 +169,7 @@ impl Validate for TlsClient {
 }
 
 /// `tls` of a server.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsServer {
     #[serde(rename = "..material")]
@@ -170,13 +182,14 @@ pub struct TlsServer {
     pub client_auth: Option<ClientAuth>,
     /// DNS names or URIs, of which a client's certificate must hold one.
     pub allowed_sans: Vec<String>,
+    /// Clients by the SPIFFE id in their certificate.
     pub allowed_spiffe_ids: Vec<String>,
     /// Certificates of clients that are revoked.
     pub crl_file: String,
 }
 
 /// `client_auth`: whether clients must show a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientAuth {
     Require,

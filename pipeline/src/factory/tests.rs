@@ -11,7 +11,7 @@ fn node(yaml: &str) -> Node {
     resolve(&args, &sources).unwrap().root.with_label("exporters::toy")
 }
 
-#[derive(Default, serde::Deserialize)]
+#[derive(Default, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 struct ToyConfig {
     sending_queue: Toggle<SendingQueue>,

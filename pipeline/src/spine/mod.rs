@@ -250,7 +250,7 @@ impl DestinationSpec {
 pub type Advance = (Destination, Vec<(Seq, Completion)>);
 
 /// What happens to new data at the quota of a destination.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnQuota {
     /// The whole request is refused, retryably, before anything of it is kept.

@@ -1,10 +1,12 @@
 //! Fields of `attributes` and `resource`, under upstream's names (collector-compat §4.6).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use sluice_config::decode::word;
+use sluice_config::one_of;
 use sluice_config::tree::Node;
 
 /// `processors: attributes:`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AttributesConfig {
     /// Items to act on; all if absent.
@@ -16,7 +18,7 @@ pub struct AttributesConfig {
 }
 
 /// `processors: resource:`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResourceConfig {
     /// At least one.
@@ -24,10 +26,12 @@ pub struct ResourceConfig {
 }
 
 /// One change of attributes.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Action {
+    /// The attribute.
     pub key: String,
+    /// What is done.
     pub action: ActionKind,
     /// A scalar, list or map; the attribute gets that type.
     pub value: Option<Node>,
@@ -39,6 +43,7 @@ pub struct Action {
     pub from_context: String,
     /// For `extract`: a regex with named groups over the value. For `delete` and `hash`: a regex over keys.
     pub pattern: String,
+    /// Target of `convert`.
     pub converted_type: Option<ConvertedType>,
 }
 
@@ -79,11 +84,18 @@ impl ActionKind {
     }
 }
 
+impl Serialize for ActionKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 impl<'de> Deserialize<'de> for ActionKind {
     /// Case does not count, as upstream.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use ActionKind::{Convert, Delete, Extract, Hash, Insert, Missing, Update, Upsert};
-        let written = String::deserialize(deserializer)?.to_lowercase();
+        let words = one_of!("insert", "update", "upsert", "delete", "hash", "extract", "convert");
+        let written = word(deserializer, words)?.to_lowercase();
         let all = [Missing, Insert, Update, Upsert, Delete, Hash, Extract, Convert];
         all.into_iter().find(|kind| kind.name() == written).ok_or_else(|| {
             serde::de::Error::custom(format!(
@@ -102,9 +114,20 @@ pub enum ConvertedType {
     Bool,
 }
 
+impl Serialize for ConvertedType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            ConvertedType::Int => "int",
+            ConvertedType::Double => "double",
+            ConvertedType::String => "string",
+            ConvertedType::Bool => "bool",
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for ConvertedType {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match String::deserialize(deserializer)?.as_str() {
+        Ok(match word(deserializer, one_of!("int", "double", "string", "bool"))?.as_str() {
             "int" => ConvertedType::Int,
             "double" => ConvertedType::Double,
             "string" => ConvertedType::String,
@@ -119,21 +142,32 @@ impl<'de> Deserialize<'de> for ConvertedType {
 }
 
 /// Which items `include` and `exclude` mean. Every kind of property that is given must match.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MatchProperties {
+    /// How texts are compared. Must be set.
     pub match_type: MatchType,
     /// Accepted; compiled patterns need no cache.
     pub regexp: Option<RegexpCache>,
+    /// Of `service.name`.
     pub services: Vec<String>,
+    /// Names of spans.
     pub span_names: Vec<String>,
+    /// Kinds of spans.
     pub span_kinds: Vec<String>,
+    /// Attributes that an item must all have.
     pub attributes: Vec<MatchAttribute>,
+    /// Resource attributes that must all be there.
     pub resources: Vec<MatchAttribute>,
+    /// Instrumentation scopes, of which one must match.
     pub libraries: Vec<Library>,
+    /// Bodies that are text.
     pub log_bodies: Vec<String>,
+    /// Severity texts.
     pub log_severity_texts: Vec<String>,
+    /// By severity.
     pub log_severity_number: Option<SeverityNumberMatch>,
+    /// Names of metrics.
     pub metric_names: Vec<String>,
 }
 
@@ -147,9 +181,19 @@ pub enum MatchType {
     Regexp,
 }
 
+impl Serialize for MatchType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            MatchType::Missing => "",
+            MatchType::Strict => "strict",
+            MatchType::Regexp => "regexp",
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for MatchType {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
+        match word(deserializer, one_of!("strict", "regexp"))?.as_str() {
             "strict" => Ok(MatchType::Strict),
             "regexp" => Ok(MatchType::Regexp),
             other => Err(serde::de::Error::custom(unrecognized(other))),
@@ -163,34 +207,41 @@ pub(super) fn unrecognized(match_type: &str) -> String {
 }
 
 /// Upstream's regexp cache: no effect here.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegexpCache {
+    /// Without effect.
     pub cacheenabled: bool,
+    /// Without effect.
     pub cachemaxnumentries: i64,
 }
 
 /// An attribute that must be there, with this value if one is given.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MatchAttribute {
+    /// Its key.
     pub key: String,
+    /// Its value; any if not written.
     pub value: Option<Node>,
 }
 
 /// An instrumentation scope.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Library {
+    /// Its name.
     pub name: String,
     /// Any version if absent.
     pub version: Option<String>,
 }
 
 /// Severities from `min` on; with `match_undefined` also records without one.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SeverityNumberMatch {
+    /// Least severity that matches.
     pub min: i32,
+    /// Records without a severity match, too.
     pub match_undefined: bool,
 }

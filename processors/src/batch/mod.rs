@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{GoDuration, Problems};
 use sluice_pipeline::Error;
 use sluice_pipeline::component::{Environment, Stability};
@@ -11,7 +11,7 @@ use sluice_pipeline::factory::{Factory, Meta, Processors, Validate, field};
 use sluice_pipeline::processor::{Batching, Processor, Sizer};
 
 /// `processors: batch:`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Longest wait for `send_batch_size`; 0 sends at once.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::tree::Node;
 use sluice_config::{GoDuration, Problems};
 
@@ -12,28 +12,35 @@ use crate::trace_window::{
 };
 
 /// `processors: correlate:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// What it does with traces.
     pub mode: Mode,
     /// Hard limit, accounted by the byte.
     pub memory_limit_mib: u64,
+    /// Spans that it knows at a time.
     pub max_live_spans: u64,
     /// How long a verdict is known at least.
     pub verdict_retention: GoDuration,
     /// `annotate` only.
     pub hold: Option<HoldConfig>,
+    /// Size of a trace, beyond which it is decided on what is known.
     pub trace: TraceConfig,
+    /// Whether repeated spans are left out.
     pub dedupe: Dedupe,
+    /// What logs and spans are told of each other.
     pub attach: AttachConfig,
+    /// What becomes of exemplars.
     pub exemplars: ExemplarsConfig,
+    /// Secrets that `redaction` found are removed from the logs of the same trace.
     pub taint: TaintConfig,
     /// Required in `decide`, forbidden in `annotate`.
     pub sampling: Option<SamplingConfig>,
 }
 
 /// What it does with traces.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Joins, and lets everything go.
@@ -44,24 +51,28 @@ pub enum Mode {
 }
 
 /// `hold:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HoldConfig {
+    /// How long a span waits for logs.
     pub span: GoDuration,
+    /// How long a log waits for its span.
     pub log: LogHoldConfig,
 }
 
 /// `hold::log:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogHoldConfig {
+    /// Whether the wait follows how late spans come.
     pub mode: HoldMode,
+    /// Longest wait.
     pub max: GoDuration,
     /// By name of a severity: TRACE, DEBUG, INFO, WARN, ERROR, FATAL.
     pub severity: BTreeMap<String, GoDuration>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HoldMode {
     #[default]
@@ -70,14 +81,16 @@ pub enum HoldMode {
 }
 
 /// `trace:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TraceConfig {
+    /// Bytes of a trace.
     pub max_bytes: u64,
+    /// Spans of a trace.
     pub max_spans: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dedupe {
     #[default]
@@ -86,15 +99,17 @@ pub enum Dedupe {
 }
 
 /// `attach:`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AttachConfig {
+    /// Onto logs.
     pub log: FieldsConfig,
+    /// Onto spans.
     pub span: FieldsConfig,
 }
 
 /// `attach::log:` and `attach::span:`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FieldsConfig {
     /// `default`, or a list.
@@ -104,17 +119,22 @@ pub struct FieldsConfig {
 }
 
 /// `exemplars:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExemplarsConfig {
+    /// Exemplars whose trace has no verdict.
     pub unknown: Unknown,
+    /// Exemplars of delta points.
     pub delta: Delta,
+    /// How long a point waits for the verdicts of its exemplars.
     pub max_defer: GoDuration,
+    /// Give points that have none an exemplar of a kept trace.
     pub synthesize: Synthesize,
+    /// Refused: not available yet.
     pub kept_topic: String,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unknown {
     /// Remove in `decide`, else keep.
@@ -124,14 +144,14 @@ pub enum Unknown {
     Remove,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Delta {
     #[default]
     Strip,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Synthesize {
     #[default]
@@ -140,15 +160,18 @@ pub enum Synthesize {
 }
 
 /// `taint:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaintConfig {
+    /// Switches it on.
     pub enabled: bool,
+    /// Values that are remembered.
     pub max_literals: u64,
+    /// What happens to the logs of a trace whose values are no longer known.
     pub on_lost: OnLost,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnLost {
     #[default]
@@ -158,13 +181,18 @@ pub enum OnLost {
 }
 
 /// `sampling:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SamplingConfig {
+    /// From the first span of a trace to its decision.
     pub decision_wait: GoDuration,
+    /// From its root span; 0: that of the first span counts alone.
     pub decision_wait_after_root_received: GoDuration,
+    /// Decide and count, and keep everything.
     pub dry_run: bool,
+    /// As those of `tail_sampling`.
     pub policies: Vec<PolicyConfig>,
+    /// Rules, of which the first that matches counts.
     pub rules: Vec<RuleConfig>,
 }
 

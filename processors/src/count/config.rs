@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::Problems;
 use sluice_config::tree::Node;
 use sluice_pipeline::factory::Validate;
@@ -13,22 +13,28 @@ use super::definition::Definitions;
 pub type Metrics = BTreeMap<String, Metric>;
 
 /// `connectors: count:`. Of what a section is written for, only its metrics are made; of the rest the usual one is.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Counts of spans, by metric name.
     pub spans: Metrics,
+    /// Counts of span events, by metric name.
     pub spanevents: Metrics,
+    /// Counts of metrics, by metric name.
     pub metrics: Metrics,
+    /// Counts of data points, by metric name.
     pub datapoints: Metrics,
+    /// Counts of log records, by metric name.
     pub logs: Metrics,
     /// Of a signal that this build does not have.
     pub profiles: Metrics,
 }
 
 /// What one metric counts.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metric {
+    /// Of the metric.
     pub description: String,
     /// OTTL; one must hold. None: everything counts.
     pub conditions: Vec<String>,
@@ -37,9 +43,10 @@ pub struct Metric {
 }
 
 /// An attribute by whose value is counted.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Attribute {
+    /// Attribute that tells counts apart.
     pub key: String,
     /// A text, integer or floating-point number that stands in where there is no such attribute. Without one, what lacks the
     /// attribute is not counted.

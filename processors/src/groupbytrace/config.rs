@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{GoDuration, Problems};
 use sluice_pipeline::factory::{Validate, field};
 
 use crate::trace_window::{Attach, Deciding, Settings};
 
 /// `processors: groupbytrace:`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// From the first span of a trace until its spans go on.

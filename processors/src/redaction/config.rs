@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::Secret;
 
 use super::error::RedactionError;
@@ -16,7 +16,7 @@ pub const MIN_KEY_SHA512: usize = 64;
 pub const MAX_DEPTH: usize = 100;
 
 /// The `redaction` block as written. Fields whose absence has a meaning of its own are options.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// `true` switches the key allow-list off. Default: see [`Config::allows_all_keys`].
@@ -95,9 +95,23 @@ pub enum HashFunction {
     HmacSha512,
 }
 
+impl Serialize for HashFunction {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            HashFunction::None => "",
+            HashFunction::Md5 => "md5",
+            HashFunction::Sha1 => "sha1",
+            HashFunction::Sha3 => "sha3",
+            HashFunction::HmacSha256 => "hmac-sha256",
+            HashFunction::HmacSha512 => "hmac-sha512",
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for HashFunction {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
+        let words = sluice_config::one_of!("md5", "sha1", "sha3", "hmac-sha256", "hmac-sha512");
+        let name = sluice_config::decode::word(deserializer, words)?;
         Ok(match name.to_ascii_lowercase().as_str() {
             "" => HashFunction::None,
             "md5" => HashFunction::Md5,
@@ -123,10 +137,21 @@ pub enum Summary {
     Silent,
 }
 
+impl Serialize for Summary {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Summary::Debug => "debug",
+            Summary::Info => "info",
+            Summary::Silent => "silent",
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Summary {
     /// Upstream takes any text and treats what it does not know as silent; here an unknown word is refused.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
+        let words = sluice_config::one_of!("debug", "info", "silent");
+        match sluice_config::decode::word(deserializer, words)?.as_str() {
             "debug" => Ok(Summary::Debug),
             "info" => Ok(Summary::Info),
             "silent" | "" => Ok(Summary::Silent),
@@ -135,9 +160,10 @@ impl<'de> Deserialize<'de> for Summary {
     }
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UrlSanitizer {
+    /// Switches it on.
     pub enabled: bool,
     /// Attribute keys whose value is a URL; `body` names the log body.
     pub attributes: Vec<String>,
@@ -145,17 +171,26 @@ pub struct UrlSanitizer {
     pub sanitize_span_name: Option<bool>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DbSanitizer {
+    /// Of spans that call a database. Default `true`.
     pub sanitize_span_name: Option<bool>,
+    /// Where the database is not named.
     pub allow_fallback_without_system: bool,
+    /// SQL.
     pub sql: DbSystem,
+    /// Redis.
     pub redis: DbSystem,
+    /// Valkey.
     pub valkey: DbSystem,
+    /// Memcached.
     pub memcached: DbSystem,
+    /// MongoDB.
     pub mongo: DbSystem,
+    /// OpenSearch.
     pub opensearch: DbSystem,
+    /// Elasticsearch.
     pub es: DbSystem,
 }
 
@@ -167,15 +202,17 @@ impl DbSanitizer {
     }
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DbSystem {
+    /// Switches it on. Not supported yet: refused.
     pub enabled: bool,
+    /// Attributes that hold its statements.
     pub attributes: Vec<String>,
 }
 
 /// A named group of built-in detectors.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Pack {
     Default,
@@ -189,18 +226,21 @@ pub enum Pack {
 }
 
 /// Settings of one built-in detector.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DetectorConfig {
     /// Default `true`: naming a detector turns it on.
     pub enabled: Option<bool>,
+    /// Instead of `mask`.
     pub action: Option<Action>,
+    /// Instead of the common one.
     pub threshold: Option<f32>,
+    /// Settings of this detector, by name.
     pub policy: BTreeMap<String, String>,
 }
 
 /// What is done with a finding.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     #[default]
@@ -242,7 +282,7 @@ impl Action {
 }
 
 /// A rule of the user: exactly one of `pattern`, `keywords` and `keys`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rule {
     /// Name in counters; default `rule<index>`.
@@ -258,24 +298,31 @@ pub struct Rule {
     pub keys: Vec<String>,
     /// Built-in check of a match: `luhn`.
     pub validator: Option<String>,
+    /// Words nearby that make a finding likelier.
     pub context: Vec<String>,
+    /// Words nearby that rule it out.
     pub exclude_context: Vec<String>,
     /// Score without context; default 1.
     pub base: Option<f32>,
     /// Score with context; default: `base`.
     pub with_context: Option<f32>,
+    /// What is done with a finding. Default `mask`.
     pub action: Option<Action>,
+    /// Where the rule applies.
     pub scope: Option<Scope>,
 }
 
 /// What is never a finding.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Allow {
     /// SHA-256 of exact values, in hex.
     pub values_hashed: Vec<String>,
+    /// Beginnings of matches that are no findings.
     pub prefixes: Vec<String>,
+    /// Ends of matches that are no findings.
     pub suffixes: Vec<String>,
+    /// Patterns of text in which nothing is a finding.
     pub span_patterns: Vec<String>,
     /// Globs of keys.
     pub keys: Vec<String>,
@@ -286,14 +333,16 @@ pub struct Allow {
 }
 
 /// Place names and key globs. An empty `include` means everything.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scope {
+    /// Where; empty means everywhere.
     pub include: Vec<String>,
+    /// Where not.
     pub exclude: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyAction {
     #[default]
@@ -302,22 +351,25 @@ pub enum KeyAction {
 }
 
 /// Keys of the join tokens: `active` signs, `previous` documents older ones.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tokens {
+    /// The key that signs.
     pub active: TokenKey,
+    /// Older keys.
     pub previous: Vec<TokenKey>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TokenKey {
     /// Short public name of the key, part of each token.
     pub kid: String,
+    /// The key, 32 bytes at least.
     pub key: Secret,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum OnLimit {
     #[default]
@@ -325,7 +377,7 @@ pub enum OnLimit {
     DropItem,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownFields {
     #[default]
@@ -334,7 +386,7 @@ pub enum UnknownFields {
 }
 
 /// How much a match of `allowed_values` exempts.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum AllowedScope {
     /// The whole value, from blocked keys too (upstream).

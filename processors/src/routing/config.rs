@@ -1,33 +1,37 @@
 //! Fields of the connector, as upstream's.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::Problems;
+use sluice_pipeline::blocks::ErrorMode;
 use sluice_pipeline::factory::Validate;
 
 use super::table::{RequestCondition, Table};
 
 /// `connectors: routing:`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where goes what no rule is for; dropped unless written.
     pub default_pipelines: Vec<String>,
     /// `propagate` (default), `ignore` or `silent`.
-    pub error_mode: Option<String>,
+    pub error_mode: Option<ErrorMode>,
+    /// Rows, of which the first that matches counts.
     pub table: Vec<Rule>,
     /// Upstream ignores it, too.
     pub match_once: Option<bool>,
 }
 
 /// An entry of the table.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rule {
     /// `resource` (default), `span`, `metric`, `datapoint`, `log` or `request`.
     pub context: Option<String>,
     /// `route() where …`, or `condition` without that.
     pub statement: Option<String>,
+    /// OTTL condition.
     pub condition: Option<String>,
+    /// Where what matches goes.
     pub pipelines: Vec<String>,
     /// `move` (default): no later rule sees the item. `copy`: they do.
     pub action: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{GoDuration, Problems};
 use sluice_pipeline::factory::{Validate, field};
 
@@ -19,7 +19,7 @@ const DEFAULT_MAX_SIZE: i32 = 160;
 const MAX_SIZES: std::ops::RangeInclusive<i32> = 2..=16_384;
 
 /// `connectors: span_metrics:`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Further dimensions of all metrics.
@@ -34,8 +34,11 @@ pub struct Config {
     pub resource_metrics_cache_size: i64,
     /// Resource attributes that tell resources apart; empty: all.
     pub resource_metrics_key_attributes: Vec<String>,
+    /// `AGGREGATION_TEMPORALITY_CUMULATIVE` or `AGGREGATION_TEMPORALITY_DELTA`.
     pub aggregation_temporality: String,
+    /// How durations are measured.
     pub histogram: Histogram,
+    /// How often metrics are sent.
     pub metrics_flush_interval: GoDuration,
     /// A resource without spans for this long is forgotten; 0: never.
     pub metrics_expiration: GoDuration,
@@ -43,8 +46,11 @@ pub struct Config {
     pub series_expiration: GoDuration,
     /// Delta: series of which the last flush is remembered.
     pub metric_timestamp_cache_size: i64,
+    /// In front of the metric names, with a dot.
     pub namespace: String,
+    /// Traces attached to the metrics.
     pub exemplars: Exemplars,
+    /// Counts of span events.
     pub events: Events,
     /// Scopes whose name and version become dimensions.
     pub include_instrumentation_scope: Vec<String>,
@@ -83,28 +89,35 @@ impl Default for Config {
 }
 
 /// One dimension: an attribute by name, with what stands in for a missing one, or all attributes that a glob matches.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dimension {
+    /// The attribute.
     pub name: String,
+    /// Where it is missing.
     pub default: Option<String>,
+    /// Instead of a name: all attributes that it matches.
     pub glob: String,
 }
 
 /// `histogram:`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Histogram {
+    /// No histogram.
     pub disable: bool,
+    /// In what durations are measured.
     pub unit: Unit,
+    /// An exponential histogram.
     pub exponential: Option<Exponential>,
+    /// One with bounds of its own.
     pub explicit: Option<Explicit>,
     /// Further dimensions of the duration only.
     pub dimensions: Vec<Dimension>,
 }
 
 /// In what durations are measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Unit {
     #[default]
     #[serde(rename = "ms")]
@@ -132,9 +145,10 @@ impl Unit {
 }
 
 /// `histogram::exponential:`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Exponential {
+    /// Most buckets.
     pub max_size: i32,
 }
 
@@ -152,17 +166,20 @@ impl Exponential {
 }
 
 /// `histogram::explicit:`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Explicit {
+    /// Upper bounds.
     pub buckets: Option<Vec<GoDuration>>,
 }
 
 /// `exemplars:`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Exemplars {
+    /// Switches them on.
     pub enabled: bool,
+    /// Most of them.
     pub max_per_data_point: i64,
     /// Ours: the component that decides which traces are kept; empty: the only one that decides.
     pub verdicts: String,
@@ -175,9 +192,10 @@ impl Default for Exemplars {
 }
 
 /// `events:`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Events {
+    /// Switches it on.
     pub enabled: bool,
     /// Further dimensions of events, looked up in the event too.
     pub dimensions: Vec<Dimension>,

@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use sluice_config::{GoDuration, Problems};
+use serde::{Deserialize, Serialize};
+use sluice_config::{GoDuration, Problems, text_of_words};
 use sluice_pipeline::factory::{Validate, field};
 use sluice_pipeline::gates::{FeatureGates, PLAIN_INVERSION};
 
 use crate::sampling::{PolicyConfig, PolicyOptions, Sampler};
 use crate::trace_window::{Attach, Deciding, Settings};
 
+text_of_words!(
+    /// When a trace is decided.
+    Strategy, "trace-complete", "span-ingest"
+);
+
 /// `processors: tail_sampling:`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// From the first span of a trace to its decision.
@@ -24,14 +29,16 @@ pub struct Config {
     pub block_on_overflow: bool,
     /// Without effect: tables grow as needed.
     pub expected_new_traces_per_sec: u64,
+    /// Which traces are kept. At least one.
     pub policies: Vec<PolicyConfig>,
+    /// How many verdicts are remembered, beyond what always is.
     pub decision_cache: DecisionCacheConfig,
     /// Without effect: the journal keeps what is held.
     pub tail_storage: Option<String>,
     /// The first policy that samples ends evaluation.
     pub sample_on_first_match: bool,
-    /// `trace-complete`.
-    pub sampling_strategy: String,
+    /// When a trace is decided. Only `trace-complete` is available.
+    pub sampling_strategy: Strategy,
     /// At the end, drop what is not decided.
     pub drop_pending_traces_on_shutdown: bool,
     /// Larger traces are dropped; 0: no bound.
@@ -41,10 +48,12 @@ pub struct Config {
 }
 
 /// How many verdicts are remembered, beyond what always is.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DecisionCacheConfig {
+    /// Of kept traces.
     pub sampled_cache_size: u64,
+    /// Of dropped traces.
     pub non_sampled_cache_size: u64,
 }
 
@@ -60,7 +69,7 @@ impl Default for Config {
             decision_cache: DecisionCacheConfig::default(),
             tail_storage: None,
             sample_on_first_match: false,
-            sampling_strategy: "trace-complete".to_owned(),
+            sampling_strategy: "trace-complete".into(),
             drop_pending_traces_on_shutdown: false,
             maximum_trace_size_bytes: 0,
             num_shards: 1,

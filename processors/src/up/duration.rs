@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
+use serde::ser::{Serialize, Serializer};
 
 /// Reads a duration: one or more of number and unit (`ns us µs ms s m h d w y`), or a bare `0`.
 ///
@@ -78,6 +79,11 @@ pub mod text {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         deserializer.deserialize_str(DurationVisitor)
     }
+
+    /// Writes it as [`format_duration`] does.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format_duration(*duration))
+    }
 }
 
 /// For `#[serde(with = "…")]` on an optional duration: absent means "as the outer level says".
@@ -87,6 +93,11 @@ pub mod optional {
     /// Reads a duration from text.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
         text::deserialize(deserializer).map(Some)
+    }
+
+    /// Writes it as [`format_duration`] does.
+    pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        duration.map(format_duration).serialize(serializer)
     }
 }
 
@@ -106,6 +117,15 @@ impl AutoDuration {
         match self {
             AutoDuration::Auto => derive(),
             AutoDuration::Fixed(duration) => duration,
+        }
+    }
+}
+
+impl Serialize for AutoDuration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            AutoDuration::Auto => serializer.serialize_str("auto"),
+            AutoDuration::Fixed(duration) => text::serialize(duration, serializer),
         }
     }
 }

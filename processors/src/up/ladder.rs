@@ -6,14 +6,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::identity::{Attribute, Identity};
 use super::labels::Labels;
 
 /// A rung of the ladder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rung {
     /// Pod UID, with the container name if both sides have it.

@@ -4,13 +4,13 @@
 //! newline.
 
 use regex::{Captures, Match, Regex, RegexBuilder};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_ottl::pattern::re2;
 
 use super::labels::LabelsBuilder;
 
 /// One entry of `relabel_configs`, as it is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RelabelConfig {
     /// Labels whose values are joined to the value that the rule looks at.

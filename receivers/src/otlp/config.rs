@@ -1,28 +1,31 @@
 //! Fields of the receiver, under upstream's names and with upstream's defaults (collector-compat §3.1). The servers' fields
 //! are the shared blocks.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::{Problems, Toggle};
 use sluice_pipeline::blocks::{GrpcServer, HttpServer};
 use sluice_pipeline::factory::{Validate, field};
 
 /// `receivers: otlp:`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// What is spoken. At least one.
     pub protocols: Protocols,
 }
 
 /// A protocol is on if its key is there.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Protocols {
+    /// OTLP/gRPC.
     pub grpc: Toggle<GrpcProtocol>,
+    /// OTLP/HTTP.
     pub http: Toggle<HttpProtocol>,
 }
 
 /// `protocols: grpc:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrpcProtocol {
     #[serde(rename = "..server")]
@@ -47,13 +50,16 @@ impl GrpcProtocol {
 }
 
 /// `protocols: http:`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpProtocol {
     #[serde(rename = "..server")]
     pub server: HttpServer,
+    /// Where traces are posted.
     pub traces_url_path: String,
+    /// Where metrics are posted.
     pub metrics_url_path: String,
+    /// Where logs are posted.
     pub logs_url_path: String,
 }
 

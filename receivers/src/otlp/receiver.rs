@@ -94,7 +94,7 @@ impl OtlpReceiver {
 
     async fn bind_all(&self, sockets: &mut Sockets) -> Result<Bound, Error> {
         let pool = BufferPool::default();
-        let failed = |error: sluice_net::Error| Error::config(error.to_string());
+        let failed = Error::Network;
         let grpc = match self.config.protocols.grpc.as_ref() {
             None => None,
             Some(protocol) => {
@@ -133,7 +133,7 @@ impl OtlpReceiver {
     ) -> Result<Option<ServerTls>, Error> {
         let Some(block) = block else { return Ok(None) };
         let settings = block.settings();
-        let invalid = |error: sluice_net::Error| Error::config(error.to_string());
+        let invalid = Error::Network;
         settings.validate().map_err(invalid)?;
         let tls = ServerTls::new(settings, versions).map_err(invalid)?;
         let labels = [("receiver", self.id.as_str()), ("transport", transport.0)];

@@ -140,7 +140,7 @@ impl Factory<Exporters> for SinkFactory {
 
 struct HoldFactory(&'static str, Instances, Arc<Toys>);
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HoldConfig {
     /// Takes nothing over.

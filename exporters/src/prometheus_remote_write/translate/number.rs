@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How bounds and quantiles are written (`le_format`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LeFormat {
     /// Parity by origin: what came as OTLP as [`LeFormat::Legacy`], what was scraped as [`LeFormat::OpenMetrics`].

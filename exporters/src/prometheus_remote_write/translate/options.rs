@@ -1,11 +1,11 @@
 //! What can be chosen about the translation.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{LabelNamer, LeFormat, MetricNamer};
 
 /// How metric and label names are written (`translation_strategy`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Strategy {
     /// Legacy names, with unit and type suffixes.
     #[default]
@@ -31,7 +31,7 @@ impl Strategy {
 }
 
 /// Whose reading of the translation is followed where they differ. Sets defaults; explicit options win.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Compat {
     /// As Prometheus 3 does.
     #[default]
@@ -43,7 +43,7 @@ pub enum Compat {
 }
 
 /// What happens to histograms with custom buckets where the message cannot hold them (`nhcb_on_v1`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NhcbOnV1 {
     /// They go out as `_bucket`, `_sum` and `_count`.

@@ -168,7 +168,7 @@ impl<'p, 'n> Compiler<'p, 'n> {
                 let node = self.node(policy, Inside::Nothing, at);
                 match node {
                     Node::If(condition) if inverted => {
-                        let path = format!("{at}::{}::invert_match", policy.kind);
+                        let path = format!("{at}::{}::invert_match", policy.kind.as_str());
                         let text = "`invert_match` of a policy at the top is deprecated: use `drop` or `not`";
                         self.problems.add("W0516", &path, text);
                         if plain_inversion { Kind::Keep(Node::If(condition)) } else { Kind::Invert(condition) }

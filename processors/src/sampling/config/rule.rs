@@ -1,12 +1,13 @@
 //! Rules of `correlate` (correlation §2).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::tree::Node;
 
 /// One rule; the first that matches decides.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RuleConfig {
+    /// Its name, in metrics and explanations.
     pub name: String,
     /// Empty: always.
     pub when: WhenConfig,
@@ -15,11 +16,14 @@ pub struct RuleConfig {
 }
 
 /// A list is true if one of its conditions holds for one item; the lists that are given must all be true.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WhenConfig {
+    /// Conditions of spans.
     pub span: Vec<String>,
+    /// Conditions of span events.
     pub spanevent: Vec<String>,
+    /// Conditions of log records.
     pub log: Vec<String>,
     /// Over the whole trace: `span_count`, `error_count`, `duration_ms`, `log_count`, `log_error_count`, `service_count`,
     /// `has_root`.
@@ -36,9 +40,10 @@ pub enum ActionConfig {
 }
 
 /// A number of spans per second.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateConfig {
+    /// The rate.
     pub spans_per_second: i64,
     /// 0: twice the rate.
     pub burst_capacity: i64,

@@ -1,9 +1,9 @@
 //! The choices that the configuration offers, by name.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What the silence of a target means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expect {
     /// An outage: 0.
@@ -14,7 +14,7 @@ pub enum Expect {
 }
 
 /// An OTLP signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Signal {
     /// Metrics.
@@ -41,7 +41,7 @@ impl Signal {
 }
 
 /// How several collectors share the work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HaMode {
     /// One collector writes all.
@@ -58,7 +58,7 @@ pub enum HaMode {
 }
 
 /// Which `job` and `instance` the series of a matched target carry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlignLabels {
     /// Those of the pushed metrics.
@@ -71,7 +71,7 @@ pub enum AlignLabels {
 }
 
 /// How much is written beside `up`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IngestMetrics {
     /// All series.

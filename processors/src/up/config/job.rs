@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use sluice_config::Node;
 
 use super::{Expect, Report, Signal};
 use crate::up::discovery::AddressGroup;
@@ -16,7 +17,7 @@ use crate::up::relabel::{RelabelConfig, RelabelRule};
 const LOOKBACK: Duration = Duration::from_secs(300);
 
 /// One entry of `jobs`: keys of a scrape configuration, and what is particular to pushing.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JobConfig {
     /// The default of the label `job`; unique.
@@ -28,12 +29,12 @@ pub struct JobConfig {
     pub static_configs: Vec<AddressGroup>,
     /// Targets in files.
     pub file_sd_configs: Vec<FileSdConfig>,
-    /// Not built in yet; known so that the error can say so.
-    pub kubernetes_sd_configs: Vec<serde::de::IgnoredAny>,
-    /// See `kubernetes_sd_configs`.
-    pub http_sd_configs: Vec<serde::de::IgnoredAny>,
-    /// See `kubernetes_sd_configs`.
-    pub dns_sd_configs: Vec<serde::de::IgnoredAny>,
+    /// Refused: not available yet.
+    pub kubernetes_sd_configs: Vec<Node>,
+    /// Refused: not available yet.
+    pub http_sd_configs: Vec<Node>,
+    /// Refused: not available yet.
+    pub dns_sd_configs: Vec<Node>,
     /// From discovered labels to target labels.
     pub relabel_configs: Vec<RelabelConfig>,
     /// I: how often a target pushes.
@@ -51,7 +52,7 @@ pub struct JobConfig {
     /// Overrides the outer key.
     pub tolerated_losses: Option<u32>,
     /// Overrides the outer key.
-    #[serde(deserialize_with = "duration::optional::deserialize")]
+    #[serde(with = "duration::optional")]
     pub grace: Option<Duration>,
     /// Overrides the outer key.
     pub startup_grace: Option<AutoDuration>,

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sluice_config::Problems;
 use sluice_pipeline::factory::{Validate, field};
 
@@ -19,7 +19,7 @@ use super::labels::Labels;
 use super::relabel::RelabelConfig;
 
 /// The body of `processors: up:`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Who is expected to push, by discovery.
@@ -76,7 +76,7 @@ pub struct Config {
 }
 
 /// Entity events as a source of targets.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EntityEventsConfig {
     /// Off by default: the event format is in development upstream.
@@ -91,7 +91,7 @@ pub struct EntityEventsConfig {
 }
 
 /// Senders as a source of targets.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LearnedConfig {
     /// Off by default: it cannot tell *gone* from *down*.
@@ -101,7 +101,7 @@ pub struct LearnedConfig {
 }
 
 /// State kept over a restart.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StateConfig {
     /// Empty: the directory `up` under the data directory.
@@ -112,7 +112,7 @@ pub struct StateConfig {
 }
 
 /// Several collectors.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HaConfig {
     /// Who writes what.
@@ -122,7 +122,7 @@ pub struct HaConfig {
 }
 
 /// Limits of the memory for `stale_on_down`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StaleTrackerConfig {
     /// Compressed bytes of one target.

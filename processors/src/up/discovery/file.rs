@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{AddressGroup, TargetGroup};
 use crate::up::duration;
@@ -18,7 +18,7 @@ use crate::up::error::Error;
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// One entry of `file_sd_configs`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FileSdConfig {
     /// Paths ending in `.json`, `.yml` or `.yaml`; the last segment may hold one `*`.

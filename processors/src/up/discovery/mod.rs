@@ -21,7 +21,7 @@ pub struct TargetGroup {
 }
 
 /// A list of addresses with common labels: the form of `static_configs` and of discovery files.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AddressGroup {
     /// `host:port`, or a host alone.
