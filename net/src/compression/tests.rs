@@ -1,6 +1,7 @@
 use super::*;
 use crate::pool::BufferPool;
 use crate::reserve::{Exhausted, Reservation};
+use crate::turns::Unseen;
 
 /// A budget of a fixed size.
 struct Budget {
@@ -64,8 +65,9 @@ async fn the_yielding_variant_gives_the_same() {
     for encoding in Encoding::ALL {
         let packed = compress(encoding, None, &plain).unwrap();
         let mut budget = Budget::of(usize::MAX);
-        let limits = DecompressLimits::default();
-        let out = decompress_yielding(encoding, &packed, &limits, &mut budget, &BufferPool::default()).await.unwrap();
+        let (limits, pool) = (DecompressLimits::default(), BufferPool::default());
+        let mut unseen = Unseen::none(&pool);
+        let out = decompress_yielding(encoding, &packed, &limits, &mut budget, &mut unseen, &pool).await.unwrap();
         assert_eq!(out, plain);
     }
 }
@@ -250,5 +252,16 @@ fn of_a_bomb_no_more_is_reserved_than_it_takes_to_tell() {
         let refused = decompress(encoding, &packed, &limits, &mut budget, &BufferPool::default());
         assert_eq!(refused, Err(DecompressError::TooLarge { limit: 64 << 20 }));
         assert!(budget.held <= 4 << 20, "{encoding:?}: {}", budget.held);
+    }
+}
+
+#[test]
+fn a_bomb_behind_something_honest_is_found_out_as_well() {
+    for encoding in DENSE {
+        let packed = compress(encoding, Some(1), &[text(3 << 20), vec![0; 80 << 20]].concat()).unwrap();
+        let mut budget = Budget::of(usize::MAX);
+        let refused = decompress(encoding, &packed, &DecompressLimits::default(), &mut budget, &BufferPool::default());
+        assert_eq!(refused, Err(DecompressError::TooLarge { limit: 64 << 20 }));
+        assert!(budget.held <= 16 << 20, "{encoding:?}: {}", budget.held);
     }
 }
