@@ -7,6 +7,7 @@ use zstd::stream::raw::{InBuffer, OutBuffer};
 
 use super::Encoding;
 use super::lent::Lent;
+use super::lz4::Lz4;
 use super::snappy::Snappy;
 use crate::pool::BufferPool;
 use crate::reserve::{Exhausted, Reservation};
@@ -187,6 +188,7 @@ enum Codec<'a> {
     Inflate { inflate: Box<Decompress>, members: usize },
     Zstd(Lent),
     Snappy(Snappy<'a>),
+    Lz4(Box<Lz4<'a>>),
 }
 
 impl<'a> Codec<'a> {
@@ -197,6 +199,7 @@ impl<'a> Codec<'a> {
             Encoding::Gzip => Codec::Inflate { inflate: Box::new(Decompress::new_gzip(15)), members: 1 },
             Encoding::Deflate => Codec::Inflate { inflate: Box::new(Decompress::new(true)), members: 1 },
             Encoding::Zstd => Codec::Zstd(Lent::default()),
+            Encoding::Lz4 => Codec::Lz4(Box::new(Lz4::new(input))),
             Encoding::Snappy => Codec::Snappy(Snappy::new(input).ok_or_else(|| malformed("not a block or a stream"))?),
         })
     }
@@ -358,6 +361,12 @@ impl<'a> Run<'a> {
                 }
                 Ok(ended)
             }
+            Codec::Lz4(frames) => {
+                let corrupt = DecompressError::Malformed { encoding, reason: "corrupt or truncated frame" };
+                let ended = frames.step(&mut self.output).ok_or(corrupt)?;
+                self.consumed = self.input.len() - frames.left();
+                Ok(ended)
+            }
         }
     }
 
@@ -371,8 +380,8 @@ impl<'a> Run<'a> {
             }
             Codec::Inflate { .. } if self.encoding == Encoding::Gzip => Err(self.malformed("too many members")),
             Codec::Inflate { .. } => Err(self.malformed("data after the end of the stream")),
-            Codec::Snappy(_) => Ok(()), // takes all of the input
-            Codec::Zstd(_) => Ok(()),   // the decoder starts the next frame by itself
+            Codec::Snappy(_) | Codec::Lz4(_) => Ok(()), // takes all of the input
+            Codec::Zstd(_) => Ok(()),                   // the decoder starts the next frame by itself
         }
     }
 
