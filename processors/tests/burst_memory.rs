@@ -148,10 +148,6 @@ fn burst(yaml: &str) -> (usize, usize) {
 
 const MODE: &str = "SLUICE_BURST_MODE";
 
-/// Milliseconds for which the allocator keeps what was freed, as docs/components/correlate.md advises. Its default is a second:
-/// then how fast the burst comes decides how much of that is resident, not the window.
-const PURGE_DELAY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "100");
-
 /// In a process of its own, started by the tests below.
 #[test]
 #[ignore = "started by the other tests"]
@@ -172,12 +168,7 @@ fn alone() {
 
 fn check(mode: &str) {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    let done = command
-        .args(["--exact", "alone", "--ignored", "--nocapture"])
-        .env(MODE, mode)
-        .env(PURGE_DELAY.0, PURGE_DELAY.1)
-        .output()
-        .unwrap();
+    let done = command.args(["--exact", "alone", "--ignored", "--nocapture"]).env(MODE, mode).output().unwrap();
     let said = String::from_utf8_lossy(&done.stderr);
     eprintln!("{mode}: {said}");
     assert!(done.status.success(), "{mode}: {said}");

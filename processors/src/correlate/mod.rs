@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use sluice_config::Problems;
 use sluice_config::tree::Node;
-use sluice_pipeline::Error;
 use sluice_pipeline::component::{Environment, Stability};
 use sluice_pipeline::factory::{Factory, Instances, Meta, Processors};
 use sluice_pipeline::processor::Processor;
+use sluice_pipeline::{Error, Signal};
 
 use crate::trace_window::{Engine, Judge, SharedEngine, WindowStage};
 
@@ -42,7 +42,12 @@ impl Factory<Processors> for CorrelateFactory {
             return Err(Error::config("invalid policies or rules"));
         }
         let judge = sampler.map(|sampler| Box::new(sampler) as Box<dyn Judge>);
-        let mut engine = Engine::new(config.settings(), judge);
+        let mut settings = config.settings();
+        if !environment.signals.contains(&Signal::Logs) {
+            // Nobody will ask for what logs are given.
+            settings.attach.log.clear();
+        }
+        let mut engine = Engine::new(settings, judge);
         let (board, id) = (environment.verdicts.taints(), &environment.id);
         match config.taints() {
             Some(settings) => engine.use_taints(Some((board.clone(), id.clone(), settings))),

@@ -8,6 +8,9 @@ pub const MAX_LEAVES: usize = 256;
 pub struct Leaves([u64; 4]);
 
 impl Leaves {
+    /// No leaf.
+    pub const EMPTY: Leaves = Leaves([0; 4]);
+
     /// The set of the first `count` leaves.
     pub fn first(count: usize) -> Self {
         let mut set = Leaves::default();
@@ -26,6 +29,11 @@ impl Leaves {
     /// Adds all of `other`.
     pub fn union(&mut self, other: Leaves) {
         self.0.iter_mut().zip(other.0).for_each(|(own, other)| *own |= other);
+    }
+
+    /// Whether any leaf of `other` is here.
+    pub fn intersects(self, other: Leaves) -> bool {
+        self.0.iter().zip(other.0).any(|(own, other)| own & other != 0)
     }
 
     /// Whether every leaf of `other` is here.

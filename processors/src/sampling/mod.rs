@@ -46,6 +46,7 @@ mod tests;
 pub use config::{PolicyConfig, RuleConfig};
 pub use count::{Counted, Outcome, PolicyCounts};
 pub use decision::{Decision, RuleIndex, Weight};
+pub use early::EarlySigns;
 pub use facts::{LogItem, SpanItem, TraceFacts};
 pub use leaves::Leaves;
 pub use sampler::{LeafTranslation, PolicyOptions, Sampler};

@@ -2,18 +2,20 @@
 
 use sluice_config::Problems;
 
+use super::aggregate::Aggregate;
 use super::compile::Compiler;
 use super::composite::Composite;
 use super::config::{PolicyConfig, RuleConfig};
 use super::count::{Outcome, PolicyCounts};
 use super::decision::{Decision, RuleIndex};
+use super::early::{self, EarlySigns};
 use super::facts::{LogItem, SpanItem, TraceFacts};
 use super::leaves::Leaves;
 use super::limiter::Limiter;
 use super::node::{Cost, Match, Tick};
 use super::observe::Observer;
 use super::plan::{Action, Policy, Rule};
-use super::{early, policies, rules};
+use super::{policies, rules};
 
 /// How policies are put together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +104,19 @@ impl Sampler {
             self.count(rule, Outcome::Sampled, facts);
         }
         Some(decision)
+    }
+
+    /// What must have been seen before that can be.
+    pub fn early_signs(&self) -> EarlySigns {
+        EarlySigns::of(&self.plan)
+    }
+
+    /// Whether a decision can depend on how many services a trace has. Only conditions over traces ask, which rules have.
+    pub fn counts_services(&self) -> bool {
+        let Plan::Rules(rules) = &self.plan else { return false };
+        let mut asked = Vec::new();
+        rules.iter().for_each(|rule| rule.when.aggregates(&mut asked));
+        asked.contains(&Aggregate::Services)
     }
 
     /// Decides the traces of one tick: one decision each, in their order. `now` is the stage's time, unix ns.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use sluice_pipeline::clock::Clock;
 
 use super::telemetry::DecisionMetrics;
-use crate::sampling::{Decision, LeafTranslation, Leaves, LogItem, RuleIndex, Sampler, SpanItem, TraceFacts};
+use crate::sampling::{
+    Decision, EarlySigns, LeafTranslation, Leaves, LogItem, RuleIndex, Sampler, SpanItem, TraceFacts,
+};
 use crate::trace_window::Judge;
 
 /// Decides, and counts.
@@ -45,6 +47,14 @@ impl Judge for CountingJudge {
         let decision = self.sampler.early(facts)?;
         self.count(&[decision]);
         Some(decision)
+    }
+
+    fn early_signs(&self) -> EarlySigns {
+        self.sampler.early_signs()
+    }
+
+    fn counts_services(&self) -> bool {
+        self.sampler.counts_services()
     }
 
     fn decide(&mut self, facts: &[TraceFacts], now: u64) -> Vec<Decision> {

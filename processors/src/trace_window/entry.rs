@@ -9,11 +9,12 @@ use super::symbols::Symbol;
 
 /// What is known of a span id of a trace: a span, or only logs that name it.
 #[derive(Clone, Debug)]
+#[repr(align(64))] // one line of the cache
 pub(crate) struct SpanSlot {
     pub(crate) id: [u8; 8],
     pub(crate) parent: [u8; 8],
     pub(crate) trace: u32,
-    /// Next slot of the trace, in the order they came.
+    /// Next slot of the trace.
     pub(crate) next: u32,
     /// The source of the span; of the first log until there is one.
     pub(crate) source: u32,
@@ -35,7 +36,7 @@ pub(crate) struct SpanSlot {
     /// What is held: the span itself, and logs, newest first.
     pub(crate) held: u32,
     pub(crate) first_error: u32,
-    /// Of the span's bytes.
+    /// Of the span's bytes; 0 while they are held.
     pub(crate) content: u32,
 }
 
@@ -91,11 +92,11 @@ impl Entry for SpanSlot {
 
 /// A trace in the window.
 #[derive(Clone, Debug)]
+#[repr(align(64))] // one line of the cache
 pub(crate) struct TraceEntry {
     pub(crate) id: [u8; 16],
-    pub(crate) first: u32,
-    /// When it is decided, or forgotten; in ticks.
-    pub(crate) deadline: u32,
+    /// A bit for each span id that has been here, by its hash: most ids are new, and need not be looked for.
+    pub(crate) ids: u64,
     pub(crate) state: TraceState,
     pub(crate) flags: u8,
     /// What decided it.
@@ -106,7 +107,7 @@ pub(crate) struct TraceEntry {
     pub(crate) log_errors: u16,
     /// Bytes held, saturating.
     pub(crate) held_bytes: u32,
-    /// Its slots, in the order they came.
+    /// Its slots: in `annotate` in the order they came, in `decide` the newest first, and no tail.
     pub(crate) head: u32,
     pub(crate) tail: u32,
     pub(crate) root_service: Symbol,
@@ -132,14 +133,15 @@ impl TraceEntry {
     pub(crate) const OVER: u8 = 2;
     /// It is kept and its time is over, but not all of it is here.
     pub(crate) const CLOSING: u8 = 4;
+    /// Its slots are in the index. Those of a small trace are found along its list.
+    pub(crate) const INDEXED: u8 = 8;
 }
 
 impl Default for TraceEntry {
     fn default() -> Self {
         TraceEntry {
             id: [0; 16],
-            first: 0,
-            deadline: 0,
+            ids: 0,
             state: TraceState::Free,
             flags: 0,
             rule: 0,
@@ -178,6 +180,9 @@ pub(crate) struct TraceExtension {
     pub(crate) threshold: u64,
     /// `T` that it passed when it came, under pressure.
     pub(crate) floor: u64,
+    /// When it came, and when it is decided; in ticks.
+    pub(crate) first: u32,
+    pub(crate) deadline: u32,
 }
 
 /// An item that is held.
@@ -250,6 +255,6 @@ mod tests {
         assert_eq!(size_of::<SpanSlot>(), 64);
         assert_eq!(size_of::<TraceEntry>(), 64);
         assert_eq!(size_of::<Held>(), 32);
-        assert_eq!(size_of::<TraceExtension>(), 80);
+        assert_eq!(size_of::<TraceExtension>(), 88);
     }
 }

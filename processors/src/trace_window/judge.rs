@@ -4,7 +4,7 @@ use std::any::Any;
 
 use crate::sampling::count::PolicyCounts;
 use crate::sampling::sampler::LeafTranslation;
-use crate::sampling::{Decision, Leaves, LogItem, RuleIndex, Sampler, SpanItem, TraceFacts};
+use crate::sampling::{Decision, EarlySigns, Leaves, LogItem, RuleIndex, Sampler, SpanItem, TraceFacts};
 
 /// What the window asks. [`Sampler`] answers; tests have judges of their own.
 pub trait Judge: Send {
@@ -14,6 +14,14 @@ pub trait Judge: Send {
     fn observe_log(&mut self, item: &LogItem<'_>, leaves: &mut Leaves);
     /// The decision, if it is sure to be a keep whatever comes. `services` is not counted yet.
     fn early(&mut self, facts: &TraceFacts) -> Option<Decision>;
+    /// What must have been seen of a trace before [`Judge::early`] is asked. Default: nothing.
+    fn early_signs(&self) -> EarlySigns {
+        EarlySigns::ANY
+    }
+    /// Whether decisions can depend on [`TraceFacts::services`]: else they are not counted. Default: yes.
+    fn counts_services(&self) -> bool {
+        true
+    }
     /// Decides the traces of one tick. `now`: stage time, unix ns.
     fn decide(&mut self, facts: &[TraceFacts], now: u64) -> Vec<Decision>;
     /// The name of a rule or policy.
@@ -58,6 +66,14 @@ impl Judge for Sampler {
 
     fn early(&mut self, facts: &TraceFacts) -> Option<Decision> {
         Sampler::early(self, facts)
+    }
+
+    fn early_signs(&self) -> EarlySigns {
+        Sampler::early_signs(self)
+    }
+
+    fn counts_services(&self) -> bool {
+        Sampler::counts_services(self)
     }
 
     fn decide(&mut self, facts: &[TraceFacts], now: u64) -> Vec<Decision> {

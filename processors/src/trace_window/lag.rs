@@ -28,6 +28,8 @@ const PROOF: u32 = 6_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Lag {
     counts: [u16; BUCKETS],
+    /// There is nothing in the buckets above this one.
+    top: u8,
     /// Samples in `counts`, and all there ever were.
     samples: u32,
     seen: u32,
@@ -47,6 +49,7 @@ impl Default for Lag {
     fn default() -> Self {
         Lag {
             counts: [0; BUCKETS],
+            top: 0,
             samples: 0,
             seen: 0,
             logs: 0,
@@ -108,13 +111,15 @@ impl Lag {
             self.counts.iter_mut().for_each(|count| *count /= 2);
             self.samples = self.counts.iter().map(|&count| u32::from(count)).sum();
         }
-        let count = &mut self.counts[bucket(ms.max(0) as u32)];
+        let at = bucket(ms.max(0) as u32);
+        let count = &mut self.counts[at];
         if *count == u16::MAX {
             self.counts.iter_mut().for_each(|count| *count /= 2);
             self.samples = self.counts.iter().map(|&count| u32::from(count)).sum();
             return self.record(ms, now);
         }
         *count += 1;
+        self.top = self.top.max(at as u8);
         self.samples += 1;
         self.seen = self.seen.saturating_add(1);
         self.hits += 1;
@@ -127,12 +132,15 @@ impl Lag {
             return None;
         }
         let wanted = (u64::from(self.samples) * u64::from(thousandths)).div_ceil(1000);
-        let mut sum = 0;
-        let found = self.counts.iter().position(|&count| {
-            sum += u64::from(count);
-            sum >= wanted
+        // From above: the share is nearly all of them.
+        let mut above = u64::from(self.samples) - wanted.min(self.samples.into());
+        let found = (0..=usize::from(self.top)).rev().find(|&at| {
+            let count = u64::from(self.counts[at]);
+            let is_it = count > above;
+            above = above.saturating_sub(count);
+            is_it
         });
-        Some(upper(found.unwrap_or(BUCKETS - 1)))
+        Some(upper(found.unwrap_or(0)))
     }
 
     /// How long to hold a log, in ms: the quantile and a little more, at most `max`. Nothing where spans never come, but for
@@ -191,6 +199,26 @@ mod tests {
         assert!(lag.hold(5_000, 995, 0) > 2_000);
         assert_eq!(lag.hold(1_000, 995, 0), 1_000);
         assert!(lag.hold(5_000, 100, 0) > 500, "spans that come first need no hold");
+    }
+
+    #[test]
+    fn a_quantile_is_where_counting_from_below_ends() {
+        let (mut lag, mut dice) = (Lag::default(), 7u64);
+        for n in 0..20_000u32 {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let ms = (dice >> 40) % (1 << ((dice >> 33) % 17));
+            lag.record(ms as i32, n / 8);
+            for thousandths in [1, 500, 900, 995, 999, 1000] {
+                let wanted = (u64::from(lag.samples) * u64::from(thousandths)).div_ceil(1000);
+                let mut below = 0;
+                let counted = lag.counts.iter().position(|&count| {
+                    below += u64::from(count);
+                    below >= wanted
+                });
+                let expected = (n >= 199).then(|| upper(counted.unwrap()));
+                assert_eq!(lag.quantile(thousandths), expected);
+            }
+        }
     }
 
     #[test]

@@ -123,6 +123,9 @@ impl Outbox {
 
     /// Writes everything out.
     pub(crate) fn flush(&mut self, input: &[u8], tables: Tables<'_>, out: &mut StageOutput) {
+        if self.items.is_empty() && self.gone.is_empty() {
+            return self.clear();
+        }
         let Tables { origins, inputs, payload } = tables;
         let mut items = std::mem::take(&mut self.items);
         let arrival = |item: &Leaving| (inputs.order(item.entry), item.ordinal);

@@ -1,9 +1,12 @@
 //! Held payload: items copied into 1 MiB segments that are freed as a whole.
 //!
-//! A held item must never pin the request it came in: 600 bytes would keep megabytes.
+//! A held item must never pin the request it came in: 600 bytes would keep megabytes. Segments come from the system and go back to
+//! it at once: an allocator keeps what was freed for a while, and a window at its limit would take a quarter more than that.
 //!
 //! Where the log survives a restart, segments are only a cache: under pressure they are given up, and their items read again
 //! when they are to leave (correlation §10).
+
+use memmap2::{MmapMut, MmapOptions};
 
 /// Size of a segment; a larger item gets one of its own.
 const SEGMENT: usize = 1 << 20;
@@ -34,7 +37,10 @@ pub(crate) struct Place {
 
 #[derive(Default)]
 struct Segment {
-    bytes: Vec<u8>,
+    /// `None`: it is free, or given up.
+    memory: Option<MmapMut>,
+    /// Bytes that have been filled.
+    filled: usize,
     live: usize,
     items: u32,
     /// Its bytes are gone, and its place is kept for as long as items refer to it.
@@ -43,13 +49,19 @@ struct Segment {
     number: u64,
 }
 
+impl Segment {
+    fn capacity(&self) -> usize {
+        self.memory.as_deref().map_or(0, <[u8]>::len)
+    }
+}
+
 /// The segments of both chains.
 #[derive(Default)]
 pub(crate) struct Payload {
     segments: Vec<Segment>,
     free: Vec<u16>,
     /// Empty ones, for the next that are opened.
-    spare: Vec<Vec<u8>>,
+    spare: Vec<MmapMut>,
     open: [Option<u16>; 3],
     /// Of all, spare ones too.
     capacity: usize,
@@ -59,15 +71,17 @@ pub(crate) struct Payload {
 }
 
 impl Payload {
-    /// Copies an item in. `None` if there is no segment left: 65,536 of them are 64 GiB.
+    /// Copies an item in. `None` if there is no segment left, 65,536 of them are 64 GiB, or no memory.
     pub(crate) fn push(&mut self, chain: Chain, item: &[u8]) -> Option<Place> {
         let segment = match self.open[chain as usize] {
             Some(open) if self.room(open) >= item.len() => open,
             _ => self.open(chain, item.len())?,
         };
         let held = &mut self.segments[usize::from(segment)];
-        let place = Place { segment, offset: held.bytes.len() as u32, len: u32::try_from(item.len()).ok()? };
-        held.bytes.extend_from_slice(item);
+        let place = Place { segment, offset: held.filled as u32, len: u32::try_from(item.len()).ok()? };
+        let room = held.memory.as_deref_mut()?.get_mut(held.filled..held.filled + item.len())?;
+        room.copy_from_slice(item);
+        held.filled += item.len();
         held.live += item.len();
         held.items += 1;
         self.live += item.len();
@@ -75,8 +89,8 @@ impl Payload {
     }
 
     fn room(&self, segment: u16) -> usize {
-        let bytes = &self.segments[usize::from(segment)].bytes;
-        bytes.capacity() - bytes.len()
+        let segment = &self.segments[usize::from(segment)];
+        segment.capacity() - segment.filled
     }
 
     fn open(&mut self, chain: Chain, len: usize) -> Option<u16> {
@@ -86,24 +100,29 @@ impl Payload {
         {
             self.discard(before);
         }
-        let segment = match self.free.pop() {
-            Some(segment) => segment,
-            None => {
-                let next = u16::try_from(self.segments.len()).ok()?;
-                self.segments.push(Segment::default());
-                next
-            }
-        };
-        let bytes = match self.spare.pop_if(|_| len <= SEGMENT) {
+        let next = u16::try_from(self.segments.len());
+        if self.free.is_empty() && next.is_err() {
+            return None;
+        }
+        let memory = match self.spare.pop_if(|_| len <= SEGMENT) {
             Some(spare) => spare,
             None => {
                 let capacity = SEGMENT.max(len);
+                let memory = MmapOptions::new().len(capacity).map_anon().ok()?;
                 self.capacity += capacity;
-                Vec::with_capacity(capacity)
+                memory
+            }
+        };
+        let segment = match self.free.pop() {
+            Some(segment) => segment,
+            None => {
+                self.segments.push(Segment::default());
+                next.ok()?
             }
         };
         self.opened += 1;
-        self.segments[usize::from(segment)] = Segment { bytes, number: self.opened, ..Segment::default() };
+        self.segments[usize::from(segment)] =
+            Segment { memory: Some(memory), number: self.opened, ..Segment::default() };
         self.open[chain as usize] = Some(segment);
         Some(segment)
     }
@@ -111,7 +130,8 @@ impl Payload {
     /// An item's bytes, which must be [here](Self::is_here).
     pub(crate) fn get(&self, place: Place) -> &[u8] {
         let from = place.offset as usize;
-        &self.segments[usize::from(place.segment)].bytes[from..from + place.len as usize]
+        let memory = self.segments[usize::from(place.segment)].memory.as_deref().unwrap_or_default();
+        &memory[from..from + place.len as usize]
     }
 
     /// The item is gone. Its segment goes with its last one.
@@ -125,7 +145,7 @@ impl Payload {
         }
         if self.open.contains(&Some(place.segment)) {
             // It is filled from the start again, so that a quiet collector needs no second one.
-            segment.bytes.clear();
+            segment.filled = 0;
         } else {
             self.discard(place.segment);
         }
@@ -134,19 +154,16 @@ impl Payload {
     fn discard(&mut self, segment: u16) {
         let gone = std::mem::take(&mut self.segments[usize::from(segment)]);
         self.given_up -= usize::from(gone.given_up);
-        let mut gone = gone.bytes;
         self.free.push(segment);
-        gone.clear();
-        if gone.capacity() == SEGMENT {
-            self.spare.push(gone);
-        } else {
-            self.capacity -= gone.capacity();
+        match gone.memory {
+            Some(memory) if memory.len() == SEGMENT => self.spare.push(memory),
+            memory => self.capacity -= memory.as_deref().map_or(0, <[u8]>::len),
         }
         let used = self.segments.len() - self.free.len() - self.given_up;
         while self.spare.len() > used / SPARE
             && let Some(spare) = self.spare.pop()
         {
-            self.capacity -= spare.capacity();
+            self.capacity -= spare.len();
         }
     }
 
@@ -159,15 +176,15 @@ impl Payload {
             .filter(|&(_, at)| self.segments[usize::from(at)].live > 0 && !self.segments[usize::from(at)].given_up)
             .collect();
         closed.sort_unstable();
-        let mut freed: usize = self.spare.drain(..).map(|spare| spare.capacity()).sum();
+        let mut freed: usize = self.spare.drain(..).map(|spare| spare.len()).sum();
         let mut items = 0;
         while freed < bytes
             && let Some((_, at)) = closed.pop()
         {
             let segment = &mut self.segments[usize::from(at)];
-            freed += segment.bytes.capacity();
+            freed += segment.capacity();
             items += u64::from(segment.items);
-            (segment.bytes, segment.given_up) = (Vec::new(), true);
+            (segment.memory, segment.filled, segment.given_up) = (None, 0, true);
             self.given_up += 1;
         }
         self.capacity -= freed;
@@ -196,7 +213,7 @@ impl Payload {
     pub(crate) fn sparse(&self, segment: u16) -> bool {
         let held = &self.segments[usize::from(segment)];
         // What is given up has no capacity.
-        held.live > 0 && held.live * SPARSE < held.bytes.capacity() && !self.open.contains(&Some(segment))
+        held.live > 0 && held.live * SPARSE < held.capacity() && !self.open.contains(&Some(segment))
     }
 
     /// Copies an item into the open segment of a chain.

@@ -43,6 +43,39 @@ fn certain_conditions_keep_early_and_others_wait() {
 }
 
 #[test]
+fn without_a_sign_nobody_needs_to_ask() {
+    let policies = "policies: [{name: errors, type: status_code, status_code: {status_codes: [ERROR]}},
+      {name: slow, type: latency, latency: {threshold_ms: 100}}, {name: wide, type: span_count, span_count: {min_spans: 3}},
+      {name: band, type: latency, latency: {threshold_ms: 10, upper_threshold_ms: 500}},
+      {name: some, type: probabilistic, probabilistic: {sampling_percentage: 50}}]";
+    let signs = sampler(policies).early_signs();
+    for (spans, seen) in [
+        (vec![status(0)], false),
+        (vec![status(0), status(2)], true),
+        (vec![lasting(100)], false),
+        (vec![lasting(101)], true),
+        (vec![status(0), status(0)], false),
+        (vec![status(0), status(0), status(0)], true),
+    ] {
+        let mut sampler = sampler(policies);
+        let facts = spans.iter().fold(Trace::new(1), |trace, span| trace.span(&mut sampler, span)).facts;
+        assert_eq!(signs.are_in(facts.leaves, facts.spans, facts.duration_ms()), seen, "{spans:?}");
+    }
+    let drop = "policies: [{name: d, type: probabilistic, probabilistic: {sampling_percentage: 1}}]";
+    assert_eq!(sampler(drop).early_signs(), EarlySigns::NEVER);
+}
+
+#[test]
+fn services_are_counted_for_conditions_that_ask_for_them() {
+    for (condition, counts) in
+        [("service_count > 3", true), ("span_count > 1 and service_count > 3", true), ("span_count > 3", false)]
+    {
+        let sampler = sampler(&format!(r#"rules: [{{name: r, when: {{trace: ["{condition}"]}}, action: keep}}]"#));
+        assert_eq!(sampler.counts_services(), counts, "{condition}");
+    }
+}
+
+#[test]
 fn an_earlier_rule_that_may_match_holds_a_later_one_back() {
     let rules = |first: &str| {
         format!(
@@ -72,14 +105,19 @@ fn an_earlier_rule_that_may_match_holds_a_later_one_back() {
 #[test]
 fn early_keeps_agree_with_the_decision_over_the_whole_trace() {
     let mut rng = Rng::new(31);
-    let (mut early, mut late) = (0, 0);
+    let (mut early, mut late, mut unseen) = (0, 0, 0);
     for case in 0..3000 {
         let mut sampler = sampler(&composition::random_policies(&mut rng, false));
         let mut trace = Trace::new(rng.bits());
         let mut decided = None;
         for _ in 0..1 + rng.below(6) {
             trace = trace.span(&mut sampler, &composition::random_span(&mut rng));
-            decided = decided.or_else(|| sampler.early(&trace.facts));
+            let facts = &trace.facts;
+            let seen = sampler.early_signs().are_in(facts.leaves, facts.spans, facts.duration_ms());
+            let sure = sampler.early(facts);
+            assert!(seen || sure.is_none(), "case {case}: kept early without a sign");
+            unseen += u32::from(!seen);
+            decided = decided.or(sure);
         }
         let whole = sampler.decide(std::slice::from_ref(&trace.facts), 0)[0];
         match decided {
@@ -90,5 +128,5 @@ fn early_keeps_agree_with_the_decision_over_the_whole_trace() {
             None => late += 1,
         }
     }
-    assert!(early > 200 && late > 200, "{early} early, {late} late");
+    assert!(early > 200 && late > 200 && unseen > 200, "{early} early, {late} late, {unseen} without a sign");
 }

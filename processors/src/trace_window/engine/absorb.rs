@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use sluice_pdata::Signal;
-use sluice_pdata::view::{AttributesView, ResourceView};
+use sluice_pdata::view::{AttributesView, LogRecordView, ResourceView};
 use sluice_pdata::wire::{Field, Value, fields};
 use sluice_pipeline::Context;
 use sluice_pipeline::ledger::reasons;
 use sluice_pipeline::spine::Entry;
 use sluice_pipeline::stage::{Port, StageOutput};
+use smallvec::SmallVec;
 
 use super::Engine;
+use super::ahead::{GROUP, trace_id_of};
 use super::taint::Cleansed;
 use crate::trace_window::inputs::EntryNumber;
 use crate::trace_window::origin::Envelopes;
@@ -32,6 +34,8 @@ pub(super) struct Item<'a> {
     pub(super) entry: EntryNumber,
     pub(super) ordinal: u32,
     pub(super) origin: u32,
+    /// Where its trace was when its group was looked up; [`NONE`] if nowhere.
+    pub(super) trace: u32,
 }
 
 impl Item<'_> {
@@ -127,22 +131,54 @@ impl Engine {
             let around = Around { signal, tenant, source, resource, resource_envelope, scope, scope_envelope };
             let envelopes = Envelopes { request, resource: &rest, scope: &around_items };
             let mut origin = NONE;
-            for item in fields(scope_envelope) {
-                let Field { number: ITEMS, value: Value::Len(bytes), .. } = item? else { continue };
+            let mut items = fields(scope_envelope);
+            let mut read = Ok(());
+            while read.is_ok() {
+                let mut group: SmallVec<[&[u8]; GROUP]> = SmallVec::new();
+                while group.len() < GROUP
+                    && let Some(item) = items.next()
+                {
+                    match item {
+                        Ok(Field { number: ITEMS, value: Value::Len(bytes), .. }) => group.push(bytes),
+                        Ok(_) => {}
+                        Err(error) => read = Err(error),
+                    }
+                }
+                if group.is_empty() {
+                    break;
+                }
                 if origin == NONE {
                     origin = self.origins.intern(walk.context, walk.port, walk.signal, envelopes, source);
                 }
-                // Both are slices of the same request.
-                let at = bytes.as_ptr() as usize - walk.request.as_ptr() as usize;
-                let item = Item { bytes, at, around: &around, entry: walk.entry, ordinal: walk.ordinal, origin };
-                walk.ordinal += 1;
-                match walk.signal {
-                    Signal::Traces => self.take_span(&item),
-                    _ => self.take_log(&item),
-                }
+                self.take_group(walk, &around, origin, &group);
             }
+            read?;
         }
         Ok(())
+    }
+
+    /// Neighbours in a request: their traces are looked up before the first of them is taken in.
+    fn take_group(&mut self, walk: &mut Walk<'_>, around: &Around<'_>, origin: u32, group: &[&[u8]]) {
+        let logs: SmallVec<[Option<LogRecordView<'_>>; GROUP]> = match walk.signal {
+            Signal::Logs => group.iter().map(|log| LogRecordView::parse(log).ok()).collect(),
+            _ => SmallVec::new(),
+        };
+        let traces = match walk.signal {
+            Signal::Traces => self.look_up(walk.tenant, group.iter().map(|span| trace_id_of(span))),
+            _ => self.look_up(walk.tenant, logs.iter().map(|log| log.as_ref()?.trace_id.try_into().ok())),
+        };
+        for (at, (&bytes, &trace)) in group.iter().zip(&traces).enumerate() {
+            // Both are slices of the same request.
+            let offset = bytes.as_ptr() as usize - walk.request.as_ptr() as usize;
+            let (entry, ordinal) = (walk.entry, walk.ordinal);
+            let item = Item { bytes, at: offset, around, entry, ordinal, origin, trace };
+            walk.ordinal += 1;
+            match (walk.signal, logs.get(at)) {
+                (Signal::Traces, _) => self.take_span(&item),
+                (_, Some(Some(view))) => self.take_log(&item, view),
+                _ => self.pass(&item, Outcome::BypassNoContext),
+            }
+        }
     }
 
     /// The source of a resource.

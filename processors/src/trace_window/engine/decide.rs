@@ -30,8 +30,8 @@ enum Met {
 
 impl Engine {
     /// The trace of an item, or its verdict. The live table comes first, then the kept map.
-    fn meet_trace(&mut self, key: TraceKey, r: u64) -> Met {
-        if let Some(trace) = self.find_trace(key) {
+    fn meet_trace(&mut self, item: &Item<'_>, key: TraceKey, r: u64) -> Met {
+        if let Some(trace) = self.find_trace_of(item, key) {
             return Met::Window(trace);
         }
         if let Some(known) = self.verdicts.get(key) {
@@ -44,7 +44,7 @@ impl Engine {
         if self.is_full() || self.traces.len() >= self.settings.max_traces {
             self.decide_oldest();
         }
-        let trace = self.trace(key);
+        let trace = self.add_trace(key);
         self.extensions[trace].floor = floor;
         Met::Window(trace)
     }
@@ -55,7 +55,7 @@ impl Engine {
             Randomness::Valid(r) => Some(r),
             Randomness::Absent | Randomness::Malformed => None,
         };
-        let trace = match self.meet_trace(key, stated.unwrap_or_else(|| randomness(None, &key.id))) {
+        let trace = match self.meet_trace(item, key, stated.unwrap_or_else(|| randomness(None, &key.id))) {
             Met::Window(trace) => trace,
             Met::Verdict(known) => return self.late_span(item, key, known, stated),
             Met::Thinned => return self.thin_out(item, key),
@@ -65,14 +65,22 @@ impl Engine {
         {
             self.extensions[trace].randomness = r;
         }
-        let content = self.content(item.bytes);
+        // What tells it from another span of its id is not needed before there is one.
         let slot = match self.find_slot(trace, id) {
-            Some(slot) if self.spans.get(slot).state.has_span() => return self.take_duplicate(item, slot, content),
-            Some(slot) => {
-                self.meet(slot, trace, read, item, content);
-                slot
+            Some(slot) if self.spans.get(slot).state.has_span() => {
+                let content = self.content(item.bytes);
+                return self.take_duplicate(item, slot, content);
             }
-            None => self.new_span(trace, id, read, item, content),
+            known => {
+                let content = if self.notes_contents { self.content(item.bytes) } else { 0 };
+                match known {
+                    Some(slot) => {
+                        self.meet(slot, trace, read, item, content);
+                        slot
+                    }
+                    None => self.new_span(trace, id, read, item, content),
+                }
+            }
         };
         let around = item.around;
         let now = self.time.unix_ns();
@@ -93,25 +101,27 @@ impl Engine {
         }
         if self.traces.get(trace).state == TraceState::Kept {
             self.spans.get_mut(slot).state = SlotState::Left;
+            self.spans.get_mut(slot).content = self.content(item.bytes);
             self.stream_span(item, trace, Some(slot));
             return self.stream_logs(slot, trace);
         }
         let stateless = if view.trace_state.is_empty() { STATELESS } else { 0 };
         if !self.hold(slot, item, HeldKind::Span, stateless, u32::MAX) {
+            self.spans.get_mut(slot).content = self.content(item.bytes);
             return self.pass(item, Outcome::BypassPressure);
         }
         self.look_early(trace);
     }
 
     pub(super) fn take_log_to_decide(&mut self, item: &Item<'_>, view: &LogRecordView<'_>, key: TraceKey, id: [u8; 8]) {
-        let trace = match self.meet_trace(key, randomness(None, &key.id)) {
+        let trace = match self.meet_trace(item, key, randomness(None, &key.id)) {
             Met::Window(trace) => trace,
             Met::Verdict(known) => return self.late_log(item, key, known),
             Met::Thinned => return self.thin_out(item, key),
         };
         let slot = match self.find_slot(trace, id) {
             Some(slot) => slot,
-            None => self.logs_only(key, id, item.around.source),
+            None => self.logs_only(trace, id, item.around.source),
         };
         self.count_log(slot, view);
         let around = item.around;
@@ -170,6 +180,11 @@ impl Engine {
             self.traces.get_mut(trace).flags |= TraceEntry::OVER;
             return self.decide_traces(&[trace], Trigger::TraceLimit);
         }
+        let (spans, extension) = (entry.spans, &self.extensions[trace]);
+        let duration_ms = extension.end.checked_sub(extension.start).map(|duration| duration / 1_000_000);
+        if !self.early_signs.are_in(extension.leaves, spans, duration_ms) {
+            return;
+        }
         let facts = self.facts(trace);
         let early = self.judge.as_mut().and_then(|judge| judge.early(&facts));
         if let Some(decision) = early {
@@ -183,9 +198,9 @@ impl Engine {
         traces.sort_unstable();
         traces.dedup();
         traces.retain(|&trace| {
-            let entry = self.traces.get(trace);
-            entry.state != TraceState::Free && entry.deadline <= tick
+            self.traces.get(trace).state != TraceState::Free && self.extensions[trace].deadline <= tick
         });
+        self.read_ahead(&traces);
         let (kept, open): (Vec<u32>, Vec<u32>) =
             traces.into_iter().partition(|&trace| self.traces.get(trace).state == TraceState::Kept);
         for trace in kept {
@@ -203,9 +218,8 @@ impl Engine {
     fn decide_oldest(&mut self) {
         let mut open: Vec<(u32, u32)> = Vec::new();
         for handle in self.traces.handles() {
-            let trace = self.traces.get(handle);
-            match trace.state {
-                TraceState::Open | TraceState::Kept => open.push((trace.first, handle)),
+            match self.traces.get(handle).state {
+                TraceState::Open | TraceState::Kept => open.push((self.extensions[handle].first, handle)),
                 TraceState::Free => {}
             }
         }
@@ -230,8 +244,10 @@ impl Engine {
         if traces.is_empty() {
             return;
         }
+        let counts_services = self.judge.as_ref().is_some_and(|judge| judge.counts_services());
+        let services = |trace| if counts_services { self.services(trace) } else { 0 };
         let facts: Vec<TraceFacts> =
-            traces.iter().map(|&trace| TraceFacts { services: self.services(trace), ..self.facts(trace) }).collect();
+            traces.iter().map(|&trace| TraceFacts { services: services(trace), ..self.facts(trace) }).collect();
         let now = self.time.wall(self.wheel.now().max(1)).0;
         let decisions = match &mut self.judge {
             Some(judge) => judge.decide(&facts, now),
@@ -293,7 +309,8 @@ impl Engine {
         while at != NONE {
             let next = self.spans.get(at).next;
             if self.spans.get(at).state.has_span() {
-                self.release_slot(at, trace, true);
+                self.spans.get_mut(at).content = self.content_of(at);
+                self.release_slot(at, trace);
                 self.spans.get_mut(at).state = SlotState::Left;
             }
             at = next;
@@ -302,7 +319,7 @@ impl Engine {
 
     /// The logs that waited for a span of a trace that is kept leave with it.
     fn stream_logs(&mut self, slot: u32, trace: u32) {
-        self.release_slot(slot, trace, true);
+        self.release_slot(slot, trace);
     }
 
     /// A decided trace leaves the window with all it holds: at once, or when the rest of it has been read again.
@@ -315,7 +332,11 @@ impl Engine {
         }
         let mut at = self.traces.get(trace).head;
         while at != NONE {
-            self.release_slot(at, trace, keeps);
+            if keeps {
+                self.release_slot(at, trace);
+            } else {
+                self.drop_held(at);
+            }
             let next = self.spans.get(at).next;
             self.forget_slot(at);
             at = next;
@@ -323,11 +344,26 @@ impl Engine {
         self.remove_trace(trace);
     }
 
+    /// What a slot holds is dropped: nobody reads it any more.
+    fn drop_held(&mut self, slot: u32) {
+        let mut at = std::mem::replace(&mut self.spans.get_mut(slot).held, NONE);
+        while at != NONE {
+            let held = self.held.remove(at);
+            let signal = self.origins.get(held.origin).signal;
+            self.statistics.record(signal, Outcome::Dropped);
+            self.dropped[signal as usize] += 1;
+            self.payload.free(held.place());
+            self.inputs.done(held.entry);
+            self.origins.release(held.origin);
+            at = held.next;
+        }
+    }
+
     /// All that a kept trace holds leaves, but for what has to be read again; until then it streams. `true` if nothing is left.
     fn release_what_is_here(&mut self, trace: u32) -> bool {
         let (mut at, mut left) = (self.traces.get(trace).head, false);
         while at != NONE {
-            self.release_slot(at, trace, true);
+            self.release_slot(at, trace);
             left |= self.spans.get(at).held != NONE;
             at = self.spans.get(at).next;
         }
@@ -342,25 +378,18 @@ impl Engine {
         !left
     }
 
-    /// What a slot holds leaves, or is dropped. What leaves and is not here is wanted, and stays until then.
-    pub(super) fn release_slot(&mut self, slot: u32, trace: u32, keeps: bool) {
+    /// What a slot holds leaves. What is not here is wanted, and stays until then.
+    pub(super) fn release_slot(&mut self, slot: u32, trace: u32) {
         let (mut before, mut at) = (NONE, self.spans.get(slot).held);
         while at != NONE {
             let handle = at;
             at = self.held.get(handle).next;
-            if keeps && !self.has_or_wants(slot, handle) {
+            if !self.has_or_wants(slot, handle) {
                 before = handle;
                 continue;
             }
             let held = self.unlink(slot, before, handle);
-            if keeps {
-                self.leave_kept(slot, trace, &held);
-            } else {
-                let signal = self.origins.get(held.origin).signal;
-                self.statistics.record(signal, Outcome::Dropped);
-                self.dropped[signal as usize] += 1;
-                self.outbox.discard(held.origin, held.entry, held.place());
-            }
+            self.leave_kept(slot, trace, &held);
         }
     }
 

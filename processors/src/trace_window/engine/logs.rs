@@ -16,8 +16,7 @@ const WARN: i32 = 13;
 const ERROR: i32 = 17;
 
 impl Engine {
-    pub(super) fn take_log(&mut self, item: &Item<'_>) {
-        let Ok(view) = LogRecordView::parse(item.bytes) else { return self.pass(item, Outcome::BypassNoContext) };
+    pub(super) fn take_log(&mut self, item: &Item<'_>, view: &LogRecordView<'_>) {
         let Ok(trace_id) = <[u8; 16]>::try_from(view.trace_id) else {
             return self.pass(item, Outcome::BypassNoContext);
         };
@@ -29,11 +28,11 @@ impl Engine {
         self.sources.lag(item.around.source).log(view.flags & 1 != 0, now);
         let key = TraceKey { tenant: item.around.tenant, id: trace_id };
         if self.decides() {
-            return self.take_log_to_decide(item, &view, key, span_id);
+            return self.take_log_to_decide(item, view, key, span_id);
         }
-        let known = self.find_trace(key).and_then(|trace| self.find_slot(trace, span_id));
+        let known = self.find_trace_of(item, key).and_then(|trace| self.find_slot(trace, span_id));
         if let Some(slot) = known.filter(|&slot| self.spans.get(slot).state.has_span()) {
-            return self.log_of_known_span(item, &view, slot);
+            return self.log_of_known_span(item, view, slot);
         }
         if self.pressure.passes_new() || (known.is_none() && self.is_full()) {
             return self.pass(item, Outcome::BypassPressure);
@@ -41,7 +40,7 @@ impl Engine {
         if view.flags & 1 == 0 && self.sources.lag(item.around.source).never_sampled(now, item.entry.0) {
             return self.pass(item, Outcome::BypassUnsampled);
         }
-        self.log_of_unknown_span(item, &view, key, span_id, known);
+        self.log_of_unknown_span(item, view, key, span_id, known);
     }
 
     /// The span is there: the log learns of it and leaves.
@@ -75,11 +74,12 @@ impl Engine {
     ) {
         let severity = view.severity_number.clamp(0, 24) as u8;
         let hold = self.log_hold(item, severity);
-        if hold == Some(0) || hold.is_none() {
-            // Not held, but remembered, so that its span's delay is seen.
-            let slot = known.unwrap_or_else(|| self.logs_only(key, span_id, item.around.source));
-            self.count_log(slot, view);
-        }
+        // If it is not held, it is remembered, so that its span's delay is seen.
+        let slot = known.unwrap_or_else(|| {
+            let trace = self.find_trace_of(item, key).unwrap_or_else(|| self.add_trace(key));
+            self.logs_only(trace, span_id, item.around.source)
+        });
+        self.count_log(slot, view);
         match hold {
             None => self.pass(item, Outcome::ReleasedTimeout),
             Some(0) => {
@@ -91,8 +91,6 @@ impl Engine {
                 self.leave(item, item.base(), suffix, Outcome::Pending);
             }
             Some(hold) => {
-                let slot = known.unwrap_or_else(|| self.logs_only(key, span_id, item.around.source));
-                self.count_log(slot, view);
                 let trace = self.spans.get(slot).trace;
                 if self.traces.get(trace).held_bytes as usize >= self.settings.trace_max_bytes {
                     self.evict_reason("trace_limit");
@@ -120,8 +118,7 @@ impl Engine {
     }
 
     /// A slot that only logs have named so far.
-    pub(super) fn logs_only(&mut self, key: TraceKey, id: [u8; 8], source: u32) -> u32 {
-        let trace = self.trace(key);
+    pub(super) fn logs_only(&mut self, trace: u32, id: [u8; 8], source: u32) -> u32 {
         let arrival = self.time.ms();
         self.add_slot(SpanSlot { id, trace, source, arrival, state: SlotState::LogsOnly, ..SpanSlot::default() })
     }

@@ -44,7 +44,7 @@ use super::statistics::Statistics;
 use super::symbols::Symbols;
 use super::verdict_cache::{Known, TraceKey, VerdictCache};
 use super::wheel::{TICK_NS, Wheel};
-use crate::sampling::{RuleIndex, Weight};
+use crate::sampling::{EarlySigns, RuleIndex, Weight};
 
 pub use window::Window;
 
@@ -52,6 +52,8 @@ pub use window::Window;
 pub struct Engine {
     pub(crate) settings: Settings,
     judge: Option<Box<dyn Judge>>,
+    /// When it is worth asking the judge before a trace's time.
+    early_signs: EarlySigns,
     time: Time,
     hasher: RandomState,
     traces: Slab<TraceEntry>,
@@ -75,6 +77,8 @@ pub struct Engine {
     tainted: Option<taint::Tainted>,
     pressure: pressure::Pressure,
     reread: reread::Reread,
+    /// `decide`: whether slots note what their span's bytes are when it comes, because these may be given up.
+    notes_contents: bool,
     /// The part of a `composite` policy that keeps the trace at hand.
     sub_rule: Option<u16>,
     exemplars: metrics::Exemplars,
@@ -128,6 +132,7 @@ impl Engine {
         let retention = ticks(settings.verdict_retention.as_millis());
         let verdicts = VerdictCache::new(retention, settings.verdicts_kept, settings.verdicts_dropped);
         let mut engine = Engine {
+            early_signs: early_signs(judge.as_deref()),
             judge,
             time: Time::default(),
             hasher: RandomState::new(),
@@ -151,6 +156,7 @@ impl Engine {
             tainted: None,
             pressure: pressure::Pressure::default(),
             reread: reread::Reread::default(),
+            notes_contents: false,
             sub_rule: None,
             exemplars: metrics::Exemplars::default(),
             statistics: Statistics::default(),
@@ -173,6 +179,7 @@ impl Engine {
         let retention = ticks(settings.verdict_retention.as_millis());
         self.verdicts.set_limits(retention, settings.verdicts_kept, settings.verdicts_dropped);
         let before = self.settings.window_ms();
+        self.early_signs = early_signs(judge.as_deref());
         (self.settings, self.judge) = (settings, judge);
         self.symbols.set_lifetime(self.lifetime());
         if self.settings.window_ms() > before {
@@ -314,13 +321,6 @@ impl Engine {
         self.hasher.hash_one((trace, id))
     }
 
-    fn find_slot(&self, trace: u32, id: [u8; 8]) -> Option<u32> {
-        self.span_index.find(self.span_hash(trace, id), |at| {
-            let slot = self.spans.get(at);
-            slot.trace == trace && slot.id == id
-        })
-    }
-
     /// Writes out what leaves.
     fn flush(&mut self, input: &[u8], out: &mut StageOutput) {
         if !self.note.is_empty() {
@@ -346,6 +346,10 @@ impl Engine {
         self.origins.sweep();
         self.compact();
     }
+}
+
+fn early_signs(judge: Option<&dyn Judge>) -> EarlySigns {
+    judge.map_or(EarlySigns::NEVER, Judge::early_signs)
 }
 
 fn ticks(ms: u128) -> u32 {

@@ -120,6 +120,8 @@ impl Engine {
             // What is about to leave is still in its place.
             self.flush(&[], out);
             self.give_up(now);
+        } else {
+            self.notes_contents = false;
         }
         if self.decides() {
             self.pressure.review(now);
@@ -138,6 +140,9 @@ impl Engine {
         // What others need is not known.
         let imposed = now < self.pressure.imposed_until && self.pressure.imposed >= 80;
         let wanted = if imposed { usize::MAX } else { self.charged().saturating_sub(enough) };
+        if wanted > 0 && self.decides() && !std::mem::replace(&mut self.notes_contents, true) {
+            self.note_contents();
+        }
         let items = self.payload.give_up(wanted);
         if items > 0 {
             self.statistics.evict("reread", items);
@@ -211,7 +216,7 @@ impl Engine {
         for handle in self.traces.handles() {
             let trace = self.traces.get(handle);
             if trace.state == TraceState::Open {
-                let age = u64::from(now.saturating_sub(trace.first)) + 1;
+                let age = u64::from(now.saturating_sub(self.extensions[handle].first)) + 1;
                 traces.push((u64::from(trace.held_bytes) * age, handle));
             }
         }

@@ -175,7 +175,7 @@ impl Engine {
         if entry.flags & TraceEntry::CLOSING != 0 {
             self.close(trace, true);
         } else {
-            self.release_slot(slot, trace, true);
+            self.release_slot(slot, trace);
         }
     }
 }

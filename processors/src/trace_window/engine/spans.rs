@@ -10,6 +10,7 @@ use super::absorb::Item;
 use crate::trace_window::entry::{HeldKind, SlotState, SpanSlot, TraceEntry, TraceState};
 use crate::trace_window::slab::NONE;
 use crate::trace_window::statistics::Outcome;
+use crate::trace_window::symbols::Symbol;
 use crate::trace_window::verdict_cache::TraceKey;
 
 /// How far ahead of the stage's time an end may lie.
@@ -57,13 +58,13 @@ impl<'a> Read<'a> {
     }
 
     /// Reads the span. The last occurrence of a scalar counts, as in [`SpanView::parse`]. Without `all`, only those attributes are
-    /// read that logs may learn of.
-    pub(super) fn fill(&mut self, all: bool) -> Result<(), sluice_pdata::Error> {
+    /// read that logs may learn of; if there are no logs, none.
+    pub(super) fn fill(&mut self, all: bool, logs: bool) -> Result<(), sluice_pdata::Error> {
         let view = &mut self.view;
         for field in fields(view.bytes) {
             let field = field?;
             match (field.number, field.value) {
-                (tags::span::ATTRIBUTES, Value::Len(pair)) if !all && !may_be_learned(pair) => {}
+                (tags::span::ATTRIBUTES, Value::Len(pair)) if !(all || logs && may_be_learned(pair)) => {}
                 (tags::span::ATTRIBUTES, Value::Len(pair)) => match KeyValueView::parse(pair) {
                     Ok(pair) => self.pairs.push(pair),
                     Err(_) => self.whole = false,
@@ -85,6 +86,9 @@ impl<'a> Read<'a> {
                 }
                 _ => {}
             }
+        }
+        if !logs {
+            return Ok(());
         }
         for pair in &self.pairs {
             let key = pair.key();
@@ -131,7 +135,7 @@ fn code(status: &[u8], before: i32) -> Option<i32> {
 impl Engine {
     pub(super) fn take_span(&mut self, item: &Item<'_>) {
         let mut read = Read::new(item.bytes);
-        if read.fill(self.decides()).is_err() {
+        if read.fill(self.decides(), !self.settings.attach.log.is_empty()).is_err() {
             return self.pass(item, Outcome::BypassNoContext);
         }
         let (read, view) = (&read, &read.view);
@@ -146,7 +150,7 @@ impl Engine {
         if self.pressure.passes_new() || self.is_full() {
             return self.pass(item, Outcome::BypassPressure);
         }
-        let trace = self.trace(key);
+        let trace = self.find_trace_of(item, key).unwrap_or_else(|| self.add_trace(key));
         if self.traces.get(trace).spans as usize >= self.settings.trace_max_spans {
             self.evict_reason("trace_limit");
             return self.pass(item, Outcome::BypassPressure);
@@ -211,8 +215,11 @@ impl Engine {
     fn learn(&mut self, slot: u32, trace: u32, read: &Read<'_>, item: &Item<'_>, content: u32) {
         let now = self.time.tick();
         let view = &read.view;
-        let name = self.symbols.intern(view.name, now);
-        let route = self.symbols.intern(read.route, now);
+        // Only logs ask for them.
+        let [name, route] = match self.settings.attach.log.is_empty() {
+            true => [Symbol::NONE; 2],
+            false => [view.name, read.route].map(|text| self.symbols.intern(text, now)),
+        };
         let status = read.status.map_or(0, |code| code.clamp(0, 2) as u8);
         let kind = view.kind.clamp(0, 5) as u8;
         let (start, end) = (view.start_time_unix_nano, view.end_time_unix_nano);
@@ -252,16 +259,16 @@ impl Engine {
             return;
         }
         let deadline = self.time.tick_in(decide.wait_after_root.as_millis() as u32);
-        let entry = self.traces.get_mut(trace);
-        if deadline < entry.deadline {
-            entry.deadline = deadline;
+        let extension = &mut self.extensions[trace];
+        if deadline < extension.deadline {
+            extension.deadline = deadline;
             self.wheel.set(deadline, crate::trace_window::wheel::Alarm::Trace(trace));
         }
     }
 
     /// A span whose id is taken: the first one counts, and both are forwarded.
     pub(super) fn take_duplicate(&mut self, item: &Item<'_>, slot: u32, content: u32) {
-        let (known, trace) = (self.spans.get(slot).content, self.spans.get(slot).trace);
+        let (known, trace) = (self.content_of(slot), self.spans.get(slot).trace);
         if known == content {
             self.statistics.duplicate_spans += 1;
             if self.settings.dedupe {
@@ -284,7 +291,31 @@ impl Engine {
 
     /// By which two spans of one id are told apart.
     pub(super) fn content(&self, bytes: &[u8]) -> u32 {
-        self.hasher.hash_one(bytes) as u32
+        // 0 says that it was not noted.
+        (self.hasher.hash_one(bytes) as u32).max(1)
+    }
+
+    /// The same of a slot's span, while it is held or if it was noted before it left.
+    pub(super) fn content_of(&self, slot: u32) -> u32 {
+        let slot = self.spans.get(slot);
+        let mut at = if slot.content == 0 { slot.held } else { NONE };
+        while at != NONE {
+            let held = self.held.get(at);
+            if held.kind == HeldKind::Span && self.payload.is_here(held.place()) {
+                return self.content(self.payload.get(held.place()));
+            }
+            at = held.next;
+        }
+        slot.content
+    }
+
+    /// Held spans are about to be given up: from now on slots note what those were.
+    pub(super) fn note_contents(&mut self) {
+        for slot in self.spans.handles() {
+            if self.spans.get(slot).state == SlotState::Held && self.spans.get(slot).content == 0 {
+                self.spans.get_mut(slot).content = self.content_of(slot);
+            }
+        }
     }
 
     pub(super) fn evict_reason(&mut self, reason: &'static str) {

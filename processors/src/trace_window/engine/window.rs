@@ -8,6 +8,9 @@ use crate::trace_window::slab::NONE;
 use crate::trace_window::verdict_cache::{NO_RULE, TraceKey, UNKNOWN_WEIGHT};
 use crate::trace_window::wheel::Alarm;
 
+/// Bits of a trace's ids beyond which its slots are indexed.
+const LISTED: u32 = 16;
+
 /// What is in the window, for gauges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
@@ -54,11 +57,13 @@ impl Engine {
             + self.exemplars.bytes()
     }
 
-    /// The trace of a key, made if it is not there.
-    pub(super) fn trace(&mut self, key: TraceKey) -> u32 {
-        if let Some(known) = self.find_trace(key) {
-            return known;
-        }
+    /// The trace of an item: where its group found it, unless it has left or come since.
+    pub(super) fn find_trace_of(&self, item: &Item<'_>, key: TraceKey) -> Option<u32> {
+        if item.trace != NONE && self.is_trace(item.trace, key) { Some(item.trace) } else { self.find_trace(key) }
+    }
+
+    /// A trace that is not there yet.
+    pub(super) fn add_trace(&mut self, key: TraceKey) -> u32 {
         self.statistics.new_traces += 1;
         let first = self.time.tick();
         let deadline = match self.settings.decide {
@@ -68,8 +73,6 @@ impl Engine {
         let handle = self.traces.insert(TraceEntry {
             id: key.id,
             tenant: key.tenant,
-            first,
-            deadline,
             state: TraceState::Open,
             rule: NO_RULE,
             ..TraceEntry::default()
@@ -81,35 +84,92 @@ impl Engine {
             hasher.hash_one(TraceKey { tenant: trace.tenant, id: trace.id })
         });
         if self.settings.decide.is_some() {
-            let extension =
-                TraceExtension { randomness: UNKNOWN_WEIGHT, threshold: UNKNOWN_WEIGHT, ..Default::default() };
+            let (randomness, threshold) = (UNKNOWN_WEIGHT, UNKNOWN_WEIGHT);
+            let extension = TraceExtension { randomness, threshold, first, deadline, ..Default::default() };
             self.extensions.set(handle, extension);
             self.wheel.set(deadline, Alarm::Trace(handle));
         }
         handle
     }
 
-    /// A new slot at the end of its trace's.
+    /// The slot of an id in a trace. Most ids are new, and no slot is touched for them.
+    pub(super) fn find_slot(&self, trace: u32, id: [u8; 8]) -> Option<u32> {
+        let entry = self.traces.get(trace);
+        if entry.ids & self.bit(id) == 0 {
+            return None;
+        }
+        if entry.flags & TraceEntry::INDEXED != 0 {
+            return self.span_index.find(self.span_hash(trace, id), |at| {
+                let slot = self.spans.get(at);
+                slot.trace == trace && slot.id == id
+            });
+        }
+        let mut at = entry.head;
+        while at != NONE {
+            let slot = self.spans.get(at);
+            if slot.id == id {
+                return Some(at);
+            }
+            at = slot.next;
+        }
+        None
+    }
+
+    /// The bit that stands for a span id. The hash is seeded: nobody can choose ids that share one.
+    fn bit(&self, id: [u8; 8]) -> u64 {
+        1 << (self.hasher.hash_one(u64::from_ne_bytes(id)) >> 58)
+    }
+
+    /// A new slot of its trace.
     pub(super) fn add_slot(&mut self, slot: SpanSlot) -> u32 {
         let (trace, id) = (slot.trace, slot.id);
-        let handle = self.spans.insert(slot);
+        let bit = self.bit(id);
+        let entry = self.traces.get_mut(trace);
+        entry.ids |= bit;
+        let (many, indexed) = (entry.ids.count_ones() > LISTED, entry.flags & TraceEntry::INDEXED != 0);
+        let handle = if self.settings.decide.is_some() {
+            // In front: the others are cold, and all go together.
+            let handle = self.spans.insert(SpanSlot { next: entry.head, ..slot });
+            entry.head = handle;
+            handle
+        } else {
+            // At the end, since the oldest goes first.
+            let handle = self.spans.insert(slot);
+            match std::mem::replace(&mut entry.tail, handle) {
+                NONE => entry.head = handle,
+                tail => self.spans.get_mut(tail).next = handle,
+            }
+            self.wheel.set(self.time.tick_in(self.settings.window_ms()), Alarm::Span(handle));
+            handle
+        };
+        if indexed {
+            self.index_slot(handle, trace, id);
+        } else if many {
+            self.index_slots(trace);
+        }
+        handle
+    }
+
+    /// From here on the slots of a trace are found by the index.
+    fn index_slots(&mut self, trace: u32) {
+        let entry = self.traces.get_mut(trace);
+        entry.flags |= TraceEntry::INDEXED;
+        let mut at = entry.head;
+        while at != NONE {
+            let slot = self.spans.get(at);
+            let (next, id) = (slot.next, slot.id);
+            self.index_slot(at, trace, id);
+            at = next;
+        }
+    }
+
+    fn index_slot(&mut self, handle: u32, trace: u32, id: [u8; 8]) {
         let hash = self.span_hash(trace, id);
         let (spans, hasher) = (&self.spans, &self.hasher);
         self.span_index.insert(hash, handle, |at| {
             let slot = spans.get(at);
             hasher.hash_one((slot.trace, slot.id))
         });
-        let entry = self.traces.get_mut(trace);
-        let tail = std::mem::replace(&mut entry.tail, handle);
-        if tail == NONE {
-            entry.head = handle;
-        } else {
-            self.spans.get_mut(tail).next = handle;
-        }
-        if !self.decides() {
-            self.wheel.set(self.time.tick_in(self.settings.window_ms()), Alarm::Span(handle));
-        }
-        handle
     }
 
     /// Slots stay for longer than their alarms were set for.
@@ -160,8 +220,10 @@ impl Engine {
     /// Takes a slot out of its tables, not out of its trace's list.
     pub(super) fn forget_slot(&mut self, handle: u32) {
         let slot = self.spans.get(handle);
-        let hash = self.span_hash(slot.trace, slot.id);
-        self.span_index.remove(hash, handle);
+        if self.traces.get(slot.trace).flags & TraceEntry::INDEXED != 0 {
+            let hash = self.span_hash(slot.trace, slot.id);
+            self.span_index.remove(hash, handle);
+        }
         self.spans.remove(handle);
     }
 
@@ -169,7 +231,7 @@ impl Engine {
     pub(super) fn remove_trace(&mut self, handle: u32) {
         let trace = self.traces.get(handle);
         if let Some(judge) = &mut self.judge {
-            judge.removed(f64::from(self.time.tick().saturating_sub(trace.first)) / 10.0);
+            judge.removed(f64::from(self.time.tick().saturating_sub(self.extensions[handle].first)) / 10.0);
         }
         let hash = self.trace_hash(TraceKey { tenant: trace.tenant, id: trace.id });
         self.trace_index.remove(hash, handle);

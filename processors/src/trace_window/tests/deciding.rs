@@ -142,3 +142,45 @@ fn verdicts_are_forgotten_after_twice_the_retention_at_most() {
     world.pass(31_000);
     assert_eq!(verdict(&world, trace), Verdict::Dropped, "the probability part agrees");
 }
+
+#[test]
+fn in_a_trace_of_any_size_spans_are_found_by_their_ids() {
+    let trace = pick(true);
+    for size in [1, 6, 30, 60, 300] {
+        let mut world = decider(deciding());
+        // Some logs come first, some spans come twice, and some with another content.
+        world.logs("shop", (1..=size).step_by(2).map(|id| log(trace, id, "before")).collect());
+        world.spans("shop", (1..=size).map(|id| span(trace, id, 7)).collect());
+        world.spans("shop", (1..=size).step_by(3).map(|id| span(trace, id, 7)).collect());
+        world.spans("shop", (1..=size).step_by(5).map(|id| span(trace, id, 8)).collect());
+        world.logs("shop", (1..=size).map(|id| log(trace, id, "behind")).collect());
+        let (twice, others) = (size.div_ceil(3), size.div_ceil(5));
+        let statistics = world.engine.statistics();
+        assert_eq!((statistics.duplicate_spans, statistics.id_conflicts), (twice, others), "{size}");
+        world.pass(31_000);
+        let (spans, logs) = (world.out_spans(), world.out_logs());
+        assert_eq!(spans.len() as u64, size + twice + others);
+        assert_eq!(logs.len() as u64, size + size.div_ceil(2));
+        for log in logs {
+            let id = u64::from_be_bytes(log.span_id.try_into().unwrap());
+            assert_eq!(string(&log.attributes, "span.name").unwrap(), format!("span {id}"));
+        }
+        let window = world.engine.window();
+        assert_eq!((window.spans, window.traces, window.held), (0, 0, 0));
+    }
+}
+
+#[test]
+fn a_span_that_has_left_is_told_from_another_of_its_id() {
+    let trace = pick(false);
+    let mut world = decider(deciding());
+    world.spans("shop", vec![span(trace, 1, 0), failed(span(trace, 2, 1)), span(trace, 3, 1)]);
+    for (again, duplicates, conflicts) in
+        [(span(trace, 1, 0), 1, 0), (span(trace, 3, 1), 2, 0), (span(trace, 1, 3), 2, 1), (span(trace, 3, 2), 2, 2)]
+    {
+        world.spans("shop", vec![again]);
+        let statistics = world.engine.statistics();
+        assert_eq!((statistics.duplicate_spans, statistics.id_conflicts), (duplicates, conflicts));
+    }
+    assert_eq!(world.out_spans().len(), 7);
+}

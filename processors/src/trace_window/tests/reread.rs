@@ -140,3 +140,27 @@ fn an_early_keep_streams_while_it_waits_for_what_was_given_up() {
     assert_eq!(spans.len(), 11, "the new one and the ten that were read again");
     assert!(spans.iter().all(|span| span.trace_id == trace_id(5)));
 }
+
+#[test]
+fn a_span_that_was_given_up_is_told_from_another_of_its_id() {
+    let mut world = decider(deciding()).surviving();
+    let padded = |trace, id, pad: &str| {
+        let mut made = span(trace, id, 1);
+        made.attributes.push(text("pad", pad));
+        made
+    };
+    let long = "x".repeat(1000);
+    for trace in 1..300 {
+        world.spans("shop", (2..12).map(|id| padded(trace, id, &long)).collect());
+    }
+    let mut out = StageOutput::default();
+    world.engine.relieve(82, &mut out);
+    world.take(out);
+    // What comes now may be given up, too.
+    world.spans("shop", (2..12).map(|id| padded(300, id, &long)).collect());
+    for trace in (3..=300).step_by(3) {
+        world.spans("shop", vec![padded(trace, 2, &long), padded(trace, 3, "y")]);
+    }
+    assert!(world.engine.statistics().evictions["reread"] > 1_000);
+    assert_eq!((world.engine.statistics().duplicate_spans, world.engine.statistics().id_conflicts), (100, 100));
+}
