@@ -1,5 +1,7 @@
 //! Who may send: decided before the body is read (security §4.3).
 
+mod query;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
@@ -71,6 +73,8 @@ impl Admitted {
 /// One listener's.
 pub(crate) struct Gate {
     auth: Option<Arc<dyn ServerAuth>>,
+    /// Parameters of the query that an authenticator reads as if they were headers (`auth::request_params`).
+    params: Vec<String>,
     receiver: ComponentId,
     transport: Transport,
     clock: Arc<dyn Clock>,
@@ -86,7 +90,20 @@ impl Gate {
         transport: Transport,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Gate { auth, receiver, transport, clock, penalties: Mutex::default(), audit: Mutex::default() }
+        Gate {
+            auth,
+            params: Vec::new(),
+            receiver,
+            transport,
+            clock,
+            penalties: Mutex::default(),
+            audit: Mutex::default(),
+        }
+    }
+
+    /// The same, with parameters of the query that count as headers.
+    pub(crate) fn with_params(self, params: &[String]) -> Self {
+        Gate { params: params.to_vec(), ..self }
     }
 
     /// The value of `WWW-Authenticate`.
@@ -101,18 +118,20 @@ impl Gate {
             return Ok(Admitted { identity: of_certificate(connection), tenant: Tenant::default() });
         };
         let address = address(&connection.peer);
+        let query = if self.params.is_empty() { None } else { head.uri.query() };
+        let headers = Headers { headers: &head.headers, params: query::named(query.unwrap_or_default(), &self.params) };
         let certificates: Vec<&[u8]> = connection.client_certificates.iter().map(AsRef::as_ref).collect();
         let request = AuthRequest {
             peer: match connection.peer {
                 Peer::Ip(peer) => Some(peer),
                 Peer::Unix => None,
             },
-            headers: &Headers(&head.headers),
+            headers: &headers,
             certificates: &certificates,
             penalised: self.is_penalised(address),
         };
         // Whatever an authenticator reads: who sends two credentials wants one to be overlooked.
-        let authenticated = match head.headers.get_all("authorization").iter().nth(1) {
+        let authenticated = match headers.values("authorization").get(1) {
             Some(_) => Err(Denied::Repeated),
             None => auth.authenticate(request).await,
         };
@@ -250,11 +269,17 @@ fn is_tenant(name: &str) -> bool {
     !name.is_empty() && name.len() <= TENANT_BYTES && name != "." && name != ".." && name.bytes().all(allowed)
 }
 
-struct Headers<'h>(&'h HeaderMap);
+/// What an authenticator reads. A header and a parameter of one name are two credentials.
+struct Headers<'h> {
+    headers: &'h HeaderMap,
+    params: Vec<(&'h str, String)>,
+}
 
 impl HeaderSource for Headers<'_> {
     fn values(&self, name: &str) -> Vec<&str> {
-        self.0.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect()
+        let headers = self.headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
+        let params = self.params.iter().filter(|(param, _)| param.eq_ignore_ascii_case(name));
+        headers.chain(params.map(|(_, value)| value.as_str())).collect()
     }
 }
 

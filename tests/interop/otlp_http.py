@@ -12,7 +12,7 @@ from peers import Backend, Collector, until
 ROWS = [
     (encoding, compression)
     for encoding in ("proto", "json")
-    for compression in ("none", "gzip", "zstd", "deflate", "snappy")
+    for compression in ("none", "gzip", "zstd", "deflate", "snappy", "lz4")
 ]
 TIME = 1_760_000_000_123_456_789
 

@@ -261,3 +261,20 @@ fn an_authenticator_or_middleware_that_is_not_there_or_is_none_stops_the_start()
         assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
     }
 }
+
+#[test]
+fn a_token_in_the_query_counts_where_that_is_configured_and_is_told_to_nobody() {
+    let config = bearer(", scheme: '', header: api_token").replace(
+        "http: {auth: {authenticator: bearertokenauth}}",
+        "http: {auth: {authenticator: bearertokenauth, request_params: [api_token]}}",
+    );
+    let sluice = start(&config);
+    let status = |path: &str| http(sluice.http, "POST", path, &[PROTOBUF], &trace("x")).status;
+    assert_eq!(status(&format!("{TRACES}?api_token={TOKEN}")), 200);
+    assert_eq!(status(&format!("{TRACES}?api_token={TOKEN}x")), 401);
+    assert_eq!(status(&format!("{TRACES}?token={TOKEN}")), 401, "another parameter");
+    assert_eq!(status(TRACES), 401);
+    sluice.signal("TERM");
+    let (_, log, _) = sluice.end();
+    assert!(!log.contains(TOKEN), "{log}");
+}

@@ -128,6 +128,7 @@ fn every_compression_is_read_under_each_of_its_names() {
         ("zlib", Some(Encoding::Deflate)),
         ("snappy", Some(Encoding::Snappy)),
         ("x-snappy-framed", Some(Encoding::Snappy)),
+        ("lz4", Some(Encoding::Lz4)),
         ("snappy", None),
         ("identity", None),
     ]

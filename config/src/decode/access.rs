@@ -76,6 +76,8 @@ fn key_text(key: &str) -> StrDeserializer<'_, Error> {
 }
 
 /// Gives a key's error the place of the key.
+#[cold]
+#[inline(never)]
 fn at_key(error: Error, key: &str, entry: &Entry) -> Error {
     let place = Node::new(Value::Null, entry.key.clone());
     error.at(&place).inside(Segment::Key(key.to_owned()), &entry.value)
@@ -152,37 +154,37 @@ impl<'a> StructWalk<'a> {
     ) -> Result<V::Value, Error> {
         let own = Squash::default();
         let squash = whole.squash.unwrap_or(&own);
+        let walk = StructWalk::new(map, fields, squash, whole);
+        match visitor.visit_map(walk) {
+            Ok(value) => {
+                squash.complete(map, whole);
+                Ok(value)
+            }
+            Err(error) => Err(squash.failed(map, whole, error)),
+        }
+    }
+
+    /// Over those entries that `fields` know.
+    #[inline(never)]
+    fn new(
+        map: Option<&'a Map>,
+        fields: &'static [&'static str],
+        squash: &'a Squash,
+        whole: NodeDeserializer<'a>,
+    ) -> Self {
         squash.fields.borrow_mut().extend(fields);
         let known = |key: &str| !key.starts_with(SQUASH_PREFIX) && fields.contains(&key);
         let entries = map.into_iter().flatten().map(|(key, entry)| (key.as_str(), entry));
         let entries: Vec<_> = entries.filter(|(key, _)| known(key)).collect();
         squash.taken.borrow_mut().extend(entries.iter().map(|(_, entry)| std::ptr::from_ref(&entry.value)));
         let squashed = fields.iter().copied().filter(|field| field.starts_with(SQUASH_PREFIX)).collect();
-        let whole_for_walk = NodeDeserializer { squash: None, ..whole };
-        let walk = StructWalk { entries, next: 0, squashed, squash, whole: whole_for_walk, current: Current::None };
-        let result = visitor.visit_map(walk).map_err(|error| {
-            let value = error.missing().and_then(|field| map?.get(field)).map(|entry| &entry.value);
-            if value.is_some_and(|value| whole.context.is_blank(value)) { error.silence() } else { error }
-        });
-        // After any other error the squashed fields have not all been asked yet; there will be another round.
-        let complete = result.as_ref().map_or_else(|error| error.missing().is_some(), |_| true);
-        if whole.squash.is_none() && complete {
-            let taken = squash.taken.borrow();
-            for (key, entry) in map.into_iter().flatten() {
-                let switch = whole.toggled && key == "enabled";
-                if !switch && !taken.contains(&std::ptr::from_ref(&entry.value)) {
-                    whole.context.unknown(key, entry, squash.fields.borrow().clone());
-                }
-            }
-        }
-        result
+        let whole = NodeDeserializer { squash: None, ..whole };
+        StructWalk { entries, next: 0, squashed, squash, whole, current: Current::None }
     }
-}
 
-impl<'de> MapAccess<'de> for StructWalk<'_> {
-    type Error = Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+    /// The next key, which becomes the current one.
+    #[inline(never)]
+    fn advance(&mut self) -> Option<&'a str> {
         while let Some((key, entry)) = self.entries.get(self.next) {
             self.next += 1;
             let switch = self.whole.toggled && *key == "enabled";
@@ -191,14 +193,53 @@ impl<'de> MapAccess<'de> for StructWalk<'_> {
                 continue;
             }
             self.current = Current::Entry(key, entry);
-            return seed.deserialize(key_text(key)).map(Some).map_err(|error| at_key(error, key, entry));
+            return Some(key);
         }
-        match self.squashed.pop() {
-            Some(field) => {
-                self.current = Current::Squashed;
-                seed.deserialize(key_text(field)).map(Some)
+        let field = self.squashed.pop()?;
+        self.current = Current::Squashed;
+        Some(field)
+    }
+}
+
+impl Squash {
+    /// All fields have been asked: records the keys that neither the struct nor its squashed fields know.
+    #[inline(never)]
+    fn complete(&self, map: Option<&Map>, whole: NodeDeserializer<'_>) {
+        if whole.squash.is_some() {
+            return;
+        }
+        let taken = self.taken.borrow();
+        for (key, entry) in map.into_iter().flatten() {
+            let switch = whole.toggled && key == "enabled";
+            if !switch && !taken.contains(&std::ptr::from_ref(&entry.value)) {
+                whole.context.unknown(key, entry, self.fields.borrow().clone());
             }
-            None => Ok(None),
+        }
+    }
+
+    /// What to say of a struct that failed.
+    #[cold]
+    #[inline(never)]
+    fn failed(&self, map: Option<&Map>, whole: NodeDeserializer<'_>, error: Error) -> Error {
+        let value = error.missing().and_then(|field| map?.get(field)).map(|entry| &entry.value);
+        let error = if value.is_some_and(|value| whole.context.is_blank(value)) { error.silence() } else { error };
+        // After any other error the squashed fields have not all been asked yet; there will be another round.
+        if error.missing().is_some() {
+            self.complete(map, whole);
+        }
+        error
+    }
+}
+
+impl<'de> MapAccess<'de> for StructWalk<'_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        let Some(key) = self.advance() else { return Ok(None) };
+        let read = seed.deserialize(key_text(key)).map(Some);
+        match self.current {
+            Current::Entry(key, entry) => read.map_err(|error| at_key(error, key, entry)),
+            _ => read,
         }
     }
 
@@ -213,13 +254,17 @@ impl<'de> MapAccess<'de> for StructWalk<'_> {
                 context.enter(Segment::Field(key.to_owned()));
                 let value = seed.deserialize(NodeDeserializer::inner(&entry.value, context, Null::KeepsDefault));
                 context.leave();
-                value.map_err(|error| {
-                    let error = error.at(&missing_at(entry));
-                    error.inside(Segment::Field(key.to_owned()), &entry.value)
-                })
+                value.map_err(|error| inside_entry(error, key, entry))
             }
         }
     }
+}
+
+/// Gives an error the place of the entry in which it is.
+#[cold]
+#[inline(never)]
+fn inside_entry(error: Error, key: &str, entry: &Entry) -> Error {
+    error.at(&missing_at(entry)).inside(Segment::Field(key.to_owned()), &entry.value)
 }
 
 /// A block that lacks a field is pointed at by its key, not by all its lines.

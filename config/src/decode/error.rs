@@ -92,6 +92,8 @@ impl Error {
     }
 
     /// The innermost place wins.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn at(mut self, node: &Node) -> Self {
         self.origin.get_or_insert_with(|| node.origin.clone());
         self
@@ -104,6 +106,8 @@ impl Error {
     }
 
     /// Called by each enclosing collection on the way out. The innermost value that can be left out is blamed.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn inside(mut self, segment: Segment, value: &Node) -> Self {
         self = self.at(value);
         let null = matches!(*self.reason, Reason::NullField);

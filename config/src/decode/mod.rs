@@ -45,14 +45,25 @@ const MAX_ROUNDS: usize = 1_000;
 /// # Errors
 /// All errors of the node, at most [`MAX_ERRORS`], each with its position. Messages begin with the node's label.
 pub fn decode<T: DeserializeOwned>(node: &Node) -> Result<T, Vec<Diagnostic>> {
+    let mut decoded = None;
+    let found = rounds(node, &mut |deserializer| {
+        decoded = Some(T::deserialize(deserializer)?);
+        Ok(())
+    });
+    decoded.filter(|_| found.is_empty()).ok_or(found)
+}
+
+/// Decodes again and again, each time without what was found to be wrong. Returns all that was; nothing if all is well. There is
+/// one of this for all types.
+fn rounds(node: &Node, decode: &mut dyn FnMut(NodeDeserializer<'_>) -> Result<(), error::Error>) -> Vec<Diagnostic> {
     let context = Context::default();
     let mut found = Vec::new();
     for _ in 0..MAX_ROUNDS {
-        let result = T::deserialize(NodeDeserializer::root(node, &context));
+        let result = decode(NodeDeserializer::root(node, &context));
         found.extend(context.take_unknown().into_iter().map(|unknown| unknown.diagnostic(node.label())));
         match result {
-            Ok(value) if found.is_empty() => return Ok(value),
-            Ok(_) => break,
+            Ok(()) if found.is_empty() => return found,
+            Ok(()) => break,
             Err(error) => {
                 let blame = error.blame();
                 let again = match blame {
@@ -73,7 +84,7 @@ pub fn decode<T: DeserializeOwned>(node: &Node) -> Result<T, Vec<Diagnostic>> {
         found.push(Diagnostic::new("E0101", prefixed(node.label(), "too many null values")).at(&node.origin));
     }
     sort(&mut found);
-    Err(found)
+    found
 }
 
 /// `label: text`, or the text alone.

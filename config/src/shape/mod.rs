@@ -11,7 +11,7 @@ mod tests;
 
 use serde::de::DeserializeOwned;
 
-use probe::{Seen, Step};
+use probe::{Look, Seen, Step};
 
 /// Types nest no deeper; what is below is [`Kind::Any`].
 const MAX_DEPTH: usize = 24;
@@ -81,8 +81,7 @@ pub enum Kind {
 impl Shape {
     /// The shape of a config type.
     pub fn of<T: DeserializeOwned>() -> Self {
-        let mut way = Vec::new();
-        read::<T>(&mut way, &mut Vec::new())
+        read(probe::look::<T>, &mut Vec::new(), &mut Vec::new())
     }
 
     pub(crate) fn any() -> Self {
@@ -116,15 +115,15 @@ impl From<Kind> for Shape {
 }
 
 /// Asks the type what it is at the end of `way`, and then what is inside. `types` are the blocks on the way: one that
-/// comes again is not entered again.
-fn read<T: DeserializeOwned>(way: &mut Vec<Step>, types: &mut Vec<&'static [&'static str]>) -> Shape {
+/// comes again is not entered again. `look` is that of the type, so that there is one of this for all of them.
+fn read(look: Look, way: &mut Vec<Step>, types: &mut Vec<&'static [&'static str]>) -> Shape {
     if way.len() > MAX_DEPTH {
         return Shape::any();
     }
-    let (seen, switch) = probe::look::<T>(way);
+    let (seen, switch) = look(way);
     let mut inside = |step: Step| {
         way.push(step);
-        let shape = read::<T>(way, types);
+        let shape = read(look, way, types);
         way.pop();
         shape
     };
@@ -150,7 +149,7 @@ fn read<T: DeserializeOwned>(way: &mut Vec<Step>, types: &mut Vec<&'static [&'st
             let mut fields = Vec::new();
             for name in names {
                 way.push(Step::Field(name));
-                let shape = read::<T>(way, types);
+                let shape = read(look, way, types);
                 way.pop();
                 match shape.kind {
                     // A squashed block takes its keys from the enclosing map.

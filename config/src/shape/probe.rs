@@ -40,6 +40,9 @@ struct Found {
     switch: bool,
 }
 
+/// [`look`] of a type.
+pub(super) type Look = fn(&[Step]) -> (Seen, bool);
+
 /// What `T` is at the end of `way`, and whether it can be switched off.
 pub(super) fn look<T: DeserializeOwned>(way: &[Step]) -> (Seen, bool) {
     let found = RefCell::default();

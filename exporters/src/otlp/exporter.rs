@@ -151,7 +151,7 @@ fn level(encoding: Encoding) -> Option<i32> {
     match encoding {
         Encoding::Gzip | Encoding::Deflate => Some(GZIP_LEVEL),
         Encoding::Zstd => Some(ZSTD_LEVEL),
-        Encoding::Snappy => None,
+        Encoding::Snappy | Encoding::Lz4 => None,
     }
 }
 
@@ -159,6 +159,6 @@ fn pipeline_encoding(encoding: Encoding) -> Option<sluice_pipeline::Encoding> {
     match encoding {
         Encoding::Gzip => Some(sluice_pipeline::Encoding::Gzip),
         Encoding::Zstd => Some(sluice_pipeline::Encoding::Zstd),
-        Encoding::Deflate | Encoding::Snappy => None,
+        Encoding::Deflate | Encoding::Snappy | Encoding::Lz4 => None,
     }
 }

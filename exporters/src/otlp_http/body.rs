@@ -45,6 +45,7 @@ enum Algorithm {
     Zlib,
     Snappy,
     SnappyFramed,
+    Lz4,
 }
 
 impl Compression {
@@ -59,18 +60,14 @@ impl Compression {
             "deflate" => (Algorithm::Zlib, "deflate"),
             "snappy" => (Algorithm::Snappy, "snappy"),
             "x-snappy-framed" => (Algorithm::SnappyFramed, "x-snappy-framed"),
-            "lz4" => {
-                return Err(
-                    "compression \"lz4\" is not available, use gzip, zstd, zlib, deflate, snappy or none".to_owned()
-                );
-            }
+            "lz4" => (Algorithm::Lz4, "lz4"),
             // Reported by the block that the field is in.
             _ => return Ok(None),
         };
         let valid = match algorithm {
             Algorithm::Gzip | Algorithm::Zlib => (-2..=9).contains(&level),
             Algorithm::Zstd => true,
-            Algorithm::Snappy | Algorithm::SnappyFramed => level == 0,
+            Algorithm::Snappy | Algorithm::SnappyFramed | Algorithm::Lz4 => level == 0,
         };
         if !valid {
             return Err(format!("unsupported parameters {{Level:{level}}} for compression type {name:?}"));
@@ -96,6 +93,7 @@ impl Compression {
             Algorithm::Zstd => Some(sluice_pipeline::Encoding::Zstd),
             Algorithm::Zlib => Some(sluice_pipeline::Encoding::Zlib),
             Algorithm::Snappy => Some(sluice_pipeline::Encoding::Snappy),
+            Algorithm::Lz4 => Some(sluice_pipeline::Encoding::Lz4),
             Algorithm::SnappyFramed => None,
         }
     }
@@ -106,6 +104,7 @@ impl Compression {
             Algorithm::Gzip => by(sluice_net::Encoding::Gzip),
             Algorithm::Zstd => by(sluice_net::Encoding::Zstd),
             Algorithm::Zlib => by(sluice_net::Encoding::Deflate),
+            Algorithm::Lz4 => by(sluice_net::Encoding::Lz4),
             Algorithm::Snappy => {
                 snap::raw::Encoder::new().compress_vec(plain).map(Bytes::from).map_err(|error| error.to_string())
             }

@@ -57,7 +57,10 @@ fn what_cannot_work_is_refused_in_upstreams_words() {
         ("{}", "at least one endpoint must be specified"),
         ("{endpoint: http://h, encoding: xml}", "invalid encoding type: xml"),
         ("{endpoint: http://h, compression: br}", "unsupported compression type \\\"br\\\""),
-        ("{endpoint: http://h, compression: lz4}", "\\\"lz4\\\" is not available"),
+        (
+            "{endpoint: http://h, compression: lz4, compression_params: {level: 1}}",
+            "unsupported parameters {Level:1} for compression type \\\"lz4\\\"",
+        ),
         (
             "{endpoint: http://h, compression: gzip, compression_params: {level: 10}}",
             "unsupported parameters {Level:10} for compression type \\\"gzip\\\"",

@@ -24,6 +24,7 @@ fn plain(received: &Received) -> Vec<u8> {
         Some("zstd") => out = zstd::decode_all(body).unwrap(),
         Some("snappy") => out = snap::raw::Decoder::new().decompress_vec(body).unwrap(),
         Some("x-snappy-framed") => drop(snap::read::FrameDecoder::new(body).read_to_end(&mut out).unwrap()),
+        Some("lz4") => drop(lz4_flex::frame::FrameDecoder::new(body).read_to_end(&mut out).unwrap()),
         Some(other) => panic!("{other}"),
     }
     out
@@ -40,6 +41,7 @@ async fn protobuf_arrives_in_every_compression() {
         ("deflate", Some("deflate")),
         ("snappy", Some("snappy")),
         ("x-snappy-framed", Some("x-snappy-framed")),
+        ("lz4", Some("lz4")),
     ];
     // Small, and large enough to be compressed elsewhere.
     for bodies in [vec!["hello".to_owned()], (0..30_000).map(|number| format!("message {number}")).collect()] {
@@ -63,7 +65,7 @@ async fn json_arrives_in_every_compression() {
     let parts = [logs(["a \"quoted\" text", "\u{1f600}"]), logs(["second"])];
     let expected: Vec<u8> = parts.iter().flat_map(|part| part.encode_to_vec()).collect();
     let expected = ExportLogsServiceRequest::decode(&expected[..]).unwrap();
-    for compression in ["none", "gzip", "zstd", "deflate", "snappy"] {
+    for compression in ["none", "gzip", "zstd", "deflate", "snappy", "lz4"] {
         let endpoint = Endpoint::start([status(200)]).await;
         let rig = Rig::new(&endpoint.url, &format!("encoding: json\ncompression: {compression}"));
         assert_eq!(rig.send(payload(&parts)).await, SendOutcome::delivered());

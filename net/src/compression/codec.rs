@@ -4,6 +4,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{InBuffer, OutBuffer};
 
 use super::lent::Lent;
+use super::lz4::Lz4;
 use super::snappy::Snappy;
 use super::{DecompressError, Encoding};
 
@@ -14,16 +15,18 @@ pub(super) enum Codec<'a> {
     Inflate { inflate: Box<Decompress>, members: usize },
     Zstd(Lent),
     Snappy(Snappy<'a>),
+    Lz4(Box<Lz4<'a>>),
 }
 
 impl<'a> Codec<'a> {
-    /// At the beginning of `input`. Only Snappy looks at it; the others are given it step by step.
+    /// At the beginning of `input`. Only Snappy and LZ4 look at it, and have to see all of it; the others are given it step by step.
     pub(super) fn new(encoding: Encoding, input: &'a [u8]) -> Result<Self, DecompressError> {
         let malformed = |reason| DecompressError::Malformed { encoding, reason };
         Ok(match encoding {
             Encoding::Gzip => Codec::Inflate { inflate: Box::new(Decompress::new_gzip(15)), members: 1 },
             Encoding::Deflate => Codec::Inflate { inflate: Box::new(Decompress::new(true)), members: 1 },
             Encoding::Zstd => Codec::Zstd(Lent::default()),
+            Encoding::Lz4 => Codec::Lz4(Box::new(Lz4::new(input))),
             Encoding::Snappy => Codec::Snappy(Snappy::new(input).ok_or_else(|| malformed("not a block or a stream"))?),
         })
     }
@@ -32,7 +35,7 @@ impl<'a> Codec<'a> {
     pub(super) fn declared(&self) -> Option<usize> {
         match self {
             Codec::Snappy(snappy) => snappy.declared(),
-            Codec::Inflate { .. } | Codec::Zstd(_) => None,
+            Codec::Inflate { .. } | Codec::Zstd(_) | Codec::Lz4(_) => None,
         }
     }
 
@@ -68,6 +71,11 @@ impl<'a> Codec<'a> {
                 let ended = snappy.step(output).ok_or(corrupt)?;
                 Ok((if ended { rest.len() } else { 0 }, ended))
             }
+            Codec::Lz4(frames) => {
+                let corrupt = DecompressError::Malformed { encoding, reason: "corrupt or truncated frame" };
+                let ended = frames.step(output).ok_or(corrupt)?;
+                Ok((rest.len().saturating_sub(frames.left()), ended))
+            }
         }
     }
 
@@ -82,8 +90,8 @@ impl<'a> Codec<'a> {
             }
             Codec::Inflate { .. } if encoding == Encoding::Gzip => malformed("too many members"),
             Codec::Inflate { .. } => malformed("data after the end of the stream"),
-            Codec::Snappy(_) => Ok(()), // takes all of the input
-            Codec::Zstd(_) => Ok(()),   // the decoder starts the next frame by itself
+            Codec::Snappy(_) | Codec::Lz4(_) => Ok(()), // takes all of the input
+            Codec::Zstd(_) => Ok(()),                   // the decoder starts the next frame by itself
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
+use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 
 use super::Encoding;
 use crate::Error;
@@ -40,8 +41,17 @@ pub fn compress(encoding: Encoding, level: Option<i32>, input: &[u8]) -> Result<
                 .write_all(input)
                 .and_then(|()| encoder.into_inner().map_err(|error| io::Error::other(error.to_string())))
         }
+        Encoding::Lz4 => lz4(input, out()),
     };
     compressed.map(Bytes::from).map_err(Error::Compress)
+}
+
+/// One frame of independent blocks, which every reader knows, with a checksum.
+fn lz4(input: &[u8], out: Vec<u8>) -> io::Result<Vec<u8>> {
+    let info = FrameInfo::new().block_size(BlockSize::Max256KB).block_mode(BlockMode::Independent);
+    let mut encoder = FrameEncoder::with_frame_info(info.content_checksum(true), out);
+    encoder.write_all(input)?;
+    encoder.finish().map_err(io::Error::other)
 }
 
 fn zstd(level: i32, input: &[u8]) -> io::Result<Vec<u8>> {

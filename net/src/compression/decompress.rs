@@ -318,8 +318,8 @@ impl<'a> Run<'a> {
         let rest = self.input.get(self.consumed..).unwrap_or_default();
         let rest = match self.codec {
             Codec::Inflate { .. } => rest.get(..READ).unwrap_or(rest),
-            // Both are quicker when they see all of it.
-            Codec::Zstd(_) | Codec::Snappy(_) => rest,
+            // These are quicker when they see all of it, or need to.
+            Codec::Zstd(_) | Codec::Snappy(_) | Codec::Lz4(_) => rest,
         };
         let (consumed, ended) = self.codec.step(self.encoding, rest, &mut self.output)?;
         self.consumed += consumed;

@@ -53,8 +53,12 @@ pub(crate) async fn look(
     limits: &DecompressLimits,
     pool: &BufferPool,
 ) -> Result<(), DecompressError> {
-    if beginning.encoding == Encoding::Snappy {
-        return Ok(()); // becomes 21 times as much at most, and a block says how much
+    match beginning.encoding {
+        Encoding::Gzip | Encoding::Zstd | Encoding::Deflate => {}
+        // Becomes 21 times as much at most, and a block says how much.
+        Encoding::Snappy => return Ok(()),
+        // Cannot be read in parts. It becomes 255 times as much at most, and while it waits, it is what was sent and reserved.
+        Encoding::Lz4 => return Ok(()),
     }
     // Who waits for a turn keeps no decoder: each has a window, of 8 MiB at most.
     let glanced = Count::new(beginning, limits)?.advance(GLANCE)?;

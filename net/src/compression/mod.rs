@@ -1,4 +1,4 @@
-//! gzip, zstd, deflate and snappy with bounds: what a peer compressed is decompressed step by step, never further than the
+//! gzip, zstd, deflate, snappy and lz4 with bounds: what a peer compressed is decompressed step by step, never further than the
 //! limits allow and never ahead of its reservation (`security.md` A1 and section 6).
 
 mod codec;
@@ -6,6 +6,7 @@ mod compress;
 mod decompress;
 mod lent;
 mod look;
+mod lz4;
 mod snappy;
 #[cfg(test)]
 mod tests;
@@ -28,11 +29,13 @@ pub enum Encoding {
     Deflate,
     /// Snappy, as a block or framed: the first bytes tell which, as upstream has it. Written framed.
     Snappy,
+    /// LZ4 frames, several allowed.
+    Lz4,
 }
 
 impl Encoding {
     /// All of them, most common first.
-    pub const ALL: [Encoding; 4] = [Encoding::Gzip, Encoding::Zstd, Encoding::Deflate, Encoding::Snappy];
+    pub const ALL: [Encoding; 5] = [Encoding::Gzip, Encoding::Zstd, Encoding::Deflate, Encoding::Snappy, Encoding::Lz4];
 
     /// The name on the wire (`grpc-encoding`, `Content-Encoding`).
     pub fn name(self) -> &'static str {
@@ -41,6 +44,7 @@ impl Encoding {
             Encoding::Zstd => "zstd",
             Encoding::Deflate => "deflate",
             Encoding::Snappy => "snappy",
+            Encoding::Lz4 => "lz4",
         }
     }
 
@@ -58,6 +62,8 @@ impl Encoding {
             Ok(Some(Encoding::Deflate))
         } else if known("snappy") || known("x-snappy-framed") {
             Ok(Some(Encoding::Snappy))
+        } else if known("lz4") {
+            Ok(Some(Encoding::Lz4))
         } else if known("identity") || known("none") || name.is_empty() {
             Ok(None)
         } else {

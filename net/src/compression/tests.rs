@@ -1,3 +1,5 @@
+use proptest::strategy::Strategy as _;
+
 use super::*;
 use crate::pool::BufferPool;
 use crate::reserve::{Exhausted, Reservation};
@@ -75,7 +77,7 @@ async fn the_yielding_variant_gives_the_same() {
 #[test]
 fn concatenated_members_and_frames_are_read_as_one() {
     let (a, b) = (text(100_000), text(70));
-    for encoding in [Encoding::Gzip, Encoding::Zstd] {
+    for encoding in [Encoding::Gzip, Encoding::Zstd, Encoding::Lz4] {
         let packed = [compress(encoding, None, &a).unwrap(), compress(encoding, None, &b).unwrap()].concat();
         assert_eq!(run(encoding, &packed, DecompressLimits::default()).unwrap(), [a.clone(), b.clone()].concat());
     }
@@ -231,7 +233,7 @@ proptest::proptest! {
 
 #[test]
 fn a_large_output_of_little_is_measured_and_then_kept_whole() {
-    for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Snappy] {
+    for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Snappy, Encoding::Lz4] {
         for len in [(1 << 20) - 1, 1 << 20, (1 << 20) + 1, 9 << 20] {
             let plain = text(300).repeat(len / 300 + 1)[..len].to_vec();
             let packed = compress(encoding, Some(1), &plain).unwrap();
@@ -245,7 +247,7 @@ fn a_large_output_of_little_is_measured_and_then_kept_whole() {
 
 #[test]
 fn of_a_bomb_no_more_is_reserved_than_it_takes_to_tell() {
-    for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd] {
+    for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Lz4] {
         let packed = compress(encoding, Some(9), &vec![0; 80 << 20]).unwrap();
         let limits = DecompressLimits { max_ratio: 1_000_000, ..DecompressLimits::default() };
         let mut budget = Budget::of(usize::MAX);
@@ -263,5 +265,80 @@ fn a_bomb_behind_something_honest_is_found_out_as_well() {
         let refused = decompress(encoding, &packed, &DecompressLimits::default(), &mut budget, &BufferPool::default());
         assert_eq!(refused, Err(DecompressError::TooLarge { limit: 64 << 20 }));
         assert!(budget.held <= 16 << 20, "{encoding:?}: {}", budget.held);
+    }
+}
+
+/// A frame of LZ4 as other writers have it.
+fn lz4_frame(
+    size: lz4_flex::frame::BlockSize,
+    mode: lz4_flex::frame::BlockMode,
+    checks: bool,
+    plain: &[u8],
+) -> Vec<u8> {
+    use std::io::Write as _;
+    let info = lz4_flex::frame::FrameInfo::new().block_size(size).block_mode(mode).block_checksums(checks);
+    let info = info.content_checksum(checks).content_size(checks.then_some(plain.len() as u64));
+    let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn every_kind_of_lz4_frame_is_read() {
+    use lz4_flex::frame::{BlockMode, BlockSize};
+    let noise: Vec<u8> = (0..300_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let skippable = [&[0x5A, 0x2A, 0x4D, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
+    for plain in [text(0), text(10), text(70_000), text(1_000_000), noise, vec![7; 500_000]] {
+        for size in [BlockSize::Max64KB, BlockSize::Max256KB, BlockSize::Max1MB, BlockSize::Max4MB] {
+            for (mode, checks) in
+                [(BlockMode::Linked, true), (BlockMode::Independent, false), (BlockMode::Linked, false)]
+            {
+                let frame = lz4_frame(size, mode, checks, &plain);
+                let limits = DecompressLimits { max_ratio: 1_000, ..DecompressLimits::default() };
+                let case = format!("{} bytes, {size:?}, {mode:?}, {checks}", plain.len());
+                assert!(run(Encoding::Lz4, &frame, limits).unwrap() == plain, "{case}");
+                let several = [&skippable, &frame[..], &skippable, &frame].concat();
+                assert!(run(Encoding::Lz4, &several, limits).unwrap() == plain.repeat(2), "{case}, twice");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_lz4_frame_that_is_wrong_is_malformed_wherever_that_is() {
+    use lz4_flex::frame::{BlockMode, BlockSize};
+    let frame = lz4_frame(BlockSize::Max64KB, BlockMode::Linked, true, &text(3_000));
+    let limits = DecompressLimits::default();
+    for at in 0..frame.len() {
+        for bit in 0..8 {
+            let mut wrong = frame.clone();
+            wrong[at] ^= 1 << bit;
+            // Checksums cover all of it.
+            let read = run(Encoding::Lz4, &wrong, limits);
+            assert!(matches!(read, Err(DecompressError::Malformed { .. })), "byte {at}, bit {bit}: {read:?}");
+        }
+        assert!(run(Encoding::Lz4, &frame[..at], limits).is_err() || at == 0, "cut at {at}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn lz4_reads_what_another_reader_does(
+        mut frame in proptest::collection::vec(0u8..4, 1..5_000).prop_map(|plain| {
+            lz4_frame(lz4_flex::frame::BlockSize::Max64KB, lz4_flex::frame::BlockMode::Linked, false, &plain)
+        }),
+        changes in proptest::collection::vec((7usize..5_000, proptest::num::u8::ANY), 0..3),
+    ) {
+        use std::io::Read as _;
+        for (at, byte) in changes {
+            if let Some(place) = frame.get_mut(at) {
+                *place = byte;
+            }
+        }
+        let mut other = Vec::new();
+        let read = lz4_flex::frame::FrameDecoder::new(&frame[..]).read_to_end(&mut other);
+        if let (Ok(ours), Ok(_)) = (run(Encoding::Lz4, &frame, DecompressLimits::default()), read) {
+            proptest::prop_assert_eq!(ours, other);
+        }
     }
 }

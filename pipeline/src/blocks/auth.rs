@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Auth {
     /// Id of the extension.
     pub authenticator: String,
-    /// Query parameters handed to the authenticator along with the headers.
+    /// Of HTTP servers: parameters of the query that the authenticator reads as if they were headers.
     pub request_params: Vec<String>,
 }
 

@@ -123,3 +123,24 @@ async fn the_table_of_addresses_does_not_grow_without_bound() {
     }
     assert!(gate.penalties.lock().unwrap().len() <= ADDRESSES);
 }
+
+#[tokio::test]
+async fn a_parameter_of_the_query_stands_for_a_header_if_it_is_named() {
+    let clock = VirtualClock::default();
+    let asked = |params: &[&str], uri: &'static str, headers: &'static [(&str, &str)]| {
+        let params: Vec<String> = params.iter().map(|&param| param.to_owned()).collect();
+        let gate = gate(&["write:traces"], &clock).with_params(&params);
+        let mut head = head("192.0.2.1:1", headers);
+        head.uri = sluice_net::http::Uri::from_static(uri);
+        async move { gate.admit(Signal::Traces, &head).await.map(drop) }
+    };
+    let named = ["authorization"];
+    let (uri, refused) = ("/v1/traces?authorization=yes", Err(Refusal::Unauthenticated));
+    assert_eq!(asked(&named, uri, &[]).await, Ok(()));
+    assert_eq!(asked(&["Authorization"], "/v1/traces?Authorization=y%65s", &[]).await, Ok(()), "headers have no case");
+    assert_eq!(asked(&[], uri, &[]).await, refused, "only those that are named");
+    assert_eq!(asked(&named, "/v1/traces?authorization=no", &[]).await, refused);
+    assert_eq!(asked(&named, "/v1/traces?authorization=yes&authorization=yes", &[]).await, refused);
+    assert_eq!(asked(&named, uri, &[YES]).await, refused, "two credentials are none");
+    assert_eq!(asked(&named, "/v1/traces", &[YES]).await, Ok(()));
+}

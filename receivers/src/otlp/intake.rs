@@ -194,6 +194,7 @@ fn encoding_of(encoding: Encoding) -> Option<sluice_pipeline::Encoding> {
         Encoding::Gzip => sluice_pipeline::Encoding::Gzip,
         Encoding::Zstd => sluice_pipeline::Encoding::Zstd,
         Encoding::Deflate => sluice_pipeline::Encoding::Zlib,
+        Encoding::Lz4 => sluice_pipeline::Encoding::Lz4,
         Encoding::Snappy => return None,
     })
 }

@@ -194,6 +194,12 @@ impl OtlpReceiver {
         metrics.show();
     }
 
+    /// Parameters of the query that authenticators read; gRPC has no query.
+    fn request_params(&self, transport: Transport) -> &[String] {
+        let http = self.config.protocols.http.as_ref().filter(|_| transport == Transport::HTTP);
+        http.and_then(|http| http.server.auth.as_ref()).map_or(&[], |auth| auth.request_params.as_slice())
+    }
+
     fn intake(
         &self,
         ingress: &CurrentIngress,
@@ -203,7 +209,7 @@ impl OtlpReceiver {
     ) -> Intake {
         let clock = Arc::clone(&ingress.get().clock);
         Intake {
-            gate: Gate::new(auth, self.id.clone(), transport, clock),
+            gate: Gate::new(auth, self.id.clone(), transport, clock).with_params(self.request_params(transport)),
             ingress: ingress.clone(),
             receiver: self.id.clone(),
             transport,

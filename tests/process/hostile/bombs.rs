@@ -50,6 +50,7 @@ fn bombs() -> Vec<Bomb> {
         ("snappy that claims 4 GiB", "snappy", claims(&[0xff, 0xff, 0xff, 0xff, 0x0f]), large, exhausted, counted),
         ("snappy that claims 1 GiB", "snappy", claims(&[0x80, 0x80, 0x80, 0x80, 0x04]), large, exhausted, counted),
         ("snappy, framed, of 80 MiB of zeros", "snappy", framed, large, exhausted, counted),
+        ("lz4 of 64 MiB of zeros", "lz4", packed(Encoding::Lz4, &zeros), large, exhausted, counted),
     ]
 }
 
@@ -60,7 +61,7 @@ fn bombs_are_put_out_before_they_grow() {
         let request = post(&[PROTOBUF, ("content-encoding", encoding)], &bytes);
         let over_http = move |target: Target| ask::http(target.http, request.clone());
         arena.face(Attack::new(name, "http", http, over_http).counted(cause));
-        if encoding == "deflate" {
+        if matches!(encoding, "deflate" | "lz4") {
             continue; // no encoding of gRPC
         }
         let call =
