@@ -5,6 +5,7 @@
 pub enum Bug {
     AckBeforeSync,
     UnlinkBeforeCursorSync,
+    UnsyncedOverSynced,
     TrustLengthBeforeChecksum,
     ReuseSequence,
     RetryFailedSync,

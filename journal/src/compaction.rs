@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::bugs::Bug;
 use crate::error::Error;
 use crate::format::footer::Contents;
 use crate::format::record::Kind;
@@ -111,7 +110,7 @@ impl Inner {
         };
         let (rewritten, size) = self.write_compacted(&header, &needed, &mut scan, &contents)?;
         // The records left out are done according to memory; a crash must not bring back a cursor that wants them.
-        if !self.config.bugs.has(Bug::UnlinkBeforeCursorSync) && !self.save_cursors(false) {
+        if !self.save_cursors(self.survive_deletion()) {
             let _ = self.vfs.unlink(COMPACT);
             return Ok(false);
         }

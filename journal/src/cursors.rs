@@ -17,22 +17,34 @@ use crate::slots::SlotFile;
 /// Most destinations at a time.
 const DESTINATIONS: usize = 256;
 
+/// What a cursor is to survive once it is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Survive {
+    /// The end of the process.
+    Kill,
+    /// The end of power: it is synced.
+    PowerCut,
+}
+
 impl Inner {
-    /// Writes the cursors that have moved, or all of them. `false` if one could not be written.
-    pub(crate) fn save_cursors(&self, all: bool) -> bool {
-        let moved: Vec<Dest> = {
-            let state = self.lock();
-            state.dests.values().filter(|dest| all || dest.unsaved > 0).map(|dest| dest.index).collect()
-        };
-        let mut saved = true;
-        for dest in moved {
-            saved &= self.save_cursor(dest).is_ok();
-        }
-        saved
+    /// Writes the cursors that would not survive this. `false` if one could not be written.
+    pub(crate) fn save_cursors(&self, survive: Survive) -> bool {
+        self.save_those(survive, |dest| dest.unsaved > 0 || (survive == Survive::PowerCut && dest.unsynced))
+    }
+
+    /// Writes and syncs all cursors. `false` if one could not be written.
+    pub(crate) fn save_all_cursors(&self) -> bool {
+        self.save_those(Survive::PowerCut, |_| true)
+    }
+
+    fn save_those(&self, survive: Survive, which: impl Fn(&Destination) -> bool) -> bool {
+        let those: Vec<Dest> = self.lock().dests.values().filter(|dest| which(dest)).map(|dest| dest.index).collect();
+        let failed = those.into_iter().filter(|dest| self.save_cursor(*dest, survive).is_err()).count();
+        failed == 0
     }
 
     /// Writes one cursor.
-    pub(crate) fn save_cursor(&self, dest: Dest) -> Result<(), Error> {
+    pub(crate) fn save_cursor(&self, dest: Dest, survive: Survive) -> Result<(), Error> {
         if self.is_released() {
             return Err(Error::Closed);
         }
@@ -47,12 +59,16 @@ impl Inner {
             }
             (slot, destination.unsaved, destination.spec.name.clone())
         };
-        let result = file.write(&*self.vfs, &self.uuid, &slot.encode());
+        let result = match survive {
+            Survive::Kill => file.write_unsynced(&*self.vfs, &self.uuid, &slot.encode(), self.config.bugs),
+            Survive::PowerCut => file.write(&*self.vfs, &self.uuid, &slot.encode()),
+        };
         let mut state = self.lock();
         match result {
             Ok(()) => {
                 if let Some(destination) = state.dests.get_mut(&dest.0) {
                     destination.unsaved = destination.unsaved.saturating_sub(unsaved);
+                    destination.unsynced = survive == Survive::Kill;
                 }
                 Ok(())
             }
@@ -161,7 +177,7 @@ impl Journal {
                 dest.unsaved += 1;
             }
         }
-        inner.save_cursors(false);
+        inner.save_cursors(Survive::PowerCut);
         Ok(())
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct Destination {
     pub epoch: u64,
     /// Completions that no slot knows of.
     pub unsaved: u64,
+    /// A slot knows of some that is not synced.
+    pub unsynced: bool,
     /// Failures to read in a row.
     pub read_errors: u32,
     /// Was over its quota when last looked at.
@@ -97,6 +99,7 @@ impl Destination {
             epoch: 0,
             // What a new process reads of the old one may not be durable.
             unsaved: 1,
+            unsynced: false,
             read_errors: 0,
             over_quota: false,
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::cursors::Survive;
 use crate::dest::Held;
 use crate::dlq::DeadLetters;
 use crate::error::Error;
@@ -233,7 +234,7 @@ impl Journal {
         };
         if none_left {
             // An error is reported, and the suspicion lasts until a cursor can be written again.
-            let _ = self.0.save_cursor(dest);
+            let _ = self.0.save_cursor(dest, Survive::PowerCut);
         }
         if goes_on {
             self.0.observer.readable(dest);
@@ -308,7 +309,7 @@ impl Journal {
             destination.plan = plan;
             destination.unsaved += 1;
         }
-        self.0.save_cursor(dest)
+        self.0.save_cursor(dest, Survive::PowerCut)
     }
 
     /// The planned file.
@@ -373,7 +374,7 @@ impl Journal {
         }
         // A process that stops was killed by none of what it held.
         inner.lock().dests.values_mut().for_each(|dest| _ = dest.acquit(0, u64::MAX));
-        let saved = inner.save_cursors(true);
+        let saved = inner.save_all_cursors();
         let items = writer.items;
         let durable = inner.lock().durable;
         let clean = crate::format::meta::Clean { items };
@@ -397,9 +398,10 @@ impl Inner {
         dest.map(|dest| dest.state(state.proven)).unwrap_or_default()
     }
 
-    /// Whether the cursor on disk knows of every completion.
-    pub(crate) fn is_saved(&self, name: &str) -> bool {
+    /// Whether every completion survives this.
+    pub(crate) fn is_saved(&self, name: &str, survive: Survive) -> bool {
         let state = self.lock();
-        state.dests.values().any(|dest| dest.spec.name == name && dest.unsaved == 0)
+        let dest = state.dests.values().find(|dest| dest.spec.name == name);
+        dest.is_some_and(|dest| dest.unsaved == 0 && (survive == Survive::Kill || !dest.unsynced))
     }
 }

@@ -6,12 +6,15 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::clock::Stamp;
+use crate::cursors::Survive;
 use crate::format::{Chain, SegNo};
 use crate::journal::Inner;
 use crate::observer::{DropReason, Event};
 
 /// Longest a completion stays in memory only (delivery §3.6).
 pub(crate) const SAVE_EVERY: Duration = Duration::from_millis(100);
+/// Longest it is where a power cut takes it back. What is delivered twice then is bounded by this, and nothing is lost.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Completions after which cursors are saved earlier.
 pub(crate) const SAVE_AFTER: u64 = 1000;
 /// Between two turns, unless somebody asks.
@@ -28,6 +31,7 @@ const RUNGS: [u8; 3] = [50, 75, 90];
 /// What upkeep remembers between its turns.
 pub(crate) struct Keeper {
     saved: Stamp,
+    synced: Stamp,
     space: Option<Stamp>,
     expired: Stamp,
     scrubbed: Stamp,
@@ -45,6 +49,7 @@ impl Keeper {
     pub(crate) fn new(now: Stamp, ballast: bool) -> Self {
         Keeper {
             saved: now,
+            synced: now,
             space: None,
             expired: now,
             scrubbed: now,
@@ -83,9 +88,12 @@ impl Inner {
         let now = self.clock.now();
         keeper.observe(now);
         let most = self.lock().dests.values().map(|dest| dest.unsaved).max().unwrap_or(0);
-        if now.since(&keeper.saved) >= SAVE_EVERY || most >= SAVE_AFTER {
+        if now.since(&keeper.synced) >= SYNC_EVERY {
+            (keeper.saved, keeper.synced) = (now, now);
+            self.save_cursors(Survive::PowerCut);
+        } else if now.since(&keeper.saved) >= SAVE_EVERY || most >= SAVE_AFTER {
             keeper.saved = now;
-            self.save_cursors(false);
+            self.save_cursors(Survive::Kill);
         }
         if keeper.space.is_none_or(|last| now.since(&last) >= SPACE_EVERY) {
             keeper.space = Some(now);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::chain_reader::{ChainReader, Stop, View, views};
+use crate::cursors::Survive;
 use crate::dest::Held;
 use crate::error::Error;
 use crate::format::cursor::MAX_SUSPECTS;
@@ -178,7 +179,7 @@ impl Inner {
             drop(state);
             if suspect {
                 // Noted before anybody looks at it. Without the note, a crash only takes one turn more.
-                let _ = self.save_cursor(dest);
+                let _ = self.save_cursor(dest, Survive::PowerCut);
             }
             if !entries.is_empty() || passed >= upto {
                 return Ok(entries);

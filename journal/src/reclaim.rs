@@ -1,6 +1,7 @@
 //! Deleting segments that nobody needs (delivery §3.6): cursors are on disk first, then `META`, then the name goes.
 
 use crate::bugs::Bug;
+use crate::cursors::Survive;
 use crate::format::segment::COMPACTED;
 use crate::format::{Chain, PAGE, SegNo};
 use crate::journal::Inner;
@@ -34,8 +35,7 @@ impl Inner {
         };
         let mut full = Vec::new();
         if !unneeded.is_empty() {
-            let early = self.config.bugs.has(Bug::UnlinkBeforeCursorSync);
-            if !early && !self.save_cursors(false) {
+            if !self.save_cursors(self.survive_deletion()) {
                 return;
             }
             let mut deleted = Vec::new();
@@ -58,6 +58,11 @@ impl Inner {
             }
         }
         self.dispose_of_garbage(&full);
+    }
+
+    /// What cursors must survive before a record goes that they have passed.
+    pub(crate) fn survive_deletion(&self) -> Survive {
+        if self.config.bugs.has(Bug::UnlinkBeforeCursorSync) { Survive::Kill } else { Survive::PowerCut }
     }
 
     /// Unlinks files that are not part of the journal any more. What fails is tried again.

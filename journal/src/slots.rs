@@ -1,5 +1,5 @@
 //! A file of two slots, written in turn. After a failed write the same slot is written again, through a new file handle:
-//! the other one is the last that is known to be durable.
+//! the other one is the last that is known to be durable. So is a slot that was written without a sync.
 //!
 //! What a new process reads may be nothing but memory of the kernel, if a sync failed before the old process ended: the slot
 //! that is read is written once more, as it is, before anything relies on it.
@@ -7,6 +7,7 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::bugs::{Bug, Bugs};
 use crate::format::slot::{SLOT_HEADER, Slot};
 use crate::format::{Uuid, VERSION};
 use crate::vfs::{Open, Vfs, VfsFile, read_full, write_full};
@@ -63,26 +64,45 @@ impl SlotFile {
     /// Makes sure that the current slot is durable.
     pub(crate) fn settle(&mut self, vfs: &dyn Vfs) -> io::Result<()> {
         let Some(bytes) = self.unsettled.take() else { return Ok(()) };
-        let settled = self.put(vfs, &bytes, self.current);
+        let settled = self.put(vfs, &bytes, self.current, true);
         if settled.is_err() {
             self.unsettled = Some(bytes);
         }
         settled
     }
 
-    fn put(&mut self, vfs: &dyn Vfs, bytes: &[u8], slot: u64) -> io::Result<()> {
+    fn put(&mut self, vfs: &dyn Vfs, bytes: &[u8], slot: u64, sync: bool) -> io::Result<()> {
         let file = match self.file.take() {
             Some(file) => file,
             None => vfs.open(&self.path, Open::Write)?,
         };
         write_full(&*file, bytes, slot * self.slot_len)?;
-        file.sync()?;
+        if sync {
+            file.sync()?;
+        }
         self.file = Some(file);
         Ok(())
     }
 
     /// Writes the older slot and syncs. On an error the current slot stays as it was.
     pub(crate) fn write(&mut self, vfs: &dyn Vfs, uuid: &Uuid, payload: &[u8]) -> io::Result<()> {
+        let target = self.renew(vfs, uuid, payload, true)?;
+        self.current = target;
+        Ok(())
+    }
+
+    /// Writes the older slot, which a process that is killed leaves to the next one, and a machine without power does not. The
+    /// current slot stays as it was, and the older one is written again the next time.
+    pub(crate) fn write_unsynced(&mut self, vfs: &dyn Vfs, uuid: &Uuid, payload: &[u8], bugs: Bugs) -> io::Result<()> {
+        let target = self.renew(vfs, uuid, payload, false)?;
+        if bugs.has(Bug::UnsyncedOverSynced) {
+            self.current = target;
+        }
+        Ok(())
+    }
+
+    /// Gives the slot that was written.
+    fn renew(&mut self, vfs: &dyn Vfs, uuid: &Uuid, payload: &[u8], sync: bool) -> io::Result<u64> {
         if (payload.len() + SLOT_HEADER) as u64 > self.slot_len {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is full", self.path)));
         }
@@ -90,9 +110,8 @@ impl SlotFile {
         let target = 1 - self.current;
         // Never the generation of a slot whose fate is unknown.
         self.generation += 1;
-        self.put(vfs, &Slot::encode(self.generation, uuid, payload), target)?;
-        self.current = target;
-        Ok(())
+        self.put(vfs, &Slot::encode(self.generation, uuid, payload), target, sync)?;
+        Ok(target)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::journal::Inner;
 use crate::observer::{Event, Moved};
 use crate::queue::Request;
 use crate::record::SeqRange;
-use crate::route::RouteSet;
+use crate::route::{Dest, RouteSet};
 use crate::state::{SegFile, State};
 use crate::tail::Recent;
 use crate::tally::{Items, Tally, add_items};
@@ -34,6 +34,8 @@ pub(crate) struct Writer {
     failures: u32,
     /// The last group had several waiting requests: lingering pays.
     pub busy: bool,
+    /// Who has something to read since the group under way, and was not told.
+    readable: RouteSet,
     scratch: Vec<u8>,
 }
 
@@ -48,7 +50,15 @@ pub(crate) struct Active {
 
 impl Writer {
     pub(crate) fn new(ordinal: [u64; 2], items: [Items; 2]) -> Self {
-        Writer { active: [None, None], ordinal, items, failures: 0, busy: false, scratch: Vec::new() }
+        Writer {
+            active: [None, None],
+            ordinal,
+            items,
+            failures: 0,
+            busy: false,
+            readable: RouteSet::EMPTY,
+            scratch: Vec::new(),
+        }
     }
 }
 
@@ -72,14 +82,15 @@ impl Inner {
         writer.busy = requests.len() > 1;
         let started = self.clock.now();
         let (admitted, outgoing) = self.admit(requests);
-        let bytes: u64 = outgoing.iter().map(Outgoing::size).sum();
+        let (records, bytes) = (outgoing.len(), outgoing.iter().map(Outgoing::size).sum());
         let chain = admitted.first().map_or(Chain::Main, |admitted| admitted.request.chain);
         let result = self.write(&mut writer, chain, &outgoing);
         let durable = self.lock().durable;
-        // The next group may form before the waiting are told.
-        drop(writer);
-        if result.is_ok() && !outgoing.is_empty() {
-            self.observer.committed(outgoing.len(), bytes, self.clock.now().since(&started));
+        let readable = std::mem::take(&mut writer.readable);
+        // Who is told now may run at once: it finds nothing locked, and is the last to hold what it took in.
+        drop((writer, outgoing));
+        if result.is_ok() && records > 0 {
+            self.observer.committed(records, bytes, self.clock.now().since(&started));
         }
         for Admitted { request, range, last } in admitted {
             let answer = match &result {
@@ -89,6 +100,7 @@ impl Inner {
             };
             (request.answer)(answer);
         }
+        readable.iter().for_each(|dest| self.observer.readable(dest));
         true
     }
 
@@ -123,20 +135,27 @@ impl Inner {
         }
         let sets: Vec<u32> = self.route_ids(records.iter().map(|record| record.routes))?;
         let mark_sets = self.route_ids(request.done.iter().map(|(stage, _)| RouteSet::EMPTY.with(*stage)))?;
-        let mut state = self.lock();
-        let first = state.next_seq;
-        for (record, set) in records.into_iter().zip(sets) {
-            outgoing.push(Outgoing::data(record, state.next_seq, set, chain, self.config.compress));
-            state.next_seq += 1;
+        let (first, marks) = {
+            let mut state = self.lock();
+            let mark = |(stage, done): &(Dest, Vec<u64>)| {
+                let dest = state.dests.get(&stage.0);
+                let (committed, done) = dest.map(|dest| dest.position_with(done)).unwrap_or_default();
+                Watermark { stage: stage.0, committed, done }
+            };
+            let marks: Vec<Watermark> = request.done.iter().map(mark).collect();
+            let first = state.next_seq;
+            state.next_seq += (records.len() + marks.len()) as u64;
+            (first, marks)
+        };
+        let behind = first + records.len() as u64;
+        // Compressing and summing take their time: nothing is locked that readers need.
+        for ((record, set), seq) in records.into_iter().zip(sets).zip(first..) {
+            outgoing.push(Outgoing::data(record, seq, set, chain, self.config.compress));
         }
-        let last = state.next_seq - 1;
-        for ((stage, done), set) in request.done.iter().zip(mark_sets) {
-            let (committed, done) = state.dests.get(&stage.0).map_or((0, Vec::new()), |dest| dest.position_with(done));
-            let mark = Watermark { stage: stage.0, committed, done };
-            outgoing.push(Outgoing::watermark(mark, state.next_seq, set));
-            state.next_seq += 1;
+        for ((mark, set), seq) in marks.into_iter().zip(mark_sets).zip(behind..) {
+            outgoing.push(Outgoing::watermark(mark, seq, set));
         }
-        Ok(Some(SeqRange { first, last }))
+        Ok(Some(SeqRange { first, last: behind - 1 }))
     }
 
     /// Writes records in order, part by part where a segment ends. What was written before a failure is readable all the
@@ -210,9 +229,9 @@ impl Inner {
         let offset = place.offset;
         let encoded = encode(part, place, std::mem::take(&mut writer.scratch));
         if active.unsynced {
-            active.handle.sync().map_err(Error::io(what()))?;
+            active.handle.sync().map_err(|error| Error::io(what())(error))?;
         }
-        write_parts_full(&*active.handle, &encoded.parts(), offset).map_err(Error::io(what()))?;
+        write_parts_full(&*active.handle, &encoded.parts(), offset).map_err(|error| Error::io(what())(error))?;
         active.unsynced = self.config.bugs.has(Bug::AckBeforeSync);
         if !active.unsynced {
             let synced = active.handle.sync();
@@ -230,7 +249,7 @@ impl Inner {
         for record in part {
             add_items(&mut writer.items[chain as usize], &record.tally().items);
         }
-        self.publish(no, part, &encoded.headers);
+        writer.readable = writer.readable.union(self.publish(no, part, &encoded.headers));
         writer.scratch = encoded.into_scratch();
         Ok(part.len())
     }
@@ -246,8 +265,8 @@ impl Inner {
         self.config.segment_size.saturating_sub(contents.end + reserved)
     }
 
-    /// Makes records visible to readers, and counts them.
-    fn publish(&self, no: SegNo, part: &[Outgoing], headers: &[(u64, crate::format::record::Header)]) {
+    /// Makes records visible to readers, and counts them. Gives the destinations that have something to read.
+    fn publish(&self, no: SegNo, part: &[Outgoing], headers: &[(u64, crate::format::record::Header)]) -> RouteSet {
         let mut state = self.lock();
         let state = &mut *state;
         if let Some(segment) = state.segment_mut(no) {
@@ -256,7 +275,7 @@ impl Inner {
                 segment.contents.add(*offset, header, set);
             }
         }
-        let mut woken = RouteSet::EMPTY;
+        let mut readable = RouteSet::EMPTY;
         for record in part {
             state.durable = state.durable.max(record.header.seq);
             state.published[no.chain() as usize] = state.durable;
@@ -274,7 +293,7 @@ impl Inner {
                     destination.comes(record.header.seq);
                     destination.add_pending(no, &tally);
                     self.observer.routed(dest, moved, &destination.backlog.items);
-                    woken = woken.with(dest);
+                    readable = readable.with(dest);
                 }
             }
             let recent = Recent {
@@ -286,7 +305,7 @@ impl Inner {
             };
             state.tail.push(recent);
         }
-        woken.iter().for_each(|dest| self.observer.readable(dest));
+        readable
     }
 }
 

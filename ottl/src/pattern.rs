@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::hir::Look;
 use regex_syntax::hir::literal::Extractor;
 
 use crate::error::EvalError;
@@ -18,6 +19,9 @@ const MAX_COMPILED: usize = 10 << 20;
 /// Deepest nesting of groups, as in Go.
 const MAX_NESTING: u32 = 1_000;
 
+/// How many literals are compared with the start of a text before it is searched.
+const MAX_STARTS: usize = 16;
+
 /// How many patterns that records brought along are kept compiled, per call in a statement.
 const MAX_CACHED: usize = 256;
 
@@ -25,6 +29,8 @@ const MAX_CACHED: usize = 256;
 #[derive(Debug)]
 pub struct Pattern {
     regex: Regex,
+    /// Every text that matches starts with one of these; `None`: not known.
+    starts: Option<Vec<Box<[u8]>>>,
     names: Vec<Option<String>>,
 }
 
@@ -44,11 +50,15 @@ impl Pattern {
                     other => format!("error parsing regexp: {other}"),
                 },
             )?;
-        Ok(Pattern { regex, names: translated.names })
+        Ok(Pattern { regex, starts: starts(&translated.regex), names: translated.names })
     }
 
     /// Whether the pattern occurs in the text. Bytes that are not UTF-8 count as U+FFFD each.
     pub fn is_match(&self, text: &[u8]) -> bool {
+        // What is readable of a text starts as the text does, as far as that is ASCII.
+        if self.starts.as_ref().is_some_and(|starts| !starts.iter().any(|start| text.starts_with(start))) {
+            return false;
+        }
         if self.regex.is_match(text) {
             return true;
         }
@@ -84,6 +94,17 @@ impl Pattern {
     pub fn has_named_groups(&self) -> bool {
         self.names.iter().any(Option::is_some)
     }
+}
+
+/// What texts start with that match a pattern, where it is tied to their start and that is one of a few plain literals.
+fn starts(regex: &str) -> Option<Vec<Box<[u8]>>> {
+    let syntax = regex_syntax::ParserBuilder::new().utf8(false).nest_limit(MAX_NESTING).build().parse(regex).ok()?;
+    if !syntax.properties().look_set_prefix().contains(Look::Start) {
+        return None;
+    }
+    let literals = Extractor::new().limit_total(MAX_STARTS).extract(&syntax);
+    let starts: Vec<Box<[u8]>> = literals.literals()?.iter().map(|literal| literal.as_bytes().into()).collect();
+    starts.iter().all(|start| start.is_ascii()).then_some(starts)
 }
 
 /// Literals of which one starts every match, if there are few of them and none is short.

@@ -389,6 +389,9 @@ impl<'a> Reader<'a> {
             let start = std::mem::replace(&mut self.pos, short.end);
             return Ok(Some(Field { number: short.number(), value, start, end: short.end }));
         }
+        if self.at_end() {
+            return Ok(None);
+        }
         self.any_field()
     }
 

@@ -9,6 +9,7 @@ use super::explore;
 use super::model::{DERIVED, LOSSY, Ledger, Model, NAMES, STAGE};
 use super::random::Random;
 use super::world::{DISK, SEGMENT, Theme, World, lock};
+use crate::cursors::Survive;
 use crate::journal::Journal;
 use crate::record::{ReadLimit, Record};
 
@@ -60,7 +61,7 @@ impl World {
         let model = lock(&self.model);
         for entry in entries {
             model.check_entry(name, &entry)?;
-            if !model.may_come(name, entry.request_id) && self.theme != Theme::Damage && name != LOSSY {
+            if !model.may_come(name, entry.request_id, Survive::Kill) && self.theme != Theme::Damage && name != LOSSY {
                 return Err(format!("record {} came again at {name}", entry.request_id));
             }
             self.held.entry(name).or_default().push((entry.seq, entry.request_id));
@@ -126,8 +127,12 @@ impl World {
         self.journal.step_keeper();
         let mut model = lock(&self.model);
         for name in NAMES {
-            if self.journal.0.is_saved(name) {
-                model.saved(name);
+            // A kill in the middle of a short write tears what is not synced; without faults, a slot is written at once.
+            if self.theme != Theme::Errors && self.journal.0.is_saved(name, Survive::Kill) {
+                model.saved(name, Survive::Kill);
+            }
+            if self.journal.0.is_saved(name, Survive::PowerCut) {
+                model.saved(name, Survive::PowerCut);
             }
         }
     }

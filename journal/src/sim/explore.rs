@@ -9,6 +9,7 @@ use super::random::Random;
 use super::world::specs;
 use super::{SimClock, SimRng};
 use crate::config::Config;
+use crate::cursors::Survive;
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::record::{Entry, ReadLimit};
@@ -88,16 +89,17 @@ pub(super) fn check(
     disk.set_faults(Faults::default());
     disk.set_neighbour(0);
     let clock = Arc::new(SimClock::new());
-    if random.chance(250) {
-        disk.kill();
-    } else {
-        disk.crash(random.fork());
+    let mut end = if random.chance(250) { Survive::Kill } else { Survive::PowerCut };
+    match end {
+        Survive::Kill => disk.kill(),
+        Survive::PowerCut => disk.crash(random.fork()),
     }
     if random.chance(120) {
         // Recovery dies, too.
         disk.crash_after(random.below(40));
         drop(open(disk, &clock, random, config));
         disk.crash(random.fork());
+        end = Survive::PowerCut;
     }
     let (journal, ledger) = open(disk, &clock, random, config).map_err(|error| format!("does not open: {error}"))?;
     let mut got: BTreeMap<&'static str, BTreeSet<u64>> = BTreeMap::new();
@@ -107,7 +109,7 @@ pub(super) fn check(
         drain(&journal, &ledger, name, |entry| {
             model.check_entry(name, entry)?;
             got.insert(entry.request_id);
-            if !model.may_come(name, entry.request_id) && damage.is_none() && name != LOSSY {
+            if !model.may_come(name, entry.request_id, end) && damage.is_none() && name != LOSSY {
                 return Err(format!("record {} came again at {name} after its cursor was saved", entry.request_id));
             }
             Ok(())

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::random::Random;
+use crate::cursors::Survive;
 use crate::observer::{DropReason, Moved, Observer};
 use crate::record::{Entry, Record};
 use crate::route::{Dest, RouteSet};
@@ -39,6 +40,8 @@ pub(super) struct Sent {
 pub(super) enum Done {
     /// In memory.
     Fresh,
+    /// In the cursor, and a power cut may take it back.
+    Written,
     /// In the cursor on disk: the record never comes again.
     Saved,
     /// The process died before it was sure to be saved.
@@ -138,27 +141,31 @@ impl Model {
         self.done.entry(name).or_default().insert(id, Done::Fresh);
     }
 
-    /// The cursor on disk knows of every completion so far.
-    pub(super) fn saved(&mut self, name: &'static str) {
-        self.done
-            .entry(name)
-            .or_default()
-            .values_mut()
-            .filter(|done| **done == Done::Fresh)
-            .for_each(|done| *done = Done::Saved);
-    }
-
-    /// The process died.
-    pub(super) fn died(&mut self) {
-        for done in self.done.values_mut().flat_map(BTreeMap::values_mut).filter(|done| **done == Done::Fresh) {
-            *done = Done::Unsure;
+    /// The cursor knows of every completion so far, for this end at least.
+    pub(super) fn saved(&mut self, name: &'static str, survive: Survive) {
+        for done in self.done.entry(name).or_default().values_mut() {
+            match (survive, *done) {
+                (Survive::PowerCut, Done::Fresh | Done::Written) => *done = Done::Saved,
+                (Survive::Kill, Done::Fresh) => *done = Done::Written,
+                _ => {}
+            }
         }
     }
 
-    /// Whether a record may come again: it is not done, or no cursor on disk is sure to know.
-    pub(super) fn may_come(&self, name: &str, id: u64) -> bool {
+    /// The process ended in this way.
+    pub(super) fn died(&mut self, by: Survive) {
+        for done in self.done.values_mut().flat_map(BTreeMap::values_mut) {
+            if *done == Done::Fresh || (by == Survive::PowerCut && *done == Done::Written) {
+                *done = Done::Unsure;
+            }
+        }
+    }
+
+    /// Whether a record may come again after this end: it is not done, or no cursor is sure to know.
+    pub(super) fn may_come(&self, name: &str, id: u64, after: Survive) -> bool {
+        let known = |done: &Done| *done == Done::Saved || (after == Survive::Kill && *done == Done::Written);
         self.sent.get(&id).is_some_and(|sent| sent.again)
-            || self.done.get(name).and_then(|done| done.get(&id)).is_none_or(|done| *done != Done::Saved)
+            || !self.done.get(name).and_then(|done| done.get(&id)).is_some_and(known)
     }
 }
 

@@ -57,6 +57,7 @@ macro_rules! planted {
 planted! {
     an_ack_before_the_sync_is_noticed: AckBeforeSync in POWER within 20,
     an_unlink_before_the_cursor_sync_is_noticed: UnlinkBeforeCursorSync in POWER within 60,
+    a_cursor_written_over_the_synced_one_is_noticed: UnsyncedOverSynced in POWER within 200,
     a_length_believed_before_its_checksum_is_noticed: TrustLengthBeforeChecksum in DAMAGE within 60,
     a_sequence_given_out_twice_is_noticed: ReuseSequence in POWER within 60,
     a_failed_sync_tried_again_is_noticed: RetryFailedSync in ERRORS within 60,

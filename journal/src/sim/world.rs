@@ -12,7 +12,9 @@ use super::model::{LOSSLESS, LOSSY, Ledger, Model, NAMES};
 use super::random::Random;
 use crate::bugs::Bugs;
 use crate::config::{Config, DestSpec, OnQuota, Quota};
+use crate::cursors::Survive;
 use crate::journal::Journal;
+use crate::keeper::SAVE_EVERY;
 
 /// What to play.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +158,7 @@ impl World {
             size,
             dead: None,
         };
-        world.reopen(false)?;
+        world.reopen(false, Survive::Kill)?;
         Ok(world)
     }
 
@@ -190,7 +192,15 @@ impl World {
                 let by = [1, 20, 110, 600][self.random.below(4) as usize];
                 self.clock.advance(Duration::from_millis(by));
             }
-            90..95 => self.keep(),
+            90..95 => {
+                self.keep();
+                // Sometimes several turns in a row have something to save.
+                for _ in 0..self.random.below(3) {
+                    self.complete();
+                    self.clock.advance(SAVE_EVERY);
+                    self.keep();
+                }
+            }
             95 => self.rewind(),
             96 => self.disturb(),
             97 if self.random.chance(500) => self.crash()?,
@@ -209,20 +219,20 @@ impl World {
         self.outcome.crashes += 1;
         if self.random.chance(250) {
             self.disk.kill();
-        } else {
-            self.disk.crash(self.random.fork());
-            self.clock.reboot();
+            return self.reopen(true, Survive::Kill);
         }
-        self.reopen(true)
+        self.disk.crash(self.random.fork());
+        self.clock.reboot();
+        self.reopen(true, Survive::PowerCut)
     }
 
     fn close(&mut self) -> Result<(), String> {
         if self.journal.close().is_ok() {
             let mut model = lock(&self.model);
-            NAMES.iter().for_each(|name| model.saved(name));
+            NAMES.iter().for_each(|name| model.saved(name, Survive::PowerCut));
         }
         self.disk.kill();
-        self.reopen(true)
+        self.reopen(true, Survive::Kill)
     }
 
     /// Everybody catches up, all segments go, and the process starts again.
@@ -231,7 +241,7 @@ impl World {
             let (model, damaged) = (Arc::clone(&self.model), self.theme == Theme::Damage);
             let drained = drain(&self.journal, &self.ledger, name, |entry| {
                 let mut model = lock(&model);
-                if !model.may_come(name, entry.request_id) && !damaged && name != LOSSY {
+                if !model.may_come(name, entry.request_id, Survive::Kill) && !damaged && name != LOSSY {
                     return Err(format!("record {} came again at {name}", entry.request_id));
                 }
                 model.complete(name, entry.request_id);
@@ -248,13 +258,13 @@ impl World {
         self.crash()
     }
 
-    /// The process starts again.
-    fn reopen(&mut self, faults: bool) -> Result<(), String> {
+    /// The process starts again, after this end of the one before.
+    fn reopen(&mut self, faults: bool, end: Survive) -> Result<(), String> {
         let stats = self.journal.stats();
         self.outcome.reclaimed += stats.reclaimed;
         self.outcome.compactions += stats.compactions;
         self.held.clear();
-        lock(&self.model).died();
+        lock(&self.model).died(end);
         for attempt in 0..50 {
             if attempt > 10 || !faults {
                 self.disk.set_faults(Faults::default());

@@ -154,6 +154,28 @@ fn a_planned_file_is_still_planned_after_a_crash() {
 }
 
 #[test]
+fn a_kill_takes_back_what_was_delivered_in_the_last_tenth_of_a_second_and_a_power_cut_in_the_last_second() {
+    let nothing_survives = (0..).find(|&seed| Random::seeded(seed).below(4) == 0).unwrap();
+    for (passed, after_kill, after_power_cut) in [(20, 4, 4), (110, 0, 4), (1100, 0, 0)] {
+        for power_cut in [false, true] {
+            let mut rig = Rig::new(specs(&["a"]));
+            let sequences: Vec<u64> = (0..4).map(|_| rig.append(&["a"], 10).unwrap()).collect();
+            // The last sync of the cursor was just now.
+            rig.keep(Duration::from_secs(1));
+            assert_eq!(rig.read("a"), sequences);
+            rig.complete("a", &sequences);
+            rig.keep(Duration::from_millis(passed));
+            if power_cut {
+                rig.disk.crash(Random::seeded(nothing_survives));
+            }
+            rig.restart();
+            let again = if power_cut { after_power_cut } else { after_kill };
+            assert_eq!(rig.journal.backlog(rig.dest("a")).records, again, "{passed} ms, {power_cut}");
+        }
+    }
+}
+
+#[test]
 fn a_cursor_that_is_lost_starts_at_the_oldest_record() {
     let mut rig = Rig::new(specs(&["a", "b"]));
     let sequences: Vec<u64> = (0..6).map(|_| rig.append(&["a", "b"], 10).unwrap()).collect();

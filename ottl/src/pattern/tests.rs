@@ -232,3 +232,51 @@ fn what_is_refused_is_named_with_its_place_and_reason() {
         assert_eq!((refused.offset, refused.reason()), (offset, reason), "{pattern}");
     }
 }
+
+#[test]
+fn texts_that_start_otherwise_are_told_apart_without_a_search() {
+    let patterns = [
+        "^shop-ios/[1-7]",
+        "^(?:GET|PUT) /",
+        "^(?i)get",
+        "^a?b",
+        "(?:^a|b)",
+        "(?m)^b$",
+        "^",
+        "^é",
+        "^a.c",
+        r"\Aab",
+        "^(?:^ab|^cd)",
+        "^a*$",
+        r"^\x00",
+        "^.b",
+    ];
+    let texts: [&[u8]; 16] = [
+        b"",
+        b"a",
+        b"b",
+        b"ab",
+        b"abc",
+        b"aab",
+        b"cd",
+        b"a\nb",
+        b"shop-ios/3.1",
+        b"shop-ios/9",
+        b"GET /x",
+        b"PUT x",
+        b"gEt",
+        "é".as_bytes(),
+        b"a\xffc",
+        b"\xffb",
+    ];
+    let mut skipped = 0;
+    for pattern in patterns {
+        let quick = Pattern::new(pattern).unwrap();
+        let plain = Pattern { starts: None, ..Pattern::new(pattern).unwrap() };
+        skipped += usize::from(quick.starts.is_some());
+        for text in texts {
+            assert_eq!(quick.is_match(text), plain.is_match(text), "{pattern} {text:?}");
+        }
+    }
+    assert!(skipped >= 5, "{skipped}");
+}

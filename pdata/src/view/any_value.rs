@@ -31,6 +31,13 @@ impl<'a> AnyValueView<'a> {
         {
             return Ok(AnyValueView::Str(rest));
         }
+        // Most integers are small.
+        if let [0x18, number @ 0..=0x7f] = *bytes {
+            return Ok(AnyValueView::Int(number.into()));
+        }
+        if let [0x18, low @ 0x80..=0xff, high @ 0..=0x7f] = *bytes {
+            return Ok(AnyValueView::Int(i64::from(low & 0x7f) | i64::from(high) << 7));
+        }
         Merge::new(Parent::Itself(bytes)).finish()
     }
 

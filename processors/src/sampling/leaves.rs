@@ -31,11 +31,6 @@ impl Leaves {
         self.0.iter_mut().zip(other.0).for_each(|(own, other)| *own |= other);
     }
 
-    /// Whether any leaf of `other` is here.
-    pub fn intersects(self, other: Leaves) -> bool {
-        self.0.iter().zip(other.0).any(|(own, other)| own & other != 0)
-    }
-
     /// Whether every leaf of `other` is here.
     pub fn contains_all(self, other: Leaves) -> bool {
         self.0.iter().zip(other.0).all(|(own, other)| own & other == other)

@@ -1,7 +1,5 @@
 //! Which leaf conditions hold for an item: one walk over its attributes for all policies together.
 
-use std::collections::HashMap;
-
 use sluice_ottl::time::Time;
 use sluice_ottl::value::Value;
 use sluice_ottl::{Conditions, EvalError, WireRecord, trace_state};
@@ -17,8 +15,8 @@ use super::leaves::{Leaves, MAX_LEAVES};
 #[derive(Debug, Default)]
 pub(super) struct Observer {
     sources: Vec<LeafSource>,
+    /// By length.
     keys: Vec<Key>,
-    by_key: HashMap<Box<[u8]>, usize, ahash::RandomState>,
     /// Lengths of the keys, as bits; bit 63 for 63 and more.
     lengths: u64,
     statuses: Vec<(u8, u8)>,
@@ -42,6 +40,8 @@ pub(super) struct Observer {
 #[derive(Debug)]
 struct Key {
     key: Box<[u8]>,
+    /// Those of the matches.
+    leaves: Leaves,
     matches: Vec<(u8, ValueMatch)>,
 }
 
@@ -104,15 +104,16 @@ impl Observer {
     }
 
     fn add_value(&mut self, key: &str, leaf: u8, value: ValueMatch) {
-        let at = match self.by_key.get(key.as_bytes()) {
-            Some(&at) => at,
+        let at = match self.keys.iter().position(|known| *known.key == *key.as_bytes()) {
+            Some(at) => at,
             None => {
-                self.by_key.insert(key.as_bytes().into(), self.keys.len());
                 self.lengths |= 1 << key.len().min(63);
-                self.keys.push(Key { key: key.as_bytes().into(), matches: Vec::new() });
-                self.keys.len() - 1
+                let at = self.keys.partition_point(|known| known.key.len() <= key.len());
+                self.keys.insert(at, Key { key: key.as_bytes().into(), leaves: Leaves::EMPTY, matches: Vec::new() });
+                at
             }
         };
+        self.keys[at].leaves.insert(leaf);
         self.keys[at].matches.push((leaf, value));
     }
 
@@ -140,7 +141,7 @@ impl Observer {
             }
             leaves.union(self.resource_leaves);
             let read = match item.attributes {
-                Some(pairs) => self.attributes(pairs.iter().map(|pair| Ok(*pair)), true, leaves),
+                Some(pairs) => self.read_attributes(pairs, leaves),
                 None => self.attributes(AttributesView::new(item.view.bytes, span::ATTRIBUTES).iter(), true, leaves),
             };
             if read.is_err() {
@@ -200,32 +201,50 @@ impl Observer {
     ) -> Result<(), Error> {
         let mut seen = Leaves::default();
         for pair in attributes {
-            let pair = pair?;
-            if self.lengths & (1 << pair.key().len().min(63)) == 0 {
-                continue;
-            }
-            let Some(at) = self.key(pair.key()) else { continue };
-            if seen.contains(at as u8) {
-                continue;
-            }
-            seen.insert(at as u8);
-            let value = pair.value()?;
-            for (leaf, wanted) in &self.keys[at].matches {
-                if !leaves.contains(*leaf) && wanted.holds(value, on_span) {
-                    leaves.insert(*leaf);
-                }
+            self.attribute(&pair?, on_span, &mut seen, leaves)?;
+        }
+        Ok(())
+    }
+
+    /// The same of a span's, where they have been read.
+    fn read_attributes(&self, attributes: &[KeyValueView<'_>], leaves: &mut Leaves) -> Result<(), Error> {
+        let mut seen = Leaves::default();
+        attributes.iter().try_for_each(|pair| self.attribute(pair, true, &mut seen, leaves))
+    }
+
+    #[inline]
+    fn attribute(
+        &self,
+        pair: &KeyValueView<'_>,
+        on_span: bool,
+        seen: &mut Leaves,
+        leaves: &mut Leaves,
+    ) -> Result<(), Error> {
+        if self.lengths & (1 << pair.key().len().min(63)) == 0 {
+            return Ok(());
+        }
+        let Some((at, key)) = self.key(pair.key()) else { return Ok(()) };
+        if seen.contains(at as u8) {
+            return Ok(());
+        }
+        seen.insert(at as u8);
+        let value = pair.value()?;
+        if leaves.contains_all(key.leaves) {
+            return Ok(());
+        }
+        for (leaf, wanted) in &key.matches {
+            if !leaves.contains(*leaf) && wanted.holds(value, on_span) {
+                leaves.insert(*leaf);
             }
         }
         Ok(())
     }
 
-    fn key(&self, key: &[u8]) -> Option<usize> {
-        // Few keys are found faster by looking at each.
-        if self.keys.len() <= 8 {
-            self.keys.iter().position(|known| *known.key == *key)
-        } else {
-            self.by_key.get(key).copied()
-        }
+    fn key(&self, key: &[u8]) -> Option<(usize, &Key)> {
+        let from =
+            if self.keys.len() <= 8 { 0 } else { self.keys.partition_point(|known| known.key.len() < key.len()) };
+        let behind = self.keys.iter().enumerate().skip(from);
+        behind.take_while(|(_, known)| known.key.len() <= key.len()).find(|(_, known)| *known.key == *key)
     }
 
     fn span_conditions(&mut self, item: &SpanItem<'_>, leaves: &mut Leaves) {

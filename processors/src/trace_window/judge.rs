@@ -16,7 +16,7 @@ pub trait Judge: Send {
     fn early(&mut self, facts: &TraceFacts) -> Option<Decision>;
     /// What must have been seen of a trace before [`Judge::early`] is asked. Default: nothing.
     fn early_signs(&self) -> EarlySigns {
-        EarlySigns::ANY
+        EarlySigns::any()
     }
     /// Whether decisions can depend on [`TraceFacts::services`]: else they are not counted. Default: yes.
     fn counts_services(&self) -> bool {

@@ -3,6 +3,9 @@
 /// Entries a chunk.
 const CHUNK: usize = 1024;
 
+/// One chunk in so many is kept for the next one when it has emptied, so that it needs no filling and faults in no pages.
+const SPARE: usize = 8;
+
 /// No entry: the end of a list.
 pub(crate) const NONE: u32 = u32::MAX;
 
@@ -37,6 +40,9 @@ pub(crate) struct Slab<T> {
     open: Vec<u32>,
     /// Chunks without entries.
     vacant: Vec<u32>,
+    /// Entries for the next chunks that are opened.
+    spare: Vec<Box<[T]>>,
+    /// Chunks with entries, and spare ones.
     allocated: usize,
     len: usize,
     /// What is read where nothing is, and what is written there.
@@ -85,9 +91,11 @@ impl<T: Entry> Slab<T> {
             self.chunks.push(Chunk::default());
             self.chunks.len() as u32 - 1
         });
-        self.chunks[at as usize] =
-            Chunk { entries: vec![T::default(); CHUNK].into_boxed_slice(), open: true, ..Chunk::default() };
-        self.allocated += 1;
+        let entries = self.spare.pop().unwrap_or_else(|| {
+            self.allocated += 1;
+            vec![T::default(); CHUNK].into_boxed_slice()
+        });
+        self.chunks[at as usize] = Chunk { entries, open: true, ..Chunk::default() };
         self.open.push(at);
         at
     }
@@ -103,8 +111,11 @@ impl<T: Entry> Slab<T> {
         chunk.free = handle;
         chunk.live -= 1;
         if chunk.live == 0 && self.open.last() != Some(&at) {
-            self.allocated -= 1;
-            (chunk.entries, chunk.free, chunk.fresh) = (Box::default(), NONE, 0);
+            self.spare.push(std::mem::take(&mut chunk.entries));
+            (chunk.free, chunk.fresh) = (NONE, 0);
+            while self.spare.len() > (self.allocated - self.spare.len()) / SPARE && self.spare.pop().is_some() {
+                self.allocated -= 1;
+            }
         }
         if !chunk.open {
             // Behind the one that is being filled.

@@ -61,6 +61,16 @@ fn without_a_sign_nobody_needs_to_ask() {
         let facts = spans.iter().fold(Trace::new(1), |trace, span| trace.span(&mut sampler, span)).facts;
         assert_eq!(signs.are_in(facts.leaves, facts.spans, facts.duration_ms()), seen, "{spans:?}");
     }
+    let both = "policies: [{name: both, type: and, and: {and_sub_policy: [
+      {name: error, type: status_code, status_code: {status_codes: [ERROR]}},
+      {name: slow, type: latency, latency: {threshold_ms: 100}}]}}]";
+    for (spans, seen) in [(vec![status(2)], false), (vec![lasting(101)], false), (vec![status(2), lasting(101)], true)]
+    {
+        let mut sampler = sampler(both);
+        let facts = spans.iter().fold(Trace::new(1), |trace, span| trace.span(&mut sampler, span)).facts;
+        assert_eq!(sampler.early_signs().are_in(facts.leaves, facts.spans, facts.duration_ms()), seen, "{spans:?}");
+        assert_eq!(sampler.early(&facts).is_some(), seen);
+    }
     let drop = "policies: [{name: d, type: probabilistic, probabilistic: {sampling_percentage: 1}}]";
     assert_eq!(sampler(drop).early_signs(), EarlySigns::NEVER);
 }

@@ -104,13 +104,8 @@ impl Engine {
 
     fn walk_request(&mut self, walk: &mut Walk<'_>) -> Result<(), sluice_pdata::Error> {
         let request = walk.request;
-        let (extra, _) = envelope(request, RESOURCES)?;
-        for resource in fields(request) {
-            if let Field { number: RESOURCES, value: Value::Len(envelope), .. } = resource? {
-                self.walk_resource(walk, &extra, envelope)?;
-            }
-        }
-        Ok(())
+        let (extra, _, resources) = envelope(request, RESOURCES)?;
+        resources.into_iter().try_for_each(|envelope| self.walk_resource(walk, &extra, envelope))
     }
 
     fn walk_resource(
@@ -119,40 +114,23 @@ impl Engine {
         request: &[u8],
         resource_envelope: &[u8],
     ) -> Result<(), sluice_pdata::Error> {
-        let (rest, resource) = envelope(resource_envelope, SCOPES)?;
+        let (rest, resource, scopes) = envelope(resource_envelope, SCOPES)?;
         let mut source = NONE;
-        for scope in fields(resource_envelope) {
-            let Field { number: SCOPES, value: Value::Len(scope_envelope), .. } = scope? else { continue };
+        for scope_envelope in scopes {
             if source == NONE {
                 source = self.source(walk.tenant, resource);
             }
-            let (around_items, scope) = envelope(scope_envelope, ITEMS)?;
+            let (around_items, scope, items) = envelope(scope_envelope, ITEMS)?;
             let (signal, tenant) = (walk.signal, walk.tenant);
             let around = Around { signal, tenant, source, resource, resource_envelope, scope, scope_envelope };
             let envelopes = Envelopes { request, resource: &rest, scope: &around_items };
             let mut origin = NONE;
-            let mut items = fields(scope_envelope);
-            let mut read = Ok(());
-            while read.is_ok() {
-                let mut group: SmallVec<[&[u8]; GROUP]> = SmallVec::new();
-                while group.len() < GROUP
-                    && let Some(item) = items.next()
-                {
-                    match item {
-                        Ok(Field { number: ITEMS, value: Value::Len(bytes), .. }) => group.push(bytes),
-                        Ok(_) => {}
-                        Err(error) => read = Err(error),
-                    }
-                }
-                if group.is_empty() {
-                    break;
-                }
+            for group in items.chunks(GROUP) {
                 if origin == NONE {
                     origin = self.origins.intern(walk.context, walk.port, walk.signal, envelopes, source);
                 }
-                self.take_group(walk, &around, origin, &group);
+                self.take_group(walk, &around, origin, group);
             }
-            read?;
         }
         Ok(())
     }
@@ -231,19 +209,26 @@ impl Engine {
     }
 }
 
-/// The fields of a message other than the messages `number`, byte by byte; and its resource or scope, empty if there is none.
-fn envelope(message: &[u8], number: u32) -> Result<(Vec<u8>, &[u8]), sluice_pdata::Error> {
-    let (mut rest, mut inner) = (Vec::new(), &[][..]);
+/// What is in a message, without a copy: most requests have less.
+type Inside<'a> = SmallVec<[&'a [u8]; 128]>;
+
+/// The fields of a message other than the messages `number`, byte by byte; its resource or scope, empty if there is none; and
+/// those messages.
+fn envelope(message: &[u8], number: u32) -> Result<(Vec<u8>, &[u8], Inside<'_>), sluice_pdata::Error> {
+    let (mut rest, mut inner, mut inside) = (Vec::new(), &[][..], Inside::new());
     for field in fields(message) {
         let field = field?;
         match field.value {
-            Value::Len(_) if field.number == number => continue,
+            Value::Len(found) if field.number == number => {
+                inside.push(found);
+                continue;
+            }
             Value::Len(found) if field.number == INNER => inner = found,
             _ => {}
         }
         rest.extend_from_slice(&message[field.start..field.end]);
     }
-    Ok((rest, inner))
+    Ok((rest, inner, inside))
 }
 
 /// The resource or scope message of an envelope; empty if there is none.

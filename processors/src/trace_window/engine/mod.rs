@@ -2,6 +2,7 @@
 
 mod absorb;
 mod ahead;
+mod close;
 mod decide;
 mod facts;
 mod infer;

@@ -2,7 +2,7 @@
 
 use sluice_pdata::tags;
 use sluice_pdata::view::{AnyValueView, KeyValueView, SpanView};
-use sluice_pdata::wire::{Field, Value, fields};
+use sluice_pdata::wire::{Field, Value, WireType, fields};
 use smallvec::SmallVec;
 
 use super::Engine;
@@ -15,6 +15,9 @@ use crate::trace_window::verdict_cache::TraceKey;
 
 /// How far ahead of the stage's time an end may lie.
 const FUTURE_NS: u64 = 300_000_000_000;
+
+/// The tag of an attribute of a span.
+const ATTRIBUTE: u8 = (tags::span::ATTRIBUTES << 3) as u8 | WireType::Len as u8;
 
 /// The ids of an item, if both are what ids are.
 pub(super) fn ids(trace: &[u8], span: &[u8]) -> Option<([u8; 16], [u8; 8])> {
@@ -61,8 +64,23 @@ impl<'a> Read<'a> {
     /// read that logs may learn of; if there are no logs, none.
     pub(super) fn fill(&mut self, all: bool, logs: bool) -> Result<(), sluice_pdata::Error> {
         let view = &mut self.view;
-        for field in fields(view.bytes) {
-            let field = field?;
+        let mut rest = view.bytes;
+        loop {
+            // Attributes are the greater part of a span, and nearly all of them are short.
+            if let [ATTRIBUTE, len @ 0..=0x7f, behind @ ..] = rest
+                && let Some((pair, behind)) = behind.split_at_checked(usize::from(*len))
+            {
+                rest = behind;
+                if all || logs && may_be_learned(pair) {
+                    match KeyValueView::parse(pair) {
+                        Ok(pair) => self.pairs.push(pair),
+                        Err(_) => self.whole = false,
+                    }
+                }
+                continue;
+            }
+            let Some(field) = fields(rest).next().transpose()? else { break };
+            rest = &rest[field.end..];
             match (field.number, field.value) {
                 (tags::span::ATTRIBUTES, Value::Len(pair)) if !(all || logs && may_be_learned(pair)) => {}
                 (tags::span::ATTRIBUTES, Value::Len(pair)) => match KeyValueView::parse(pair) {
