@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use bytes::Bytes;
 use sluice_config::service::{Metrics, MetricsLevel};
 use sluice_net::Unlimited;
+use sluice_net::compression::DecompressLimits;
 use sluice_net::http::{
     Admission, HeaderValue, HttpService, Method, Refusal, Request, Response, ResponseBody, Server as HttpServer, header,
 };
@@ -37,7 +38,12 @@ impl HttpService for Exposition {
     }
 
     async fn admit(&self, _route: &(), _head: &RequestHead) -> Result<Admission<()>, Response<ResponseBody>> {
-        Ok(Admission { context: (), reserve: Arc::new(Unlimited), max_wire_bytes: 0 })
+        Ok(Admission {
+            context: (),
+            reserve: Arc::new(Unlimited),
+            max_wire_bytes: 0,
+            decompress: DecompressLimits::default(),
+        })
     }
 
     async fn call(&self, _request: Request<(), ()>) -> Response<ResponseBody> {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use sluice_net::compression::DecompressLimits;
 use sluice_net::grpc::{
     Admission, CallError, Client, ClientSettings, Outgoing, Reply, Request, Server, Status, UnaryService, unavailable,
 };
@@ -32,7 +33,12 @@ impl UnaryService for Relay {
     }
 
     async fn admit(&self, _route: &&'static str, _head: &RequestHead) -> Result<Admission<()>, Status> {
-        Ok(Admission { context: (), reserve: Arc::new(Unlimited), max_wire_bytes: 64 << 20 })
+        Ok(Admission {
+            context: (),
+            reserve: Arc::new(Unlimited),
+            max_wire_bytes: 64 << 20,
+            decompress: DecompressLimits::default(),
+        })
     }
 
     async fn call(&self, request: Request<&'static str, ()>) -> Result<Reply, Status> {

@@ -13,6 +13,7 @@ use crate::compression::{DecompressError, DecompressLimits, Encoding, decompress
 use crate::listen::Traffic;
 use crate::pool::BufferPool;
 use crate::reserve::{Exhausted, Reservation, Reserve};
+use crate::turns::Unseen;
 use growing::Growing;
 
 mod growing;
@@ -29,10 +30,16 @@ pub struct Body {
     pub encoding: Option<Encoding>,
     /// The memory promised for it. Keep it as long as the bytes.
     pub reservation: Box<dyn Reservation>,
-    pub(crate) pool: BufferPool,
+    unseen: Unseen,
+    pool: BufferPool,
 }
 
 impl Body {
+    pub(crate) fn new(received: Received, encoding: Option<Encoding>, pool: &BufferPool) -> Self {
+        let Received { bytes, reservation, unseen } = received;
+        Body { bytes, encoding, reservation, unseen, pool: pool.clone() }
+    }
+
     /// The message in plain. Costs nothing when it came so. The reservation grows by what the result takes; the
     /// compressed bytes stay, for whoever can forward them.
     ///
@@ -43,10 +50,21 @@ impl Body {
             None if self.bytes.len() > limits.max_bytes => Err(DecompressError::TooLarge { limit: limits.max_bytes }),
             None => Ok(self.bytes.clone()),
             Some(encoding) => {
-                decompress_yielding(encoding, &self.bytes, limits, self.reservation.as_mut(), &self.pool).await
+                let Body { bytes, reservation, unseen, pool, .. } = self;
+                let plain = decompress_yielding(encoding, bytes, limits, reservation.as_mut(), unseen, pool).await;
+                unseen.clear();
+                plain
             }
         }
     }
+}
+
+/// A body as it was received.
+pub(crate) struct Received {
+    pub(crate) bytes: Bytes,
+    pub(crate) reservation: Box<dyn Reservation>,
+    /// Leave to keep it before anybody has looked at what it becomes.
+    unseen: Unseen,
 }
 
 /// Why a body could not be received.
@@ -54,6 +72,10 @@ impl Body {
 pub(crate) enum ReadError {
     /// More bytes than allowed.
     TooLarge { limit: usize },
+    /// More bytes than allowed when it is decompressed.
+    Inflates { limit: usize },
+    /// Not what its encoding promises.
+    Corrupt(&'static str),
     /// No memory was promised.
     Exhausted(Exhausted),
     /// It came too slowly.
@@ -86,6 +108,8 @@ pub(crate) struct Memory<'a> {
     pub(crate) reserve: &'a dyn Reserve,
     pub(crate) pool: &'a BufferPool,
     pub(crate) max_bytes: usize,
+    /// What compressed bodies may become.
+    pub(crate) decompress: DecompressLimits,
 }
 
 /// The frames of a body, each waited for within the limits.
@@ -171,12 +195,14 @@ where
     }
 }
 
-/// Reads a body that is nothing but its bytes (OTLP/HTTP). `announced` is its Content-Length.
+/// Reads a body that is nothing but its bytes (OTLP/HTTP). `announced` is its Content-Length, `encoding` its
+/// Content-Encoding.
 pub(crate) async fn read_plain<B>(
     mut frames: Frames<'_, B>,
     announced: Option<u64>,
+    encoding: Option<Encoding>,
     memory: &Memory<'_>,
-) -> Result<(Bytes, Box<dyn Reservation>), ReadError>
+) -> Result<Received, ReadError>
 where
     B: HttpBody<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
 {
@@ -189,12 +215,13 @@ where
             _ => return Err(too_large),
         },
     };
-    let mut body = Growing::begin(memory, announced, 0).await?;
-    let Some(first) = frames.next().await? else { return Ok((Bytes::new(), body.into_reservation())) };
+    let mut body = Growing::begin(memory, announced, encoding, 0).await?;
+    let Some(first) = frames.next().await? else { return Ok(body.finish()) };
     if announced == Some(first.len()) {
+        body.see(&first).await?;
         body.promise(first.len()).await?;
         expect_end(&mut frames, &too_large).await?;
-        return Ok((keep(first), body.into_reservation()));
+        return Ok(body.finish_with(keep(first)));
     }
     let mut next = Some(first);
     while let Some(data) = next {
@@ -212,17 +239,20 @@ where
 
 /// One gRPC message.
 pub(crate) struct Message {
-    pub(crate) bytes: Bytes,
+    pub(crate) received: Received,
     /// The prefix's flag: the message is compressed.
     pub(crate) compressed: bool,
-    pub(crate) reservation: Box<dyn Reservation>,
 }
 
 /// Length of the prefix before a gRPC message: a flag and a 32-bit length.
 pub(crate) const PREFIX: usize = 5;
 
-/// Reads a body that must be exactly one gRPC message.
-pub(crate) async fn read_message<B>(mut frames: Frames<'_, B>, memory: &Memory<'_>) -> Result<Message, ReadError>
+/// Reads a body that must be exactly one gRPC message. `encoding` is how it is compressed if its prefix says that it is.
+pub(crate) async fn read_message<B>(
+    mut frames: Frames<'_, B>,
+    encoding: Option<Encoding>,
+    memory: &Memory<'_>,
+) -> Result<Message, ReadError>
 where
     B: HttpBody<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
 {
@@ -251,16 +281,18 @@ where
         _ => return Err(ReadError::TooLarge { limit }),
     };
     let surplus = ReadError::NotOneMessage("more than one message");
-    let mut body = Growing::begin(memory, Some(length), rest.len()).await?;
+    let encoding = encoding.filter(|_| flag == 1);
+    let mut body = Growing::begin(memory, Some(length), encoding, rest.len()).await?;
     if rest.is_empty() && length > 0 {
         rest = frames.next().await?.ok_or(ReadError::NotOneMessage("truncated message"))?;
     }
-    let (bytes, reservation) = if rest.len() >= length {
+    let received = if rest.len() >= length {
         if rest.len() > length {
             return Err(surplus);
         }
+        body.see(&rest).await?;
         body.promise(length).await?;
-        (keep(rest), body.into_reservation())
+        body.finish_with(keep(rest))
     } else {
         loop {
             if rest.len() > length - body.len() {
@@ -275,7 +307,7 @@ where
         body.finish()
     };
     expect_end(&mut frames, &surplus).await?;
-    Ok(Message { bytes, compressed: flag == 1, reservation })
+    Ok(Message { received, compressed: flag == 1 })
 }
 
 async fn expect_end<B>(frames: &mut Frames<'_, B>, surplus: &ReadError) -> Result<(), ReadError>

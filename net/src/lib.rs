@@ -23,6 +23,7 @@ mod reserve;
 mod survivor;
 pub mod tls;
 mod tunnel;
+mod turns;
 
 pub use address::Endpoint;
 pub use compression::Encoding;

@@ -35,6 +35,8 @@ pub struct ListenerLimits {
     pub body_min_rate: u64,
     /// Time a blocked write may last before the connection is cut.
     pub write_timeout: Duration,
+    /// Bytes a second, on average since the write was blocked; with less it is blocked still.
+    pub write_min_rate: u64,
     /// Time between two requests of an HTTP/1 connection.
     pub idle_timeout: Duration,
     /// Whether an HTTP/1 connection may carry more than one request.
@@ -57,6 +59,13 @@ pub struct ListenerLimits {
     pub stream_window: u32,
     /// HTTP/2 window of a connection.
     pub connection_window: u32,
+    /// HTTP/2 connections at one time that get these frames and windows. What is on its way is kept before any memory is
+    /// promised for it.
+    pub roomy: usize,
+    /// The same of one source.
+    pub roomy_per_ip: usize,
+    /// The frame size of the others; they get twice of that as window of a stream, and four times of that for all.
+    pub narrow_bytes: u32,
     /// HPACK table.
     pub header_table_bytes: u32,
     /// Streams reset by the peer before they were accepted.
@@ -82,6 +91,7 @@ impl Default for ListenerLimits {
             body_rate_after: Duration::from_secs(10),
             body_min_rate: 1 << 10,
             write_timeout: Duration::from_secs(30),
+            write_min_rate: 1 << 10,
             idle_timeout: Duration::from_secs(60),
             http1_keep_alive: true,
             http2_max_idle: None,
@@ -91,6 +101,9 @@ impl Default for ListenerLimits {
             age_grace: Duration::from_secs(30),
             streams: 100,
             frame_bytes: 1 << 20,
+            roomy: 32,
+            roomy_per_ip: 8,
+            narrow_bytes: 64 << 10,
             stream_window: 4 << 20,
             connection_window: 16 << 20,
             header_table_bytes: 4 << 10,

@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::turns::Turns;
 
 /// Buffers below this size are cheaper to take from the allocator.
 const SMALLEST: usize = 64 << 10;
@@ -19,8 +20,7 @@ struct Shelf {
     largest: usize,
     most: usize,
     stock: Mutex<Stock>,
-    turns: Semaphore,
-    suspects: Semaphore,
+    turns: Turns,
 }
 
 #[derive(Default)]
@@ -32,20 +32,12 @@ struct Stock {
 impl BufferPool {
     /// A pool that keeps at most `most` bytes, in buffers of at most `largest` bytes each.
     pub fn new(most: usize, largest: usize) -> Self {
-        // More at one time would be no faster, and hold more memory.
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let (turns, suspects) = (Semaphore::new(processors), Semaphore::new(processors.div_ceil(2)));
-        BufferPool { shelf: Arc::new(Shelf { largest, most, stock: Mutex::default(), turns, suspects }) }
+        BufferPool { shelf: Arc::new(Shelf { largest, most, stock: Mutex::default(), turns: Turns::new() }) }
     }
 
-    /// A turn at inflating something large. `None` cannot happen: nobody closes the turns.
-    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.shelf.turns.acquire().await.ok()
-    }
-
-    /// The same for what looks like a bomb: half of the processors stay free of them.
-    pub(crate) async fn turn_of_suspect(&self) -> Option<SemaphorePermit<'_>> {
-        self.shelf.suspects.acquire().await.ok()
+    /// Who may inflate when. Whoever shares the buffers shares the turns.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.shelf.turns
     }
 
     /// An empty buffer with room for `size` bytes, pooled if it is worth it.

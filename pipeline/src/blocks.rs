@@ -4,6 +4,7 @@
 //! default differs here, or where "written" and "default" are told apart (delivery §4.1).
 
 mod auth;
+mod connections;
 mod grpc;
 mod http;
 mod memory;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sluice_net::compression::DecompressLimits;
 use sluice_net::http::{Admission, HttpService, Method, Refusal, Request, Response, ResponseBody, StatusCode};
 use sluice_net::{Encoding, RequestHead, Unlimited};
 use sluice_pipeline::admission::{Class as MemoryClass, MemBudget, Reservation};
@@ -63,7 +64,12 @@ impl HttpService for Service {
         }
         let bad = |name: String| answer::trouble(&Trouble::bad(format!("query parameter {name:?}")));
         let context = query.map_err(bad)?;
-        Ok(Admission { context, reserve: Arc::new(Unlimited), max_wire_bytes: BODY })
+        Ok(Admission {
+            context,
+            reserve: Arc::new(Unlimited),
+            max_wire_bytes: BODY,
+            decompress: DecompressLimits::default(),
+        })
     }
 
     async fn call(&self, request: Request<Route, Query>) -> Response<ResponseBody> {

@@ -75,12 +75,14 @@ impl HealthCheck {
                 Some(tls)
             }
         };
+        let mut limits = ListenerLimits::default();
+        self.config.server.bound_connections(&mut limits);
         Ok(ListenerSettings {
             bind: match self.config.server.transport.as_str() {
                 "unix" => Bind::Unix(PathBuf::from(endpoint)),
                 _ => Bind::Tcp(endpoint.to_owned()),
             },
-            limits: ListenerLimits::default(),
+            limits,
             tls,
             pool: BufferPool::default(),
         })

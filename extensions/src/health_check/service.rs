@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sluice_net::Unlimited;
+use sluice_net::compression::DecompressLimits;
 use sluice_net::http::{
     Admission, HeaderValue, HttpService, Method, Refusal, Request, Response, ResponseBody, StatusCode, header,
 };
@@ -74,7 +75,12 @@ impl HttpService for Service {
     }
 
     async fn admit(&self, _route: &(), _head: &RequestHead) -> Result<Admission<()>, Response<ResponseBody>> {
-        Ok(Admission { context: (), reserve: Arc::new(Unlimited), max_wire_bytes: 0 })
+        Ok(Admission {
+            context: (),
+            reserve: Arc::new(Unlimited),
+            max_wire_bytes: 0,
+            decompress: DecompressLimits::default(),
+        })
     }
 
     async fn call(&self, _request: Request<(), ()>) -> Response<ResponseBody> {

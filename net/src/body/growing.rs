@@ -3,8 +3,10 @@
 
 use bytes::Bytes;
 
-use super::{Memory, ReadError};
+use super::{Memory, ReadError, Received};
+use crate::compression::{Beginning, DecompressError, Encoding, look};
 use crate::reserve::Reservation;
+use crate::turns::Unseen;
 
 /// Promised before anything has come. A connection may open a hundred streams with some bytes each.
 const FIRST: usize = 4 << 10;
@@ -14,6 +16,8 @@ const AHEAD_UNKNOWN: usize = 2;
 /// A buffer of an announced length up to this is taken whole: until it is written to it is no memory. Bodies of unknown
 /// length are kept in pieces of this until they have ended: most that are too long never do.
 const WHOLE: usize = 1 << 20;
+/// So much of a compressed body is never looked at before it is whole.
+const SMALL: usize = 32 << 10;
 
 pub(super) struct Growing<'a> {
     memory: &'a Memory<'a>,
@@ -25,20 +29,37 @@ pub(super) struct Growing<'a> {
     /// The body is no longer than this.
     most: usize,
     announced: bool,
+    /// How it is compressed.
+    encoding: Option<Encoding>,
+    /// Up to this length nobody has to look at it, or has.
+    seen: usize,
+    unseen: Unseen,
 }
 
 impl<'a> Growing<'a> {
-    /// Promises the first bytes of a body of which `come` are there. `announced` is its length, within the limit.
+    /// Promises the first bytes of a body of which `come` are there. `announced` is its length, within the limit, and
+    /// `encoding` how it is compressed.
     pub(super) async fn begin(
         memory: &'a Memory<'a>,
         announced: Option<usize>,
+        encoding: Option<Encoding>,
         come: usize,
     ) -> Result<Growing<'a>, ReadError> {
         let most = announced.unwrap_or(memory.max_bytes);
         let first = come.saturating_mul(AHEAD).max(FIRST).min(most);
         let reservation = memory.reserve.reserve(first).await.map_err(ReadError::Exhausted)?;
-        let announced = announced.is_some();
-        Ok(Growing { memory, reservation, pieces: Vec::new(), in_pieces: 0, buffer: Vec::new(), most, announced })
+        Ok(Growing {
+            memory,
+            reservation,
+            pieces: Vec::new(),
+            in_pieces: 0,
+            buffer: Vec::new(),
+            most,
+            announced: announced.is_some(),
+            encoding,
+            seen: SMALL,
+            unseen: Unseen::none(memory.pool),
+        })
     }
 
     /// Bytes that were taken in.
@@ -57,8 +78,36 @@ impl<'a> Growing<'a> {
         self.reservation.grow(more).await.map_err(ReadError::Exhausted)
     }
 
+    /// Sees to it that no more is kept of compressed bodies than may be before somebody has looked at what they become
+    /// (`security.md` A1). `data` has come and is not taken in yet.
+    ///
+    /// Looking costs as much as decompressing, so it waits until there is too much that nobody has looked at; and as the
+    /// decoder is not kept, it comes again only when the body has doubled.
+    pub(super) async fn see(&mut self, data: &[u8]) -> Result<(), ReadError> {
+        let Some(encoding) = self.encoding else { return Ok(()) };
+        let come = self.len().saturating_add(data.len());
+        if come <= self.seen || self.unseen.grow_to(come - self.seen) {
+            return Ok(());
+        }
+        let pieces: Vec<&[u8]> = self.pieces.iter().map(|piece| &piece[..]).chain([&self.buffer[..], data]).collect();
+        let announced = self.announced.then_some(self.most);
+        // Where nothing is announced, as much as the windows of HTTP/2 let through.
+        let holds = announced.unwrap_or(come.saturating_mul(2).max(WHOLE));
+        let beginning = Beginning { encoding, pieces: &pieces, announced, holds };
+        look(beginning, &self.memory.decompress, self.memory.pool).await.map_err(|error| match error {
+            DecompressError::TooLarge { limit } => ReadError::Inflates { limit },
+            DecompressError::Ratio { limit } => ReadError::Inflates { limit: limit.saturating_mul(self.most) },
+            DecompressError::Malformed { reason, .. } => ReadError::Corrupt(reason),
+            DecompressError::Exhausted(exhausted) => ReadError::Exhausted(exhausted),
+        })?;
+        self.unseen.clear();
+        self.seen = come.saturating_mul(2);
+        Ok(())
+    }
+
     /// Takes in the next piece. The caller has seen to it that the body stays within its limit.
     pub(super) async fn push(&mut self, data: &[u8]) -> Result<(), ReadError> {
+        self.see(data).await?;
         let come = self.len().saturating_add(data.len());
         self.promise(come).await?;
         let held = self.buffer.len().saturating_add(data.len());
@@ -69,7 +118,9 @@ impl<'a> Growing<'a> {
                 self.in_pieces += full.len();
                 self.pieces.push(pool.seal(full));
             } else {
-                let whole = if self.announced { self.most.min(WHOLE) } else { 0 };
+                // Most of what is compressed is small, and of the rest some is refused before it is whole.
+                let is_taken_whole = self.announced && self.encoding.is_none();
+                let whole = if is_taken_whole { self.most.min(WHOLE) } else { 0 };
                 let size = if self.announced { self.reservation.bytes() } else { self.reservation.bytes().min(WHOLE) };
                 let mut larger = pool.take(size.max(held).max(whole));
                 larger.extend_from_slice(&self.buffer);
@@ -81,7 +132,7 @@ impl<'a> Growing<'a> {
     }
 
     /// What came, and the memory promised for it.
-    pub(super) fn finish(mut self) -> (Bytes, Box<dyn Reservation>) {
+    pub(super) fn finish(mut self) -> Received {
         let length = self.len();
         if !self.pieces.is_empty() {
             let mut whole = self.memory.pool.take(length);
@@ -91,11 +142,12 @@ impl<'a> Growing<'a> {
             self.buffer = whole;
         }
         self.reservation.shrink_to(length);
-        (self.memory.pool.seal(self.buffer), self.reservation)
+        let bytes = self.memory.pool.seal(self.buffer);
+        Received { bytes, reservation: self.reservation, unseen: self.unseen }
     }
 
-    /// The memory promised for a body that is kept in the piece in which it came.
-    pub(super) fn into_reservation(self) -> Box<dyn Reservation> {
-        self.reservation
+    /// The same of a body that is kept in the piece in which it came.
+    pub(super) fn finish_with(self, bytes: Bytes) -> Received {
+        Received { bytes, reservation: self.reservation, unseen: self.unseen }
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::reserve::Unlimited;
+use crate::turns::UNSEEN;
 
 /// Hands out frames; `None` stands for "not yet", after which it asks to be polled again.
 struct Script(VecDeque<Option<Bytes>>, bool);
@@ -41,7 +42,7 @@ fn frames(script: Script, times: BodyTimes) -> Frames<'static, Script> {
 }
 
 fn memory(pool: &BufferPool, max_bytes: usize) -> Memory<'_> {
-    Memory { reserve: &Unlimited, pool, max_bytes }
+    Memory { reserve: &Unlimited, pool, max_bytes, decompress: DecompressLimits::default() }
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -102,8 +103,8 @@ proptest! {
             body.truncate(length);
         }
         let pool = BufferPool::default();
-        let read = run(read_message(frames(cut(&body, &cuts), TIMES), &memory(&pool, limit)));
-        let read = read.map(|message| (message.bytes.to_vec(), message.compressed));
+        let read = run(read_message(frames(cut(&body, &cuts), TIMES), None, &memory(&pool, limit)));
+        let read = read.map(|message| (message.received.bytes.to_vec(), message.compressed));
         prop_assert_eq!(read, model(&body, limit));
     }
 
@@ -116,9 +117,9 @@ proptest! {
     ) {
         let pool = BufferPool::default();
         let announced = announced.then_some(payload.len() as u64);
-        let read = run(read_plain(frames(cut(&payload, &cuts), TIMES), announced, &memory(&pool, limit)));
+        let read = run(read_plain(frames(cut(&payload, &cuts), TIMES), announced, None, &memory(&pool, limit)));
         match read {
-            Ok((bytes, reservation)) => {
+            Ok(Received { bytes, reservation, .. }) => {
                 prop_assert!(payload.len() <= limit);
                 prop_assert_eq!(&bytes, &payload);
                 prop_assert!(reservation.bytes() >= payload.len());
@@ -144,8 +145,8 @@ fn a_large_message_in_one_frame_is_not_copied_and_a_small_one_is() {
         let apart = Script(VecDeque::from([Some(body.slice(..PREFIX)), Some(body.slice(PREFIX..))]), false);
         for script in [whole, apart] {
             let message =
-                run(read_message(frames(script, TIMES), &memory(&pool, 1 << 20))).unwrap_or_else(|_| panic!());
-            assert_eq!(message.bytes.as_ptr() != address, copied, "{length}");
+                run(read_message(frames(script, TIMES), None, &memory(&pool, 1 << 20))).unwrap_or_else(|_| panic!());
+            assert_eq!(message.received.bytes.as_ptr() != address, copied, "{length}");
         }
     }
 }
@@ -156,7 +157,7 @@ async fn starved(bytes: usize, times: BodyTimes) -> (ReadError, Duration) {
     let pool = BufferPool::default();
     let script = Script(VecDeque::from([Some(Bytes::from(vec![0; bytes]))]), true);
     let memory = memory(&pool, 1 << 20);
-    let mut read = pin!(read_plain(frames(script, times), None, &memory));
+    let mut read = pin!(read_plain(frames(script, times), None, None, &memory));
     loop {
         let polled = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await;
         if let Poll::Ready(outcome) = polled {
@@ -182,12 +183,12 @@ async fn bodies_race_the_clock() {
 
 #[tokio::test(start_paused = true)]
 async fn a_large_frame_on_its_way_counts_as_progress() {
-    let traffic = Traffic::new();
+    let traffic = Traffic::new(1 << 10);
     let pool = BufferPool::default();
     let script = Script(VecDeque::new(), true);
     let start = Instant::now();
     let memory = memory(&pool, 1 << 20);
-    let mut read = pin!(read_message(Frames::new(script, TIMES, Some(&traffic)), &memory));
+    let mut read = pin!(read_message(Frames::new(script, TIMES, Some(&traffic)), None, &memory));
     loop {
         if let Poll::Ready(outcome) = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await {
             assert_eq!(outcome.map(drop).unwrap_err(), ReadError::Slow);
@@ -197,4 +198,76 @@ async fn a_large_frame_on_its_way_counts_as_progress() {
         traffic.add_read(1_000); // ten times the least rate, though no frame is complete
     }
     assert!(start.elapsed() >= Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
+/// Compressed, and then cut into pieces as they come from a socket.
+fn pieces(packed: &[u8]) -> impl Iterator<Item = Option<Bytes>> {
+    packed.chunks(50_000).map(|piece| Some(Bytes::copy_from_slice(piece)))
+}
+
+fn letters(len: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let letter = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 59) as u8 + b'@'
+    };
+    (0..len).map(letter).collect()
+}
+
+/// A body that begins and ends as something honest, and becomes 70 MiB.
+fn bomb(encoding: Encoding) -> Bytes {
+    let plain = [letters(40_000), vec![0; 70 << 20], letters(200_000)].concat();
+    crate::compression::compress(encoding, Some(9), &plain).unwrap()
+}
+
+#[test]
+fn of_large_compressed_bodies_no_more_is_kept_without_a_look_than_may_be() {
+    let announced = 4 << 20;
+    for encoding in [Encoding::Gzip, Encoding::Zstd, Encoding::Deflate] {
+        let honest = crate::compression::compress(encoding, Some(1), &letters(5_000_000)).unwrap();
+        let bomb = bomb(encoding);
+        assert!(honest.len() > 1 << 20 && bomb.len() > 100_000 && bomb.len() < announced);
+        for is_full in [false, true] {
+            let pool = BufferPool::default();
+            let mut others = Unseen::none(&pool);
+            assert!(others.grow_to(if is_full { UNSEEN } else { 0 }));
+            // What is honest is taken, looked at or not.
+            let script = Script(pieces(&honest).collect(), false);
+            let memory = memory(&pool, 20 << 20);
+            let read = run(read_plain(frames(script, TIMES), Some(honest.len() as u64), Some(encoding), &memory));
+            assert!(read.is_ok_and(|received| received.bytes == honest), "{encoding:?} {is_full}");
+            // Of a bomb the end is not waited for if it has to be looked at: this one never comes.
+            let script = Script(pieces(&bomb).collect(), true);
+            let times = BodyTimes { total: Duration::from_millis(300), ..TIMES };
+            let read = run(read_plain(frames(script, times), Some(announced as u64), Some(encoding), &memory));
+            let expected = if is_full { ReadError::Inflates { limit: 64 << 20 } } else { ReadError::Slow };
+            assert_eq!(read.map(drop).unwrap_err(), expected, "{encoding:?} {is_full}");
+            let mut message = vec![1];
+            message.extend(u32::try_from(announced).unwrap().to_be_bytes());
+            message.extend(&bomb);
+            let script = Script(pieces(&message).collect(), true);
+            let read = run(read_message(frames(script, times), Some(encoding), &memory));
+            assert_eq!(read.map(drop).unwrap_err(), expected, "{encoding:?} {is_full}");
+            // A body that is not compressed is nobody's business.
+            let script = Script(pieces(&bomb).collect(), false);
+            assert!(run(read_plain(frames(script, TIMES), Some(bomb.len() as u64), None, &memory)).is_ok());
+        }
+    }
+}
+
+#[test]
+fn the_leave_for_what_nobody_has_looked_at_lasts_until_it_is_decompressed() {
+    let packed = crate::compression::compress(Encoding::Gzip, Some(1), &letters(3_000_000)).unwrap();
+    let pool = BufferPool::default();
+    let memory = memory(&pool, 20 << 20);
+    let left = |least| Unseen::none(&pool).grow_to(least);
+    let all = UNSEEN;
+    let script = Script(pieces(&packed).collect(), false);
+    let received =
+        run(read_plain(frames(script, TIMES), None, Some(Encoding::Gzip), &memory)).unwrap_or_else(|_| panic!());
+    let unseen = packed.len() - (32 << 10);
+    assert!(left(all - unseen) && !left(all - unseen + 1), "all but what is small is counted");
+    let mut body = Body::new(received, Some(Encoding::Gzip), &pool);
+    assert_eq!(run(body.decompressed(&DecompressLimits::default())).unwrap().len(), 3_000_000);
+    assert!(left(all));
 }

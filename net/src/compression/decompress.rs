@@ -2,26 +2,22 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use bytes::Bytes;
-use flate2::{Decompress, FlushDecompress, Status};
-use zstd::stream::raw::{InBuffer, OutBuffer};
 
 use super::Encoding;
-use super::lent::Lent;
-use super::lz4::Lz4;
-use super::snappy::Snappy;
+use super::codec::Codec;
+use super::look::Suspicion;
 use crate::pool::BufferPool;
 use crate::reserve::{Exhausted, Reservation};
+use crate::turns::Unseen;
 
-/// Every gzip member costs a fresh inflater; more of them than this is an attack, not a concatenation.
-const GZIP_MEMBERS: usize = 4096;
 /// Output is grown and reserved in steps of at least this.
-const STEP: usize = 64 << 10;
+pub(super) const STEP: usize = 64 << 10;
 /// After so much output an asynchronous caller lets other tasks run.
-const YIELD_EVERY: usize = 256 << 10;
-/// An output of at least this that is so many times its input is measured before more of it is kept: of a bomb that is over
-/// the limits nothing has to be.
-const MEASURED_FROM: usize = 1 << 20;
-const MEASURED_RATIO: usize = 32;
+pub(super) const YIELD_EVERY: usize = 256 << 10;
+/// The first output buffer is no larger, whatever the input: what becomes of it is known only then.
+const FIRST: usize = 1 << 20;
+/// An inflater reads so much at a time, so that it stops in time for others.
+const READ: usize = 32 << 10;
 
 /// Bounds of one decompression (`security.md` section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +38,7 @@ impl Default for DecompressLimits {
 
 impl DecompressLimits {
     /// The ratio limit as a number of bytes for an input of `input` bytes.
-    fn by_ratio(&self, input: usize) -> usize {
+    pub(super) fn by_ratio(&self, input: usize) -> usize {
         self.max_ratio.saturating_mul(input).max(self.ratio_floor)
     }
 }
@@ -103,11 +99,13 @@ pub fn decompress(
 
 /// As [`decompress`], waiting for memory as long as the budget finds fit, and letting other tasks run in between. Beyond the
 /// first step it goes on only in its turn: a hundred bombs at once hold no more memory, and no more of the processors, than a few.
+/// `unseen` is the leave to keep `input` until it is known what becomes of it.
 pub(crate) async fn decompress_yielding(
     encoding: Encoding,
     input: &[u8],
     limits: &DecompressLimits,
     reservation: &mut dyn Reservation,
+    unseen: &mut Unseen,
     pool: &BufferPool,
 ) -> Result<Bytes, DecompressError> {
     let mut run = Run::new(encoding, input, limits, pool)?;
@@ -128,21 +126,22 @@ pub(crate) async fn decompress_yielding(
                     }
                 }
                 if turn.is_none() && run.granted + more > STEP {
-                    turn = pool.turn().await;
+                    turn = pool.turns().next().await;
                 }
                 run.adopt(buffer, more);
             }
             Progress::Suspect(freed) => {
                 reservation.shrink_to(reservation.bytes().saturating_sub(freed));
                 drop(turn.take());
-                turn = pool.turn_of_suspect().await;
+                unseen.clear();
+                turn = pool.turns().of_suspect(input.len()).await?;
             }
             Progress::Paused => tokio::task::yield_now().await,
         }
     }
 }
 
-fn over(limits: &DecompressLimits, cap: usize) -> DecompressError {
+pub(super) fn over(limits: &DecompressLimits, cap: usize) -> DecompressError {
     if cap == limits.max_bytes {
         DecompressError::TooLarge { limit: limits.max_bytes }
     } else {
@@ -174,6 +173,7 @@ struct Run<'a> {
     codec: Codec<'a>,
     /// The size of the whole output, as soon as it is known.
     size: Size,
+    suspicion: Suspicion,
 }
 
 #[derive(Clone, Copy)]
@@ -182,27 +182,6 @@ enum Size {
     /// So much has passed through `output` and was not kept.
     Measuring(usize),
     Known(usize),
-}
-
-enum Codec<'a> {
-    Inflate { inflate: Box<Decompress>, members: usize },
-    Zstd(Lent),
-    Snappy(Snappy<'a>),
-    Lz4(Box<Lz4<'a>>),
-}
-
-impl<'a> Codec<'a> {
-    /// At the beginning of `input`.
-    fn new(encoding: Encoding, input: &'a [u8]) -> Result<Self, DecompressError> {
-        let malformed = |reason| DecompressError::Malformed { encoding, reason };
-        Ok(match encoding {
-            Encoding::Gzip => Codec::Inflate { inflate: Box::new(Decompress::new_gzip(15)), members: 1 },
-            Encoding::Deflate => Codec::Inflate { inflate: Box::new(Decompress::new(true)), members: 1 },
-            Encoding::Zstd => Codec::Zstd(Lent::default()),
-            Encoding::Lz4 => Codec::Lz4(Box::new(Lz4::new(input))),
-            Encoding::Snappy => Codec::Snappy(Snappy::new(input).ok_or_else(|| malformed("not a block or a stream"))?),
-        })
-    }
 }
 
 impl<'a> Run<'a> {
@@ -214,16 +193,25 @@ impl<'a> Run<'a> {
     ) -> Result<Self, DecompressError> {
         let codec = Codec::new(encoding, input)?;
         let cap = limits.max_bytes.min(limits.by_ratio(input.len()));
-        let size = match &codec {
-            Codec::Snappy(snappy) => snappy.declared().map_or(Size::Unknown, Size::Known),
-            _ => Size::Unknown,
-        };
+        let size = codec.declared().map_or(Size::Unknown, Size::Known);
         if let Size::Known(declared) = size
             && declared > cap
         {
             return Err(over(limits, cap));
         }
-        Ok(Run { encoding, limits, pool, input, consumed: 0, output: Vec::new(), cap, granted: 0, codec, size })
+        Ok(Run {
+            encoding,
+            limits,
+            pool,
+            input,
+            consumed: 0,
+            output: Vec::new(),
+            cap,
+            granted: 0,
+            codec,
+            size,
+            suspicion: Suspicion::default(),
+        })
     }
 
     fn malformed(&self, reason: &'static str) -> DecompressError {
@@ -236,7 +224,7 @@ impl<'a> Run<'a> {
         let most = self.cap.saturating_add(1);
         let wanted = match self.size {
             Size::Known(size) => size.saturating_add(1),
-            _ if self.granted == 0 => self.input.len().saturating_mul(4),
+            _ if self.granted == 0 => self.input.len().saturating_mul(4).min(FIRST),
             _ => self.granted.saturating_mul(2),
         };
         let buffer = self.pool.take(wanted.max(STEP).min(most));
@@ -265,7 +253,9 @@ impl<'a> Run<'a> {
             if self.output.len() == self.output.capacity() {
                 match self.size {
                     Size::Measuring(_) => self.pass_by(),
-                    Size::Unknown if self.is_suspect() => return self.measure().map(Progress::Suspect),
+                    Size::Unknown if self.suspicion.is_raised(self.consumed, self.output.len()) => {
+                        return self.measure().map(Progress::Suspect);
+                    }
                     Size::Unknown | Size::Known(_) => return Ok(Progress::Full),
                 }
             }
@@ -281,7 +271,7 @@ impl<'a> Run<'a> {
                     return Ok(Progress::Paused);
                 }
             } else if ended {
-                self.next_member()?;
+                self.codec.next_member(self.encoding)?;
             } else if self.consumed == before_in && self.output.len() == before_out {
                 return Err(self.malformed("truncated"));
             }
@@ -294,12 +284,6 @@ impl<'a> Run<'a> {
             Size::Measuring(passed) => passed.saturating_add(self.output.len()),
             Size::Unknown | Size::Known(_) => self.output.len(),
         }
-    }
-
-    /// Whether it looks like a bomb so far.
-    fn is_suspect(&self) -> bool {
-        let output = self.output.len();
-        output >= MEASURED_FROM && output > self.consumed.saturating_mul(MEASURED_RATIO)
     }
 
     /// Lets the output go that was kept so far, and the decoder with its window, and begins to measure. Returns how many bytes
@@ -332,57 +316,14 @@ impl<'a> Run<'a> {
     /// One call of the library. Returns whether a member or frame has ended.
     fn step(&mut self) -> Result<bool, DecompressError> {
         let rest = self.input.get(self.consumed..).unwrap_or_default();
-        let encoding = self.encoding;
-        match &mut self.codec {
-            Codec::Inflate { inflate, .. } => {
-                let before = inflate.total_in();
-                let status = inflate
-                    .decompress_vec(rest, &mut self.output, FlushDecompress::None)
-                    .map_err(|_| DecompressError::Malformed { encoding, reason: "corrupt stream" })?;
-                self.consumed += usize::try_from(inflate.total_in() - before).unwrap_or(usize::MAX);
-                Ok(status == Status::StreamEnd)
-            }
-            Codec::Zstd(decoder) => {
-                let filled = self.output.len();
-                let mut from = InBuffer::around(rest);
-                let mut to = OutBuffer::around_pos(&mut self.output, filled);
-                let hint = decoder.run(&mut from, &mut to).map_err(|_| DecompressError::Malformed {
-                    encoding,
-                    reason: "corrupt frame or window over 8 MiB",
-                })?;
-                self.consumed += from.pos();
-                Ok(hint == 0)
-            }
-            Codec::Snappy(snappy) => {
-                let corrupt = DecompressError::Malformed { encoding, reason: "corrupt block or frame" };
-                let ended = snappy.step(&mut self.output).ok_or(corrupt)?;
-                if ended {
-                    self.consumed = self.input.len();
-                }
-                Ok(ended)
-            }
-            Codec::Lz4(frames) => {
-                let corrupt = DecompressError::Malformed { encoding, reason: "corrupt or truncated frame" };
-                let ended = frames.step(&mut self.output).ok_or(corrupt)?;
-                self.consumed = self.input.len() - frames.left();
-                Ok(ended)
-            }
-        }
-    }
-
-    /// Prepares for what follows a member or frame.
-    fn next_member(&mut self) -> Result<(), DecompressError> {
-        match &mut self.codec {
-            Codec::Inflate { members, .. } if self.encoding == Encoding::Gzip && *members < GZIP_MEMBERS => {
-                let members = *members + 1;
-                self.codec = Codec::Inflate { inflate: Box::new(Decompress::new_gzip(15)), members };
-                Ok(())
-            }
-            Codec::Inflate { .. } if self.encoding == Encoding::Gzip => Err(self.malformed("too many members")),
-            Codec::Inflate { .. } => Err(self.malformed("data after the end of the stream")),
-            Codec::Snappy(_) | Codec::Lz4(_) => Ok(()), // takes all of the input
-            Codec::Zstd(_) => Ok(()),                   // the decoder starts the next frame by itself
-        }
+        let rest = match self.codec {
+            Codec::Inflate { .. } => rest.get(..READ).unwrap_or(rest),
+            // Both are quicker when they see all of it.
+            Codec::Zstd(_) | Codec::Snappy(_) | Codec::Lz4(_) => rest,
+        };
+        let (consumed, ended) = self.codec.step(self.encoding, rest, &mut self.output)?;
+        self.consumed += consumed;
+        Ok(ended)
     }
 
     fn finish(mut self) -> Bytes {

@@ -1,9 +1,11 @@
 //! gzip, zstd, deflate, snappy and lz4 with bounds: what a peer compressed is decompressed step by step, never further than the
 //! limits allow and never ahead of its reservation (`security.md` A1 and section 6).
 
+mod codec;
 mod compress;
 mod decompress;
 mod lent;
+mod look;
 mod lz4;
 mod snappy;
 #[cfg(test)]
@@ -12,6 +14,7 @@ mod tests;
 pub use compress::compress;
 pub(crate) use decompress::decompress_yielding;
 pub use decompress::{DecompressError, DecompressLimits, decompress};
+pub(crate) use look::{Beginning, look};
 
 use crate::Error;
 

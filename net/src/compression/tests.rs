@@ -3,6 +3,7 @@ use proptest::strategy::Strategy as _;
 use super::*;
 use crate::pool::BufferPool;
 use crate::reserve::{Exhausted, Reservation};
+use crate::turns::Unseen;
 
 /// A budget of a fixed size.
 struct Budget {
@@ -66,8 +67,9 @@ async fn the_yielding_variant_gives_the_same() {
     for encoding in Encoding::ALL {
         let packed = compress(encoding, None, &plain).unwrap();
         let mut budget = Budget::of(usize::MAX);
-        let limits = DecompressLimits::default();
-        let out = decompress_yielding(encoding, &packed, &limits, &mut budget, &BufferPool::default()).await.unwrap();
+        let (limits, pool) = (DecompressLimits::default(), BufferPool::default());
+        let mut unseen = Unseen::none(&pool);
+        let out = decompress_yielding(encoding, &packed, &limits, &mut budget, &mut unseen, &pool).await.unwrap();
         assert_eq!(out, plain);
     }
 }
@@ -327,5 +329,16 @@ proptest::proptest! {
         if let (Ok(ours), Ok(_)) = (run(Encoding::Lz4, &frame, DecompressLimits::default()), read) {
             proptest::prop_assert_eq!(ours, other);
         }
+    }
+}
+
+#[test]
+fn a_bomb_behind_something_honest_is_found_out_as_well() {
+    for encoding in DENSE {
+        let packed = compress(encoding, Some(1), &[text(3 << 20), vec![0; 80 << 20]].concat()).unwrap();
+        let mut budget = Budget::of(usize::MAX);
+        let refused = decompress(encoding, &packed, &DecompressLimits::default(), &mut budget, &BufferPool::default());
+        assert_eq!(refused, Err(DecompressError::TooLarge { limit: 64 << 20 }));
+        assert!(budget.held <= 16 << 20, "{encoding:?}: {}", budget.held);
     }
 }

@@ -22,6 +22,7 @@ use crate::pool::BufferPool;
 use crate::proxy::{Proxies, Proxy};
 use crate::reserve::{Reserve, Unlimited};
 use crate::tls::ClientTls;
+use crate::turns::Unseen;
 
 /// HTTP/2 pings that find out whether the server is still there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,14 +260,15 @@ impl Inner {
                     DecompressLimits { max_bytes: self.max_response_bytes, max_ratio: 100, ..Default::default() };
                 let mut reservation =
                     Unlimited.reserve(0).await.map_err(|_| CallError::Protocol("no memory for the response"))?;
-                decompress_yielding(encoding, &message, &limits, reservation.as_mut(), &self.pool).await.map_err(
-                    |error| match error {
+                let mut unseen = Unseen::none(&self.pool);
+                decompress_yielding(encoding, &message, &limits, reservation.as_mut(), &mut unseen, &self.pool)
+                    .await
+                    .map_err(|error| match error {
                         crate::compression::DecompressError::Malformed { .. } => {
                             CallError::Protocol("malformed compressed response")
                         }
                         _ => CallError::TooLarge { limit: self.max_response_bytes },
-                    },
-                )
+                    })
             }
             _ => Err(CallError::Protocol("invalid compression flag in the response")),
         }

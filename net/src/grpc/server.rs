@@ -114,9 +114,13 @@ async fn exchange<S: UnaryService>(
         })??,
     };
     let frames = Frames::new(body, conn.body_times(head.deadline), Some(&conn.traffic));
-    let memory =
-        Memory { reserve: admission.reserve.as_ref(), pool: &conn.shared.pool, max_bytes: admission.max_wire_bytes };
-    let message = read_message(frames, &memory).await.map_err(|error| {
+    let memory = Memory {
+        reserve: admission.reserve.as_ref(),
+        pool: &conn.shared.pool,
+        max_bytes: admission.max_wire_bytes,
+        decompress: admission.decompress,
+    };
+    let message = read_message(frames, encoding, &memory).await.map_err(|error| {
         cause_of(&error).into_iter().for_each(told);
         read_refusal(error, conn.counters())
     })?;
@@ -129,8 +133,7 @@ async fn exchange<S: UnaryService>(
         }
     };
     let must_finish = MustFinish::default();
-    let body =
-        Body { bytes: message.bytes, encoding, reservation: message.reservation, pool: conn.shared.pool.clone() };
+    let body = Body::new(message.received, encoding, &conn.shared.pool);
     let request = Request { route, head, context: admission.context, body, must_finish: must_finish.clone() };
     drop(conn);
     Ok(Survivor::new(async move { service.call(request).await }, must_finish).await?)
@@ -146,9 +149,10 @@ fn cause_of(error: &ReadError) -> Option<Refused> {
         ReadError::TooLarge { limit } | ReadError::Exhausted(Exhausted::Never { limit }) => {
             Some(Refused::TooLarge { limit })
         }
+        ReadError::Inflates { limit } => Some(Refused::Inflates { limit }),
         ReadError::Exhausted(Exhausted::Busy) => Some(Refused::Busy),
         ReadError::Deadline => Some(Refused::Deadline),
-        ReadError::Framing(_) | ReadError::NotOneMessage(_) => Some(Refused::Malformed),
+        ReadError::Framing(_) | ReadError::NotOneMessage(_) | ReadError::Corrupt(_) => Some(Refused::Malformed),
         ReadError::Slow | ReadError::Gone | ReadError::Broken => None,
     }
 }
@@ -159,6 +163,10 @@ fn read_refusal(error: ReadError, counters: &Counters) -> Refusal {
         ReadError::TooLarge { limit } | ReadError::Exhausted(Exhausted::Never { limit }) => {
             Counters::add(&counters.body_too_large);
             Status::resource_exhausted(format!("message exceeds the limit of {limit} bytes")).into()
+        }
+        ReadError::Inflates { limit } => {
+            Counters::add(&counters.body_too_large);
+            Status::resource_exhausted(format!("decompressed message exceeds the limit of {limit} bytes")).into()
         }
         ReadError::Exhausted(Exhausted::Busy) => {
             Counters::add(&counters.body_exhausted);
@@ -171,7 +179,7 @@ fn read_refusal(error: ReadError, counters: &Counters) -> Refusal {
         ReadError::Deadline => deadline_exceeded().into(),
         ReadError::Gone | ReadError::Broken => Refusal::Abort(h2::Reason::CANCEL),
         ReadError::Framing(reason) => Status::internal(reason).into(),
-        ReadError::NotOneMessage(reason) => Status::invalid_argument(reason).into(),
+        ReadError::NotOneMessage(reason) | ReadError::Corrupt(reason) => Status::invalid_argument(reason).into(),
     }
 }
 
@@ -216,5 +224,7 @@ fn success(reply: Reply) -> Response<ResponseBody> {
 fn plain(status: StatusCode) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::default());
     *response.status_mut() = status;
+    // A bare status is the HTTP library's own, and counted as such.
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     response
 }

@@ -6,7 +6,7 @@ use futures_util::stream::BoxStream;
 use tonic::Status;
 
 use crate::body::Body;
-use crate::compression::Encoding;
+use crate::compression::{DecompressLimits, Encoding};
 use crate::listen::RequestHead;
 use crate::reserve::Reserve;
 use crate::survivor::MustFinish;
@@ -69,11 +69,16 @@ pub enum Refused {
         /// The limit.
         limit: usize,
     },
+    /// The message is over a limit of so many bytes when it is decompressed.
+    Inflates {
+        /// The limit.
+        limit: usize,
+    },
     /// No memory was promised in time.
     Busy,
     /// The client's deadline passed.
     Deadline,
-    /// The body is not one gRPC message.
+    /// The body is not one gRPC message, or its compression is corrupt.
     Malformed,
     /// The listener is on its way out.
     ShuttingDown,
@@ -89,6 +94,8 @@ pub struct Admission<C> {
     pub reserve: Arc<dyn Reserve>,
     /// Bytes of the message as it comes (`wire_bytes`); more is RESOURCE_EXHAUSTED without RetryInfo.
     pub max_wire_bytes: usize,
+    /// What a compressed message may become. Looked at as it comes only where too many large ones come at a time.
+    pub decompress: DecompressLimits,
 }
 
 /// A request with its body.

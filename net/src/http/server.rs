@@ -109,12 +109,16 @@ async fn exchange<S: HttpService>(
     let admission = service.admit(&route, &head).await?;
     let announced = body.size_hint().exact();
     let frames = Frames::new(body, conn.body_times(None), Some(&conn.traffic));
-    let memory =
-        Memory { reserve: admission.reserve.as_ref(), pool: &conn.shared.pool, max_bytes: admission.max_wire_bytes };
-    let (bytes, reservation) =
-        read_plain(frames, announced, &memory).await.map_err(|error| read_refusal(&error, conn.counters()))?;
+    let memory = Memory {
+        reserve: admission.reserve.as_ref(),
+        pool: &conn.shared.pool,
+        max_bytes: admission.max_wire_bytes,
+        decompress: admission.decompress,
+    };
+    let received = read_plain(frames, announced, encoding, &memory).await;
+    let received = received.map_err(|error| read_refusal(&error, conn.counters()))?;
     let must_finish = MustFinish::default();
-    let body = Body { bytes, encoding, reservation, pool: conn.shared.pool.clone() };
+    let body = Body::new(received, encoding, &conn.shared.pool);
     let request = Request { route, head, context: admission.context, body, must_finish: must_finish.clone() };
     drop(conn);
     Ok(Survivor::new(async move { service.call(request).await }, must_finish).await)
@@ -126,6 +130,10 @@ fn read_refusal(error: &ReadError, counters: &Counters) -> Stop {
             Counters::add(&counters.body_too_large);
             Refusal::TooLarge { limit }.into()
         }
+        ReadError::Inflates { limit } => {
+            Counters::add(&counters.body_too_large);
+            Refusal::Inflates { limit }.into()
+        }
         ReadError::Exhausted(Exhausted::Busy) => {
             Counters::add(&counters.body_exhausted);
             Refusal::Busy.into()
@@ -134,7 +142,7 @@ fn read_refusal(error: &ReadError, counters: &Counters) -> Stop {
             Counters::add(&counters.body_timeouts);
             Stop::Abort
         }
-        ReadError::Broken => Refusal::Malformed.into(),
+        ReadError::Broken | ReadError::Corrupt(_) => Refusal::Malformed.into(),
         ReadError::Deadline | ReadError::Gone | ReadError::Framing(_) | ReadError::NotOneMessage(_) => Stop::Abort,
     }
 }
@@ -170,8 +178,14 @@ fn refused<S: HttpService>(service: &S, head: &RequestHead, refusal: &Refusal) -
         let seconds = 1 + (4.0 * crate::address::random_unit()).round() as u64;
         response.headers_mut().entry(header::RETRY_AFTER).or_insert(HeaderValue::from(seconds));
     }
-    let leaves_body_unread =
-        matches!(refusal, Refusal::TooLarge { .. } | Refusal::Malformed | Refusal::Busy | Refusal::ShuttingDown);
+    let leaves_body_unread = matches!(
+        refusal,
+        Refusal::TooLarge { .. }
+            | Refusal::Inflates { .. }
+            | Refusal::Malformed
+            | Refusal::Busy
+            | Refusal::ShuttingDown
+    );
     if leaves_body_unread && head.version < Version::HTTP_2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use ::http::{Method, Response, StatusCode};
 
 use crate::body::Body;
-use crate::compression::Encoding;
+use crate::compression::{DecompressLimits, Encoding};
 use crate::listen::{RequestHead, ResponseBody};
 use crate::reserve::Reserve;
 use crate::survivor::MustFinish;
@@ -64,6 +64,8 @@ pub struct Admission<C> {
     pub reserve: Arc<dyn Reserve>,
     /// Bytes of the body as it comes (`wire_bytes`).
     pub max_wire_bytes: usize,
+    /// What a compressed body may become. Looked at as it comes only where too many large ones come at a time.
+    pub decompress: DecompressLimits,
 }
 
 /// A request with its body.
@@ -98,7 +100,12 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
-    /// The body is not framed as HTTP has it.
+    /// The body is over a limit of so many bytes when it is decompressed.
+    Inflates {
+        /// The limit.
+        limit: usize,
+    },
+    /// The body is not framed as HTTP has it, or its compression is corrupt.
     Malformed,
     /// No memory was promised in time.
     Busy,
@@ -117,7 +124,7 @@ impl Refusal {
             Refusal::UriTooLong => StatusCode::URI_TOO_LONG,
             Refusal::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Refusal::UnsupportedEncoding(_) | Refusal::Malformed => StatusCode::BAD_REQUEST,
-            Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TooLarge { .. } | Refusal::Inflates { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Busy | Refusal::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -133,6 +140,7 @@ impl std::fmt::Display for Refusal {
             Refusal::HeadersTooLarge => f.write_str("too many headers"),
             Refusal::UnsupportedEncoding(name) => write!(f, "unsupported Content-Encoding: {name}"),
             Refusal::TooLarge { limit } => write!(f, "request body exceeds the limit of {limit} bytes"),
+            Refusal::Inflates { limit } => write!(f, "decompressed request body exceeds the limit of {limit} bytes"),
             Refusal::Malformed => f.write_str("malformed body"),
             Refusal::Busy => f.write_str("memory budget exhausted"),
             Refusal::ShuttingDown => f.write_str("shutting down"),

@@ -14,7 +14,7 @@ use super::counters::{Counters, Snapshot};
 use super::handshake::secure;
 use super::head::{ConnectionInfo, Ending, Peer};
 use super::sealed::Serve;
-use super::slots::{Full, Slots};
+use super::slots::{Caps, Full, Slots};
 use super::socket::{Accepted, Bind, Socket, Sockets};
 use super::traffic::Traffic;
 use crate::Error;
@@ -106,6 +106,7 @@ impl Listener {
             counters: Arc::clone(&counters),
             leaving: AtomicBool::new(false),
             retiring: AtomicBool::new(false),
+            roomy: Arc::default(),
         });
         let acceptor = Acceptor {
             service: Arc::new(service),
@@ -259,7 +260,9 @@ impl<S: Serve> Acceptor<S> {
     fn admit(&self, stream: Accepted, peer: Peer, connections: &mut JoinSet<()>) {
         let counters = &self.shared.counters;
         Counters::add(&counters.accepted);
-        let slot = match self.slots.take(peer.ip(), &self.shared.limits) {
+        let limits = &self.shared.limits;
+        let caps = Caps { total: limits.connections, of_one_source: limits.connections_per_ip };
+        let slot = match self.slots.take(peer.ip(), caps, limits) {
             Ok(slot) => slot,
             Err(full) => {
                 Counters::add(match full {
@@ -279,7 +282,8 @@ impl<S: Serve> Acceptor<S> {
             let client_certificates = secured.client_certificates;
             let (tls, ending) = (tls.is_some(), Ending::default());
             let info = ConnectionInfo { peer, uid, local, tls, client_certificates, ending };
-            let conn = Arc::new(Conn { info: Arc::new(info), traffic: Arc::new(Traffic::new()), shared });
+            let traffic = Arc::new(Traffic::new(shared.limits.write_min_rate));
+            let conn = Arc::new(Conn { info: Arc::new(info), traffic, shared });
             serve(secured.stream, secured.negotiated_h2, service, conn, stopped).await;
         });
     }

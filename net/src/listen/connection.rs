@@ -19,6 +19,7 @@ use super::counters::Counters;
 use super::head::ConnectionInfo;
 use super::respond::{Active, ResponseBody};
 use super::sealed::Serve;
+use super::slots::{Caps, Slot, Slots};
 use super::streams::{self, Streams};
 use super::traffic::Traffic;
 use super::transport::{Stream, Transport};
@@ -39,7 +40,12 @@ pub struct Shared {
     pub(crate) leaving: AtomicBool,
     /// Another one takes the listener's place: requests are served, and connections end with their next answer.
     pub(crate) retiring: AtomicBool,
+    /// Who may have much on its way.
+    pub(crate) roomy: Arc<Slots>,
 }
+
+/// Most that is read ahead, and kept of answers, on an HTTP/1 connection.
+const HTTP1_BUFFER: usize = 64 << 10;
 
 /// How long a connection without a request stays when its listener retires: a request may be on its way.
 const LINGER: Duration = Duration::from_secs(1);
@@ -106,8 +112,9 @@ pub(crate) async fn serve<S: Serve>(
         Some(Opening::Http2(first)) => {
             let counters = Arc::clone(&conn.shared.counters);
             let io = TokioIo::new(Transport::http2(stream, first, Arc::clone(&conn.traffic), counters));
-            let served =
-                http2_builder(&conn.shared, S::VERSIONS).serve_connection(io, service_fn(answer(&service, &conn)));
+            let room = Room::of(&conn);
+            let served = http2_builder(&conn.shared, &room, S::VERSIONS)
+                .serve_connection(io, service_fn(answer(&service, &conn)));
             if watch_over(served, true, &conn, leave).await.is_err_and(|error| error.is_timeout()) {
                 Counters::add(&conn.counters().ping_timeouts);
             }
@@ -140,9 +147,7 @@ fn answer<S: Serve>(service: &Arc<S>, conn: &Arc<Conn>) -> impl Fn(Request<Incom
         let answered = Arc::clone(&service).serve(request, Arc::clone(&conn));
         Box::pin(async move {
             let response = answered.await?.map(|body| body.with_active(active));
-            if !response.body().is_stream() {
-                streams::answered();
-            }
+            streams::gives();
             Ok(response)
         })
     }
@@ -206,6 +211,8 @@ fn http1_builder(limits: &ListenerLimits) -> http1::Builder {
         // The library's timer would run between requests too; `watch_over` has separate ones.
         .header_read_timeout(None)
         .keep_alive(limits.http1_keep_alive)
+        // The library reads ahead as much as this, before anybody is asked for the memory.
+        .max_buf_size((limits.header_bytes as usize).max(HTTP1_BUFFER))
         .max_header_size(limits.header_bytes as usize);
     if limits.headers > 100 {
         builder.max_headers(limits.headers); // below, the library's own default is cheaper and checked later
@@ -213,15 +220,40 @@ fn http1_builder(limits: &ListenerLimits) -> http1::Builder {
     builder
 }
 
-fn http2_builder(shared: &Arc<Shared>, versions: Versions) -> http2::Builder<Streams> {
+/// What may be on its way to us.
+struct Room {
+    frame_bytes: u32,
+    stream_window: u32,
+    connection_window: u32,
+    _right: Option<Slot>,
+}
+
+impl Room {
+    /// The HTTP library keeps frames until they are whole, and what was not asked for yet, before anybody is asked for the
+    /// memory: a crowd may not do so with much.
+    fn of(conn: &Conn) -> Self {
+        let limits = &conn.shared.limits;
+        let caps = Caps { total: limits.roomy, of_one_source: limits.roomy_per_ip };
+        let right = conn.shared.roomy.take(conn.info.peer.ip(), caps, limits).ok();
+        let most = if right.is_some() { u32::MAX } else { limits.narrow_bytes };
+        Room {
+            frame_bytes: limits.frame_bytes.min(most),
+            stream_window: limits.stream_window.min(most.saturating_mul(2)),
+            connection_window: limits.connection_window.min(most.saturating_mul(4)),
+            _right: right,
+        }
+    }
+}
+
+fn http2_builder(shared: &Arc<Shared>, room: &Room, versions: Versions) -> http2::Builder<Streams> {
     let limits = &shared.limits;
     let mut builder = http2::Builder::new(Streams(Arc::clone(shared)));
     builder
         .timer(TokioTimer::new())
         .auto_date_header(versions == Versions::Both) // gRPC has no use for it
-        .initial_stream_window_size(limits.stream_window)
-        .initial_connection_window_size(limits.connection_window)
-        .max_frame_size(limits.frame_bytes)
+        .initial_stream_window_size(room.stream_window)
+        .initial_connection_window_size(room.connection_window)
+        .max_frame_size(room.frame_bytes)
         .max_header_list_size(limits.header_bytes)
         .header_table_size(limits.header_table_bytes)
         .max_concurrent_streams(limits.streams)
@@ -369,6 +401,11 @@ impl<'a> Watchdog<'a> {
         Some(self.conn.traffic.write_stalled_since()? + self.conn.shared.limits.write_timeout)
     }
 
+    /// The streams have their own time; this is for what the HTTP library has taken over from them.
+    fn answer_due(&self) -> Option<Instant> {
+        Some(self.conn.traffic.answer_still_since()? + self.conn.shared.limits.write_timeout + LINGER)
+    }
+
     fn idle_due(&self) -> Option<Instant> {
         let limits = &self.conn.shared.limits;
         if self.is_http2 {
@@ -383,7 +420,7 @@ impl<'a> Watchdog<'a> {
 
     /// The next moment something may have to be done.
     fn soonest(&self) -> Instant {
-        [self.leave_at, self.cut_at, self.head_due(), self.write_due(), self.idle_due()]
+        [self.leave_at, self.cut_at, self.head_due(), self.write_due(), self.answer_due(), self.idle_due()]
             .into_iter()
             .flatten()
             .min()
@@ -397,7 +434,7 @@ impl<'a> Watchdog<'a> {
         if due(self.head_due()) {
             Counters::add(&counters.header_timeouts);
             Verdict::Close
-        } else if due(self.write_due()) {
+        } else if due(self.write_due()) || due(self.answer_due()) {
             Counters::add(&counters.write_timeouts);
             Verdict::Close
         } else if due(self.cut_at) {

@@ -1,7 +1,12 @@
 //! Watches the HTTP/2 frames of a connection as they pass: header blocks that do not end, and floods of frames that
 //! cost the peer nothing (`security.md` A3). The HTTP/2 library bounds memory; this bounds time.
 
+use std::collections::VecDeque;
+
 use tokio::time::Instant;
+
+/// The number of a stream, as it is in a frame.
+pub(crate) type StreamId = [u8; 4];
 
 const FRAME_HEADER: usize = 9;
 const DATA: u8 = 0;
@@ -16,6 +21,8 @@ const RESETS: Budget = Budget { burst: 400, per_second: 100 };
 /// Frames other than HEADERS and DATA. Peers that estimate bandwidth ping once a response, hence `PER_STREAM`.
 const CONTROL: Budget = Budget { burst: 4_000, per_second: 1_000 };
 const CONTROL_PER_STREAM: u32 = 8;
+/// Requests without a body that are remembered, the latest: the limit of streams and some.
+const BODYLESS: usize = 128;
 
 struct Budget {
     burst: u32,
@@ -46,6 +53,12 @@ pub(crate) struct FrameWatch {
     resets: u32,
     control: u32,
     refilled: Instant,
+    /// The stream that was opened last.
+    last_stream: StreamId,
+    /// Requests that ended with their headers.
+    bodyless: VecDeque<StreamId>,
+    /// Streams that were reset since somebody asked.
+    reset: Vec<StreamId>,
 }
 
 impl FrameWatch {
@@ -59,7 +72,25 @@ impl FrameWatch {
             resets: RESETS.burst,
             control: CONTROL.burst,
             refilled: now,
+            last_stream: [0; 4],
+            bodyless: VecDeque::new(),
+            reset: Vec::new(),
         }
+    }
+
+    /// The streams that the peer has reset since the last time.
+    pub(crate) fn take_reset(&mut self) -> Vec<StreamId> {
+        std::mem::take(&mut self.reset)
+    }
+
+    /// The stream that was opened last.
+    pub(crate) fn last_stream(&self) -> StreamId {
+        self.last_stream
+    }
+
+    /// Whether this is the stream of a request that ended with its headers, not long ago. Exports have a body.
+    pub(crate) fn is_bodyless(&self, stream: StreamId) -> bool {
+        self.bodyless.contains(&stream)
     }
 
     pub(crate) fn feed(&mut self, mut bytes: &[u8], now: impl Fn() -> Instant) -> Seen {
@@ -95,13 +126,18 @@ impl FrameWatch {
 
     /// Returns whether the frame is within budget.
     fn frame_begins(&mut self, now: impl Fn() -> Instant) -> bool {
-        let [a, b, c, kind, flags, ..] = self.header;
+        let [a, b, c, kind, flags, stream @ ..] = self.header;
         self.payload_left = u32::from_be_bytes([0, a, b, c]);
         match kind {
             HEADERS | CONTINUATION => {
                 self.open = true;
                 self.closes = flags & END_HEADERS != 0;
                 if kind == HEADERS {
+                    self.last_stream = stream;
+                    if flags & END_STREAM != 0 {
+                        self.bodyless.truncate(BODYLESS - 1);
+                        self.bodyless.push_front(stream);
+                    }
                     self.control = (self.control + CONTROL_PER_STREAM).min(CONTROL.burst);
                     true
                 } else {
@@ -111,6 +147,9 @@ impl FrameWatch {
             // Empty DATA that ends nothing serves nobody.
             DATA if self.payload_left > 0 || flags & END_STREAM != 0 => true,
             RST_STREAM => {
+                if self.resets > 0 {
+                    self.reset.push(stream);
+                }
                 self.refill_when_spent(now);
                 let within = self.resets > 0;
                 self.resets = self.resets.saturating_sub(1);

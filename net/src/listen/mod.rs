@@ -3,6 +3,7 @@
 //! What a connection carries is the business of a [`Service`]: [`crate::grpc::Server`] or [`crate::http::Server`].
 
 mod accept;
+mod answers;
 mod connection;
 mod counters;
 mod flood;

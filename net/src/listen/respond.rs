@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes};
 use futures_util::stream::BoxStream;
 use http_body::{Body, Frame, SizeHint};
 
+use super::streams;
 use super::traffic::Traffic;
 use crate::body::PREFIX;
 use crate::pieces::Pieces;
@@ -102,12 +103,10 @@ impl ResponseBody {
         ResponseBody { kind: Kind::Message(chunk), active: None }
     }
 
-    /// Whether the body comes bit by bit.
-    pub(crate) fn is_stream(&self) -> bool {
-        matches!(self.kind, Kind::Stream(_) | Kind::Messages(_))
-    }
-
-    pub(crate) fn with_active(mut self, active: Active) -> Self {
+    pub(crate) fn with_active(mut self, mut active: Active) -> Self {
+        if matches!(self.kind, Kind::Stream(_) | Kind::Messages(_)) {
+            active.streams();
+        }
         self.active = Some(active);
         self
     }
@@ -136,11 +135,13 @@ impl Body for ResponseBody {
             Kind::Messages(mut messages) => match messages.as_mut().poll_next(cx) {
                 Poll::Pending => {
                     this.kind = Kind::Messages(messages);
+                    streams::waits();
                     return Poll::Pending;
                 }
                 Poll::Ready(next) => match next.and_then(|message| Chunk::message(false, message)) {
                     Some(chunk) => {
                         this.kind = Kind::Messages(messages);
+                        streams::gives();
                         Some(Frame::data(chunk))
                     }
                     None => Some(Frame::trailers(success())),
@@ -150,11 +151,13 @@ impl Body for ResponseBody {
             Kind::Stream(mut stream) => match stream.as_mut().poll_next(cx) {
                 Poll::Pending => {
                     this.kind = Kind::Stream(stream);
+                    streams::waits();
                     return Poll::Pending;
                 }
                 Poll::Ready(None) => None,
                 Poll::Ready(Some(bytes)) => {
                     this.kind = Kind::Stream(stream);
+                    streams::gives();
                     Some(Frame::data(Chunk::plain(bytes)))
                 }
             },
@@ -186,18 +189,30 @@ fn success() -> HeaderMap {
 }
 
 /// One request in progress.
-pub(crate) struct Active(Arc<Traffic>);
+pub(crate) struct Active {
+    traffic: Arc<Traffic>,
+    is_streaming: bool,
+}
 
 impl Active {
     pub(crate) fn begin(traffic: &Arc<Traffic>) -> Self {
         traffic.request_begins();
-        Active(Arc::clone(traffic))
+        Active { traffic: Arc::clone(traffic), is_streaming: false }
+    }
+
+    /// Its response comes bit by bit.
+    fn streams(&mut self) {
+        self.is_streaming = true;
+        self.traffic.stream_begins();
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.request_ends();
+        self.traffic.request_ends();
+        if self.is_streaming {
+            self.traffic.stream_ends();
+        }
     }
 }
 

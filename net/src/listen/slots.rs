@@ -18,6 +18,13 @@ struct Open {
     by_ip: HashMap<IpAddr, usize, RandomState>,
 }
 
+/// How many there may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caps {
+    pub(crate) total: usize,
+    pub(crate) of_one_source: usize,
+}
+
 /// Why a connection was not let in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Full {
@@ -25,7 +32,7 @@ pub(crate) enum Full {
     PerIp,
 }
 
-/// The right to keep one connection open.
+/// The right to one connection, or to whatever else of one is scarce.
 #[derive(Debug)]
 pub(crate) struct Slot {
     slots: Arc<Slots>,
@@ -34,16 +41,22 @@ pub(crate) struct Slot {
 }
 
 impl Slots {
-    pub(crate) fn take(self: &Arc<Self>, ip: Option<IpAddr>, limits: &ListenerLimits) -> Result<Slot, Full> {
+    /// Takes one for a connection from `ip`. The cap of one source does not apply to trusted proxies.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        ip: Option<IpAddr>,
+        caps: Caps,
+        limits: &ListenerLimits,
+    ) -> Result<Slot, Full> {
         let ip = ip.map(|ip| ip.to_canonical());
         let counted = ip.filter(|ip| !limits.trusted_proxies.iter().any(|proxy| proxy.contains(*ip))).map(source);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.total >= limits.connections {
+        if open.total >= caps.total {
             return Err(Full::Total);
         }
         if let Some(ip) = counted {
             let own = open.by_ip.entry(ip).or_default();
-            if *own >= limits.connections_per_ip {
+            if *own >= caps.of_one_source {
                 return Err(Full::PerIp);
             }
             *own += 1;
@@ -83,13 +96,10 @@ mod tests {
     #[test]
     fn slots_are_counted_by_source_and_in_total_and_come_back() {
         let slots = Arc::new(Slots::default());
-        let limits = ListenerLimits {
-            connections: 5,
-            connections_per_ip: 2,
-            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
-            ..ListenerLimits::default()
-        };
-        let take = |ip: &str| slots.take(Some(ip.parse().unwrap()), &limits);
+        let limits =
+            ListenerLimits { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..ListenerLimits::default() };
+        let caps = Caps { total: 5, of_one_source: 2 };
+        let take = |ip: &str| slots.take(Some(ip.parse().unwrap()), caps, &limits);
         let first = take("1.1.1.1").unwrap();
         let second = take("::ffff:1.1.1.1").unwrap();
         assert_eq!(take("1.1.1.1").unwrap_err(), Full::PerIp);

@@ -1,11 +1,16 @@
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 use super::head::Peer;
 use crate::Error;
+
+/// Connections that the kernel keeps until they are accepted: a crowd of agents may come back at once. With the usual 128 it
+/// makes some of which only the client knows.
+const BACKLOG: u32 = 1024;
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,10 +74,8 @@ impl Socket {
     pub(crate) async fn bind(bind: &Bind) -> Result<Self, Error> {
         let kind = match bind {
             Bind::Tcp(address) => {
-                let listener = TcpListener::bind(address)
-                    .await
-                    .map_err(|source| Error::Bind { address: address.clone(), source })?;
-                Kind::Tcp(listener)
+                let listener = listen(address).await;
+                Kind::Tcp(listener.map_err(|source| Error::Bind { address: address.clone(), source })?)
             }
             Bind::Unix(path) => {
                 let failed = |source| Error::Bind { address: path.display().to_string(), source };
@@ -110,7 +113,7 @@ impl Socket {
         tokio::net::lookup_host(address).await.is_ok_and(|mut addresses| addresses.next() == Some(local))
     }
 
-    pub(crate) async fn accept(&self) -> std::io::Result<(Accepted, Peer)> {
+    pub(crate) async fn accept(&self) -> io::Result<(Accepted, Peer)> {
         match &self.kind {
             Kind::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
@@ -132,6 +135,26 @@ impl Drop for Socket {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Listens at the first address of `host:port` that can be bound.
+async fn listen(address: &str) -> io::Result<TcpListener> {
+    let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "no address of that name");
+    for address in tokio::net::lookup_host(address).await? {
+        match listen_at(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart does not wait for connections of the process before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// A socket file nobody listens on is what an earlier process left behind.

@@ -1,5 +1,6 @@
-//! Runs HTTP/2 streams, and ends those whose response is never taken: a peer that keeps its window shut would hold
-//! them for as long as its connection lives (`security.md` A4).
+//! Runs HTTP/2 streams, and ends those whose response is never taken: a peer that keeps its window shut, or opens it by a
+//! byte now and then, would hold them for as long as its connection lives (`security.md` A4). A response that comes bit by
+//! bit has that time for each bit.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -13,15 +14,28 @@ use tokio::time::{Sleep, sleep};
 use super::connection::Shared;
 use super::counters::Counters;
 
-thread_local! {
-    /// Set when the service has answered within the current poll of a stream. The library's stream future gives no
-    /// other sign of having gone from handling to sending.
-    static ANSWERED: Cell<bool> = const { Cell::new(false) };
+/// What a response did last within the current poll of its stream.
+#[derive(Clone, Copy)]
+enum Response {
+    /// It has something to send.
+    Gives,
+    /// It waits for more to come of its own source.
+    Waits,
 }
 
-/// Says that the response of the stream being polled is complete and only has to be sent.
-pub(crate) fn answered() {
-    ANSWERED.set(true);
+thread_local! {
+    /// The library's stream future gives no other sign of having gone from handling to sending.
+    static LAST: Cell<Option<Response>> = const { Cell::new(None) };
+}
+
+/// Says that the response of the stream being polled has begun, or goes on: from here its peer has to take it.
+pub(crate) fn gives() {
+    LAST.set(Some(Response::Gives));
+}
+
+/// Says that the response of the stream being polled waits for something that is not its peer.
+pub(crate) fn waits() {
+    LAST.set(Some(Response::Waits));
 }
 
 /// Spawns a task for each stream.
@@ -38,12 +52,14 @@ where
             let mut stream = pin!(stream);
             let mut sending: Option<Pin<Box<Sleep>>> = None;
             poll_fn(|cx| {
-                ANSWERED.set(false);
+                LAST.set(None);
                 if stream.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(());
                 }
-                if ANSWERED.take() {
-                    sending = Some(Box::pin(sleep(shared.limits.write_timeout)));
+                match LAST.take() {
+                    Some(Response::Gives) => sending = Some(Box::pin(sleep(shared.limits.write_timeout))),
+                    Some(Response::Waits) => sending = None,
+                    None => {}
                 }
                 let Some(limit) = &mut sending else { return Poll::Pending };
                 if limit.as_mut().poll(cx).is_pending() {

@@ -3,8 +3,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use sluice_net::compression::DecompressLimits;
 use sluice_net::grpc::{self, Reply, Status, UnaryService};
 use sluice_net::http::{self, HttpService, ResponseBody};
 use sluice_net::{
@@ -88,6 +89,8 @@ pub enum Route {
     Panic,
     /// Refuses before the body is read.
     Denied,
+    /// Answers at once with one message, and with another after `release`.
+    Stream,
 }
 
 pub struct Handler {
@@ -95,7 +98,7 @@ pub struct Handler {
     pub max_wire_bytes: usize,
     pub seen: Mutex<Vec<Seen>>,
     pub entered: Notify,
-    pub release: Notify,
+    pub release: Arc<Notify>,
     pub finished: Notify,
 }
 
@@ -106,7 +109,7 @@ impl Default for Handler {
             max_wire_bytes: 4 << 20,
             seen: Mutex::default(),
             entered: Notify::new(),
-            release: Notify::new(),
+            release: Arc::default(),
             finished: Notify::new(),
         }
     }
@@ -118,6 +121,7 @@ pub const WAIT: &str = "/test.Service/Wait";
 pub const WAIT_FINISH: &str = "/test.Service/WaitFinish";
 pub const PANIC: &str = "/test.Service/Panic";
 pub const DENIED: &str = "/test.Service/Denied";
+pub const STREAM: &str = "/test.Service/Stream";
 
 fn route(path: &str) -> Option<Route> {
     Some(match path {
@@ -127,6 +131,7 @@ fn route(path: &str) -> Option<Route> {
         WAIT_FINISH => Route::Wait { finish: true },
         PANIC => Route::Panic,
         DENIED => Route::Denied,
+        STREAM => Route::Stream,
         _ => return None,
     })
 }
@@ -158,7 +163,12 @@ impl UnaryService for Handler {
         if *route == Route::Denied {
             return Err(Status::permission_denied("not you"));
         }
-        Ok(grpc::Admission { context: "known", reserve: self.budget.clone(), max_wire_bytes: self.max_wire_bytes })
+        Ok(grpc::Admission {
+            context: "known",
+            reserve: self.budget.clone(),
+            max_wire_bytes: self.max_wire_bytes,
+            decompress: DecompressLimits::default(),
+        })
     }
 
     async fn call(&self, mut request: grpc::Request<Route, &'static str>) -> Result<Reply, Status> {
@@ -181,6 +191,15 @@ impl UnaryService for Handler {
             }
             Route::Panic => panic!("as asked"),
             Route::Denied => unreachable!(),
+            Route::Stream => {
+                let release = Arc::clone(&self.release);
+                let second = async move {
+                    release.notified().await;
+                    Bytes::from_static(b"second")
+                };
+                let more = Some(futures_util::stream::once(second).boxed());
+                Ok(Reply { message: Bytes::from_static(b"first"), more })
+            }
         }
     }
 }
@@ -205,7 +224,12 @@ impl HttpService for HttpHandler {
             *response.status_mut() = http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Err(response);
         }
-        Ok(http::Admission { context: (), reserve: self.0.budget.clone(), max_wire_bytes: self.0.max_wire_bytes })
+        Ok(http::Admission {
+            context: (),
+            reserve: self.0.budget.clone(),
+            max_wire_bytes: self.0.max_wire_bytes,
+            decompress: DecompressLimits::default(),
+        })
     }
 
     async fn call(&self, mut request: http::Request<Route, ()>) -> http::Response<ResponseBody> {

@@ -201,19 +201,28 @@ async fn floods_of_cheap_frames_close_the_connection() {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
         stream.write_all(&[PREFACE, SETTINGS].concat()).await.unwrap();
         let burst = flood.repeat(1_000);
-        let mut sink = vec![0; 1 << 16];
+        let (mut sink, mut told) = (vec![0; 1 << 16], Vec::new());
         let mut bursts = 0;
         loop {
             bursts += 1;
             assert!(bursts < 1_000, "a million frames went through: {flood:?}");
-            if stream.write_all(&burst).await.is_err() {
-                break;
-            }
+            let is_closed = stream.write_all(&burst).await.is_err();
             // Reading keeps the server from stalling on its answers.
-            if let Ok(Ok(0) | Err(_)) = timeout(Duration::from_millis(1), stream.read(&mut sink)).await {
-                break;
+            match timeout(Duration::from_millis(1), stream.read(&mut sink)).await {
+                Ok(Ok(read @ 1..)) => told.extend_from_slice(&sink[..read]),
+                Ok(_) => break,
+                Err(_) => assert!(!is_closed),
             }
         }
+        // DATA of a stream that was never opened breaks a rule before it is a flood.
+        let reason = if flood == empty_data { h2::Reason::PROTOCOL_ERROR } else { h2::Reason::ENHANCE_YOUR_CALM };
+        let goaway = [&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], &u32::from(reason).to_be_bytes()].concat();
+        assert!(told.ends_with(&goaway), "{flood:?}: {:?}", told.iter().rev().take(40).rev().collect::<Vec<_>>());
+        let counted = |running: &Running| {
+            let counters = running.server.counters();
+            counters.floods + counters.protocol_errors == 1
+        };
+        eventually("it is counted", || counted(&running)).await;
     }
 }
 
@@ -257,6 +266,130 @@ async fn a_response_that_is_never_taken_is_given_up() {
     assert_eq!(reset.reason(), Some(h2::Reason::CANCEL));
     assert_about(start.elapsed(), 30);
     assert_eq!(running.server.counters().write_timeouts, 1);
+}
+
+/// With a byte of window the HTTP library takes over the whole answer, and nobody waits for it any more.
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_which_only_a_byte_is_taken_ends_its_connection() {
+    for running in [grpc().await, http().await] {
+        let stream = TcpStream::connect(running.address).await.unwrap();
+        let (send, connection) = h2::client::Builder::new().initial_window_size(1).handshake(stream).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = http::Request::post(format!("http://localhost{ECHO}"))
+            .header("content-type", "application/grpc")
+            .body(())
+            .unwrap();
+        let mut send = send.ready().await.unwrap();
+        let (response, mut body) = send.send_request(request, false).unwrap();
+        body.send_data(Bytes::from_static(b"\0\0\0\0\x05abcde"), true).unwrap();
+        let mut response = response.await.unwrap().into_body();
+        assert_eq!(response.data().await.unwrap().unwrap().len(), 1);
+        let start = Instant::now();
+        let _ = connection.await;
+        assert_about(start.elapsed(), 31);
+        assert_eq!(running.server.counters().write_timeouts, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_a_stream_that_is_never_taken_is_given_up_and_a_stream_that_has_none_goes_on() {
+    for window in [0, 10, 1 << 16] {
+        let running = grpc().await;
+        let stream = TcpStream::connect(running.address).await.unwrap();
+        let (send, connection) =
+            h2::client::Builder::new().initial_window_size(window).handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::post(format!("http://localhost{STREAM}"))
+            .header("content-type", "application/grpc")
+            .body(())
+            .unwrap();
+        let mut send = send.ready().await.unwrap();
+        let (response, mut body) = send.send_request(request, false).unwrap();
+        body.send_data(Bytes::from_static(b"\0\0\0\0\x01a"), true).unwrap();
+        let mut response = response.await.unwrap().into_body();
+        if window > 0 {
+            assert_eq!(response.data().await.unwrap().unwrap(), &b"\0\0\0\0\x05first"[..]);
+            // What was taken opens no window: the second message will not fit into one of ten bytes.
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            running.handler.release.notify_one();
+        }
+        let start = Instant::now();
+        if window < 1 << 16 {
+            let reset = response.data().await.unwrap().unwrap_err();
+            assert_eq!(reset.reason(), Some(h2::Reason::CANCEL), "{window}");
+            assert_about(start.elapsed(), 30);
+            assert_eq!(running.server.counters().write_timeouts, 1);
+        } else {
+            assert_eq!(response.data().await.unwrap().unwrap(), &b"\0\0\0\0\x06second"[..]);
+            assert_eq!(response.trailers().await.unwrap().unwrap()["grpc-status"], "0");
+            assert_eq!(running.server.counters().write_timeouts, 0);
+        }
+    }
+}
+
+/// The frame size that a new connection is told.
+async fn announced(running: &Running) -> (u32, TcpStream) {
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(&[PREFACE, SETTINGS].concat()).await.unwrap();
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!((head[0], head[1], head[3]), (0, 0, 4));
+    let mut settings = vec![0; usize::from(head[2])];
+    stream.read_exact(&mut settings).await.unwrap();
+    let size = settings.chunks(6).find(|setting| setting[..2] == [0, 5]).expect("a frame size");
+    (u32::from_be_bytes(size[2..].try_into().unwrap()), stream)
+}
+
+#[tokio::test]
+async fn a_crowd_may_not_have_much_on_its_way() {
+    let settings = with_limits(|limits| limits.roomy_per_ip = 2);
+    let running = grpc_with(settings, Handler::default()).await;
+    let mut open = Vec::new();
+    for expected in [1 << 20, 1 << 20, 64 << 10] {
+        let (announced, stream) = announced(&running).await;
+        assert_eq!(announced, expected);
+        open.push(stream);
+    }
+    drop(open.swap_remove(0));
+    eventually("it is gone", || running.server.counters().open == 2).await;
+    assert_eq!(announced(&running).await.0, 1 << 20, "the right comes back");
+}
+
+/// The HTTP library answers these itself, and sends nothing that says so if the request has no body.
+#[tokio::test]
+async fn a_head_over_the_limit_is_counted_whether_a_body_follows_or_not() {
+    for running in [grpc().await, http().await] {
+        let stream = TcpStream::connect(running.address).await.unwrap();
+        let (mut send, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        for (index, is_bodyless) in [true, false, true, true].into_iter().enumerate() {
+            let request = http::Request::post(format!("http://localhost{ECHO}"))
+                .header("x-long", "y".repeat(17 << 10))
+                .body(())
+                .unwrap();
+            send = send.ready().await.unwrap();
+            let (response, _body) = send.send_request(request, is_bodyless).unwrap();
+            assert_eq!(response.await.unwrap().status(), 431);
+            eventually("it is counted", || running.server.counters().head_too_large == index as u64 + 1).await;
+        }
+        // Refusals of ours are not counted twice, and neither is what is no refusal.
+        for (method, kind) in [("GET", "application/grpc"), ("POST", "text/plain"), ("POST", "application/grpc")] {
+            let request = http::Request::builder()
+                .method(method)
+                .uri(format!("http://localhost{ECHO}"))
+                .header("content-type", kind)
+                .body(())
+                .unwrap();
+            send = send.ready().await.unwrap();
+            let (response, _body) = send.send_request(request, true).unwrap();
+            let (head, mut body) = response.await.unwrap().into_parts();
+            while let Some(data) = body.data().await {
+                data.unwrap();
+            }
+            assert_ne!(head.status, 431);
+        }
+        assert_eq!(running.server.counters().head_too_large, 4);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use sluice_config::{GoDuration, Headers, Problems};
+use sluice_net::ListenerLimits;
 
+use super::connections::Connections;
 use super::{Auth, Balancer, GrpcCompression, Middleware, TlsClient, TlsServer, check_listen};
 use crate::factory::{Validate, field};
 
@@ -32,6 +34,12 @@ pub struct GrpcServer {
     pub include_metadata: bool,
     /// Ids of extensions that see each request, such as `memory_limiter`.
     pub middlewares: Vec<Middleware>,
+    /// Connections in all; 0 for our default of 4,096.
+    pub max_connections: u32,
+    /// Connections of one address, or IPv6 network of 64 bits; 0 for our default of 256.
+    pub max_connections_per_ip: u32,
+    /// Addresses and blocks such as `10.0.0.0/8` that may have as many as there are.
+    pub trusted_proxies: Vec<String>,
     /// Exempt from the exposure rule (security §4.1).
     pub allow_insecure: bool,
 }
@@ -40,6 +48,16 @@ impl GrpcServer {
     /// Most bytes of a message, if written.
     pub fn max_message_bytes(&self) -> Option<u64> {
         u64::try_from(self.max_recv_msg_size_mib).ok().filter(|&mib| mib > 0).map(|mib| mib << 20)
+    }
+
+    /// Sets how many connections may be open, as far as it is written.
+    pub fn bound_connections(&self, limits: &mut ListenerLimits) {
+        self.connections().apply(limits);
+    }
+
+    fn connections(&self) -> Connections<'_> {
+        let (most, per_ip) = (self.max_connections, self.max_connections_per_ip);
+        Connections { most, per_ip, proxies: &self.trusted_proxies }
     }
 }
 
@@ -53,6 +71,7 @@ impl Validate for GrpcServer {
             problems.error(&field(at, "max_recv_msg_size_mib"), text);
         }
         check_listen(at, &self.endpoint, &self.transport, problems);
+        self.connections().validate(at, problems);
         if let Some(tls) = &self.tls {
             tls.validate(&field(at, "tls"), problems);
         }

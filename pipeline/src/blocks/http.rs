@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use sluice_config::{GoDuration, Headers, Problems};
+use sluice_net::ListenerLimits;
 
+use super::connections::Connections;
 use super::{Auth, COMPRESSIONS, HttpCompression, Middleware, TlsClient, TlsServer, check_compression, check_listen};
 use crate::factory::{Validate, field};
 
@@ -40,6 +42,12 @@ pub struct HttpServer {
     pub keep_alives_enabled: bool,
     /// Ids of extensions that see each request, such as `memory_limiter`.
     pub middlewares: Vec<Middleware>,
+    /// Connections in all; 0 for our default of 4,096.
+    pub max_connections: u32,
+    /// Connections of one address, or IPv6 network of 64 bits; 0 for our default of 256.
+    pub max_connections_per_ip: u32,
+    /// Addresses and blocks such as `10.0.0.0/8` that may have as many as there are.
+    pub trusted_proxies: Vec<String>,
     /// Exempt from the exposure rule (security §4.1).
     pub allow_insecure: bool,
 }
@@ -62,6 +70,9 @@ impl Default for HttpServer {
             idle_timeout: GoDuration::from_secs(60),
             keep_alives_enabled: true,
             middlewares: Vec::new(),
+            max_connections: 0,
+            max_connections_per_ip: 0,
+            trusted_proxies: Vec::new(),
             allow_insecure: false,
         }
     }
@@ -72,11 +83,22 @@ impl HttpServer {
     pub fn max_body_bytes(&self) -> Option<u64> {
         u64::try_from(self.max_request_body_size).ok().filter(|&bytes| bytes > 0)
     }
+
+    /// Sets how many connections may be open, as far as it is written.
+    pub fn bound_connections(&self, limits: &mut ListenerLimits) {
+        self.connections().apply(limits);
+    }
+
+    fn connections(&self) -> Connections<'_> {
+        let (most, per_ip) = (self.max_connections, self.max_connections_per_ip);
+        Connections { most, per_ip, proxies: &self.trusted_proxies }
+    }
 }
 
 impl Validate for HttpServer {
     fn validate(&self, at: &str, problems: &mut Problems<'_>) {
         check_listen(at, &self.endpoint, &self.transport, problems);
+        self.connections().validate(at, problems);
         for (index, name) in self.compression_algorithms.iter().flatten().enumerate() {
             if !COMPRESSIONS.contains(&name.as_str()) {
                 let path = field(at, &format!("compression_algorithms::{index}"));

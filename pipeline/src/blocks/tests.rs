@@ -99,6 +99,20 @@ fn endpoints_need_a_port() {
 }
 
 #[test]
+fn bounds_of_connections_have_to_make_sense() {
+    let good = "{max_connections: 10, max_connections_per_ip: 10, trusted_proxies: [10.0.0.0/8, '::1']}";
+    let over = "{max_connections: 10, max_connections_per_ip: 11}";
+    let odd = "trusted_proxies: [10.0.0.1, 10.0.0.0/33]";
+    assert_eq!(problems::<GrpcServer>(good), [""; 0]);
+    assert_eq!(problems::<HttpServer>(good), [""; 0]);
+    for problems in [problems::<GrpcServer> as fn(&str) -> Vec<String>, problems::<HttpServer>] {
+        assert_eq!(problems("max_connections_per_ip: 10000"), [""; 0], "fewer than those in all are said by these");
+        assert!(problems(over)[0].contains("max_connections_per_ip must not be over max_connections (10)"));
+        assert!(problems(odd)[0].contains("invalid address or CIDR block \"10.0.0.0/33\""));
+    }
+}
+
+#[test]
 fn the_scheme_decides_on_tls() {
     let plain = |yaml: &str| decoded::<GrpcClient>(yaml).0.is_plain();
     assert!(plain("endpoint: http://a:1"));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sluice_net::Reserve;
+use sluice_net::compression::DecompressLimits;
 use sluice_net::grpc::{Admission, Refused, Reply, Request, UnaryService};
 use sluice_net::listen::RequestHead;
 use sluice_pdata::Signal;
@@ -14,7 +15,7 @@ use sluice_pipeline::{Accepted, Refusal};
 use tonic::{Code, Status};
 
 use super::health::{self, Health};
-use super::intake::{Format, Intake};
+use super::intake::{Format, Intake, Sizes};
 use crate::gate::Admitted;
 
 /// The service behind the gRPC listener.
@@ -50,11 +51,17 @@ impl UnaryService for GrpcService {
     async fn admit(&self, method: &Method, head: &RequestHead) -> Result<Admission<Leave>, Status> {
         let reserve = Arc::clone(&self.reserve);
         let Method::Export(signal) = *method else {
-            return Ok(Admission { context: Leave::Health, reserve, max_wire_bytes: health::MAX_BYTES });
+            return Ok(Admission {
+                context: Leave::Health,
+                reserve,
+                max_wire_bytes: health::MAX_BYTES,
+                decompress: DecompressLimits::default(),
+            });
         };
         let admitted = self.intake.admit(signal, head).await;
-        let (admitted, max_wire_bytes) = admitted.map_err(|refusal| self.status(signal, &refusal))?;
-        Ok(Admission { context: Leave::Export(admitted), reserve, max_wire_bytes })
+        let (admitted, sizes) = admitted.map_err(|refusal| self.status(signal, &refusal))?;
+        let Sizes { wire_bytes: max_wire_bytes, decompress } = sizes;
+        Ok(Admission { context: Leave::Export(admitted), reserve, max_wire_bytes, decompress })
     }
 
     async fn call(&self, request: Request<Method, Leave>) -> Result<Reply, Status> {
@@ -80,6 +87,9 @@ impl UnaryService for GrpcService {
             Refused::Encoding => Refusal::UnknownEncoding { encoding: String::new() },
             Refused::TooLarge { limit } => {
                 Refusal::TooLarge { what: SizeLimit::Wire, size: limit as u64 + 1, limit: limit as u64 }
+            }
+            Refused::Inflates { limit } => {
+                Refusal::TooLarge { what: SizeLimit::Decompressed, size: limit as u64 + 1, limit: limit as u64 }
             }
             Refused::Busy => Refusal::Memory,
             Refused::Deadline => Refusal::DeadlineExceeded,

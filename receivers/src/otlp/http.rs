@@ -15,7 +15,7 @@ use sluice_pipeline::outcome::SizeLimit;
 use sluice_pipeline::{Accepted, Refusal};
 
 use super::grpc;
-use super::intake::{Format, Intake};
+use super::intake::{Format, Intake, Sizes};
 use crate::cors::Cors;
 use crate::gate::Admitted;
 
@@ -59,10 +59,11 @@ impl HttpService for Http {
             self.marked(head, response)
         };
         // Who has no business here is told nothing about what it sends.
-        let (admitted, max_wire_bytes) = self.intake.admit(*signal, head).await.map_err(refused)?;
+        let (admitted, sizes) = self.intake.admit(*signal, head).await.map_err(refused)?;
         let format = format.ok_or_else(|| refused(Refusal::ContentType))?;
         let context = Leave { admitted, format };
-        Ok(Admission { context, reserve: Arc::clone(&self.reserve), max_wire_bytes })
+        let Sizes { wire_bytes: max_wire_bytes, decompress } = sizes;
+        Ok(Admission { context, reserve: Arc::clone(&self.reserve), max_wire_bytes, decompress })
     }
 
     async fn call(&self, request: Request<Signal, Leave>) -> Response<ResponseBody> {
@@ -106,6 +107,9 @@ impl Http {
             NetRefusal::UnsupportedEncoding(encoding) => Refusal::UnknownEncoding { encoding: encoding.clone() },
             NetRefusal::TooLarge { limit } => {
                 Refusal::TooLarge { what: SizeLimit::Wire, size: *limit as u64 + 1, limit: *limit as u64 }
+            }
+            NetRefusal::Inflates { limit } => {
+                Refusal::TooLarge { what: SizeLimit::Decompressed, size: *limit as u64 + 1, limit: *limit as u64 }
             }
             NetRefusal::Malformed => Refusal::Malformed { message: refusal.to_string() },
             NetRefusal::Busy => Refusal::Memory,

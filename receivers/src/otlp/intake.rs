@@ -38,6 +38,12 @@ pub(super) enum Format {
     Json,
 }
 
+/// What a body may be, as it comes and as it is inflated.
+pub(super) struct Sizes {
+    pub(super) wire_bytes: usize,
+    pub(super) decompress: DecompressLimits,
+}
+
 impl Intake {
     /// Brings a body through the pipelines, and counts what became of it.
     pub(super) async fn take(
@@ -85,12 +91,7 @@ impl Intake {
         format: Format,
     ) -> Result<Batch, Refusal> {
         let request = self.limits(ingress);
-        let limits = DecompressLimits {
-            max_bytes: request.decompressed_bytes,
-            max_ratio: request.compression_ratio,
-            ..DecompressLimits::default()
-        };
-        let plain = body.decompressed(&limits).await.map_err(|error| refusal(error, body.bytes.len()))?;
+        let plain = body.decompressed(&decompress(&request)).await.map_err(|error| refusal(error, body.bytes.len()))?;
         let (bytes, as_it_came) = match format {
             Format::Protobuf => (plain, true),
             Format::Json => {
@@ -129,13 +130,14 @@ impl Intake {
         }
     }
 
-    /// Before the body is read: who sends it, and its largest size, if some pipeline takes the signal, and takes anything at
+    /// Before the body is read: who sends it, and its largest sizes, if some pipeline takes the signal, and takes anything at
     /// present.
-    pub(super) async fn admit(&self, signal: Signal, head: &RequestHead) -> Result<(Admitted, usize), Refusal> {
+    pub(super) async fn admit(&self, signal: Signal, head: &RequestHead) -> Result<(Admitted, Sizes), Refusal> {
         let admitted = self.gate.admit(signal, head).await?;
         let ingress = self.ingress.get();
         ingress.ready(signal)?;
-        Ok((admitted, self.limits(&ingress).wire_bytes))
+        let limits = self.limits(&ingress);
+        Ok((admitted, Sizes { wire_bytes: limits.wire_bytes, decompress: decompress(&limits) }))
     }
 
     /// How long the sender of a refused request is asked to wait.
@@ -168,6 +170,14 @@ impl Intake {
             transport: self.transport,
             tainted: TaintedTraces::default(),
         }
+    }
+}
+
+fn decompress(limits: &RequestLimits) -> DecompressLimits {
+    DecompressLimits {
+        max_bytes: limits.decompressed_bytes,
+        max_ratio: limits.compression_ratio,
+        ..DecompressLimits::default()
     }
 }
 

@@ -292,6 +292,7 @@ fn http_way(http: &HttpServer) -> Way {
 
 fn grpc_listener(grpc: &GrpcServer) -> ListenerLimits {
     let mut limits = ListenerLimits::default();
+    grpc.bound_connections(&mut limits);
     if grpc.max_concurrent_streams > 0 {
         limits.streams = grpc.max_concurrent_streams;
     }
@@ -307,6 +308,7 @@ fn grpc_listener(grpc: &GrpcServer) -> ListenerLimits {
 
 fn http_listener(http: &HttpServer) -> ListenerLimits {
     let mut limits = ListenerLimits { http1_keep_alive: http.keep_alives_enabled, ..ListenerLimits::default() };
+    http.bound_connections(&mut limits);
     limits.header_timeout = given(http.read_header_timeout.0).unwrap_or(limits.header_timeout);
     limits.body_timeout = given(http.read_timeout.0).unwrap_or(limits.body_timeout);
     limits.idle_timeout = given(http.idle_timeout.0).unwrap_or(limits.idle_timeout);
@@ -366,5 +368,27 @@ mod tests {
         let times = of(seven);
         let times = [times.header_timeout, times.body_timeout, times.write_timeout, times.idle_timeout];
         assert_eq!(times, [7, 8, 9, 10].map(Duration::from_secs));
+    }
+
+    #[test]
+    fn connections_are_bounded_as_written_on_both_protocols() {
+        let of = |max_connections, max_connections_per_ip, trusted_proxies: Vec<String>| {
+            let proxies = trusted_proxies.clone();
+            let grpc = GrpcServer { max_connections, max_connections_per_ip, trusted_proxies, ..GrpcServer::default() };
+            let http = HttpServer {
+                max_connections,
+                max_connections_per_ip,
+                trusted_proxies: proxies,
+                ..HttpServer::default()
+            };
+            [grpc_listener(&grpc), http_listener(&http)]
+        };
+        for usual in of(0, 0, Vec::new()) {
+            assert_eq!((usual.connections, usual.connections_per_ip, usual.trusted_proxies.len()), (4096, 256, 0));
+        }
+        for written in of(10, 5, vec!["10.0.0.0/8".to_owned()]) {
+            assert_eq!((written.connections, written.connections_per_ip), (10, 5));
+            assert!(written.trusted_proxies[0].contains([10, 1, 2, 3].into()));
+        }
     }
 }

@@ -138,9 +138,12 @@ pub async fn status_of(sender: h2::client::SendRequest<Bytes>, call: Call) -> Re
         request = request.header(name, value);
     }
     let mut sender = sender.ready().await?;
-    let (response, mut body) = sender.send_request(request.body(()).unwrap(), false)?;
-    // Refused by its headers, the body is not wanted any more.
-    let _ = body.send_data(call.body.into(), call.ends);
+    let is_bodyless = call.body.is_empty() && call.ends;
+    let (response, mut body) = sender.send_request(request.body(()).unwrap(), is_bodyless)?;
+    if !is_bodyless {
+        // Refused by its headers, the body is not wanted any more.
+        let _ = body.send_data(call.body.into(), call.ends);
+    }
     let (head, mut incoming) = response.await?.into_parts();
     if head.status != 200 {
         return Ok(format!("HTTP {}", head.status.as_u16()));

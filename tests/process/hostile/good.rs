@@ -52,10 +52,9 @@ impl Served {
         sorted.get(sorted.len().saturating_sub(1 + sorted.len() / 100)).copied().unwrap_or_default()
     }
 
-    pub fn and(mut self, other: Served) -> Served {
+    pub fn add(&mut self, other: Served) {
         self.took.extend(other.took);
         self.errors.extend(other.errors);
-        self
     }
 }
 

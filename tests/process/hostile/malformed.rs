@@ -45,7 +45,7 @@ pub fn deep_json(depth: usize) -> Vec<u8> {
 }
 
 /// Bytes of no meaning, the same ones each time.
-fn garbage(bytes: usize) -> Vec<u8> {
+pub fn garbage(bytes: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let next = move |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -125,6 +125,11 @@ fn heads_that_are_too_large_are_refused_whatever_way_they_grow() {
         let attack = over_grpc(&name, expected, move |call| call.with("x-long", "y".repeat(bytes)));
         arena.face(attack.counted("headers"));
     }
+    let attack = over_grpc("headers of 17 KiB, no body", "HTTP 431", |mut call| {
+        call.body.clear();
+        call.with("x-long", "y".repeat(17 << 10))
+    });
+    arena.face(attack.counted("headers"));
     let attack = over_grpc("headers of 4 MiB", "GOAWAY ENHANCE_YOUR_CALM|closed|HTTP 431", |call| {
         call.with("x-long", "y".repeat(4 << 20))
     });

@@ -13,7 +13,10 @@ use tokio::time::{sleep, timeout};
 
 use super::arena::{Arena, Attack, Target, is_long};
 use super::ask::{connect_from, head};
-use super::raw::{ACK, DATA, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, Raw, SETTINGS, call, frame};
+use super::raw::{
+    ACK, CALL, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE,
+    block, call, frame,
+};
 use super::resident;
 use crate::sluice::free_port;
 use crate::wire::{PROTOBUF, trace};
@@ -61,9 +64,9 @@ fn in_time(ended: bool, began: Instant, within: Duration) -> String {
     }
 }
 
-/// An HTTP/2 peer that answers pings and acknowledges settings, and otherwise sends a byte of `drops` now and then: how its
+/// An HTTP/2 peer that answers pings and acknowledges settings, and otherwise sends the frame of `drops` so often: how its
 /// stream ended, and whether in time.
-async fn attentive(port: u16, first: Vec<u8>, drops: Option<Vec<u8>>, within: Duration) -> String {
+async fn attentive(port: u16, first: Vec<u8>, drops: Option<(Duration, Vec<u8>)>, within: Duration) -> String {
     let Some(mut raw) = Raw::from(source(), port).await else { return "no connection".to_owned() };
     let began = Instant::now();
     raw.send(&first).await;
@@ -72,7 +75,7 @@ async fn attentive(port: u16, first: Vec<u8>, drops: Option<Vec<u8>>, within: Du
     let writing = tokio::spawn(async move {
         loop {
             let bytes = match &drops {
-                Some(drop) => timeout(DRIP, answers.recv()).await.unwrap_or_else(|_| Some(drop.clone())),
+                Some((every, drop)) => timeout(*every, answers.recv()).await.unwrap_or_else(|_| Some(drop.clone())),
                 None => answers.recv().await,
             };
             let Some(bytes) = bytes else { return };
@@ -111,24 +114,40 @@ async fn attentive(port: u16, first: Vec<u8>, drops: Option<Vec<u8>>, within: Du
     }
 }
 
-/// Asks again and again and reads no answer. Its time begins when nothing more can be written; then the collector has yet to
-/// answer what it has read.
-async fn never_reads(port: u16, within: Duration) -> String {
+/// Asks again and again and reads none of the answers, or `sip` bytes of them now and then. Its time begins when nothing
+/// moves any more: a busy collector has yet to answer what it has read.
+async fn never_reads(port: u16, sip: usize, within: Duration) -> String {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.bind((source(), 0).into()).unwrap();
-    let mut stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await.unwrap();
+    let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await.unwrap();
+    let own = stream.local_addr().unwrap();
     let request = b"POST /v1/nonsense HTTP/1.1\r\nhost: sluice\r\ncontent-length: 0\r\n\r\n".repeat(200);
-    let full = Duration::from_secs(1);
-    while let Ok(Ok(())) = timeout(full, stream.write_all(&request)).await {}
-    let (from, mut began) = (Instant::now(), Instant::now() - full);
-    while from.elapsed() < NEVER {
-        match stream.try_write(&request) {
-            // A busy collector had only paused.
-            Ok(_) => began = Instant::now(),
+    // What is left of a piece is written before the next one, or it would be no request.
+    let (mut left, mut queued, mut began) = (&request[..], None, Instant::now());
+    while began.elapsed() < NEVER {
+        let moved = match stream.try_write(left) {
+            Ok(written) => {
+                left = if written == left.len() { &request } else { &left[written..] };
+                true
+            }
             Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return in_time(true, began, within),
-            Err(_) => sleep(DRIP).await,
+            Err(_) => false,
+        };
+        if moved {
+            began = Instant::now();
+            tokio::task::yield_now().await;
+            continue;
         }
+        if sip > 0 {
+            let _ = stream.try_read(&mut vec![0; sip]);
+        } else {
+            let now = resident::queued_for(own);
+            if now != queued {
+                (queued, began) = (now, Instant::now());
+            }
+        }
+        sleep(DRIP).await;
     }
     in_time(false, began, within)
 }
@@ -225,7 +244,12 @@ fn who_is_slow_is_closed_in_time_and_keeps_nobody_waiting() {
     // A record of 512 bytes, of which these are the first.
     let half = [&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3][..], &[7; 20]].concat();
     let dripping = [&settings()[..], &call(1), &frame(DATA, 0, 1, &[0, 0, 1, 0, 0])].concat();
+    // No window for any response.
     let unread = [PREFACE, &frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])].concat();
+    let nonsense = CALL.map(|(name, value)| (name, if name == ":path" { "/v1/nonsense" } else { value }));
+    let asked = [&unread[..], &frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&nonsense))].concat();
+    // A byte each time, of an answer that is longer than there is time for.
+    let ajar = (seconds(write) / 10, frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]));
     let mut attacks = vec![
         http("silence", Vec::new(), Vec::new(), 10).counted("slow"),
         http("head, byte by byte", b"POST /v1/traces HTTP/1.1\r\nx-drip: ".to_vec(), drip.clone(), 5).counted("slow"),
@@ -241,8 +265,21 @@ fn who_is_slow_is_closed_in_time_and_keeps_nobody_waiting() {
         grpc("half a HEADERS frame", [&settings()[..], &call(1)[..30]].concat(), Vec::new(), 5).counted("slow"),
         grpc("deaf to pings", settings(), Vec::new(), ping),
         Attack::new("DATA, byte by byte, 11 s", "grpc", "RST CANCEL", move |target: Target| {
-            attentive(target.grpc, dripping.clone(), Some(frame(DATA, 0, 1, &[7])), seconds(11))
+            attentive(target.grpc, dripping.clone(), Some((DRIP, frame(DATA, 0, 1, &[7]))), seconds(11))
         })
+        .counted("slow"),
+        Attack::new(format!("window shut, {write} s"), "http", "RST CANCEL", {
+            let asked = asked.clone();
+            move |target: Target| attentive(target.http, asked.clone(), None, seconds(write))
+        })
+        .counted("slow"),
+        // The HTTP library has taken over the answer, so that its connection has to end.
+        Attack::new(
+            format!("window opened byte by byte, {write} s"),
+            "http",
+            "closed in time",
+            move |target: Target| attentive(target.http, asked.clone(), Some(ajar.clone()), seconds(write + 1)),
+        )
         .counted("slow"),
         stalled("TLS, silence", Vec::new(), 5),
         stalled("TLS, half a hello", half, 5),
@@ -258,9 +295,15 @@ fn who_is_slow_is_closed_in_time_and_keeps_nobody_waiting() {
         );
     }
     let mut attacks: Vec<_> = attacks.into_iter().map(|attack| attack.by(each)).collect();
-    let unread = move |target: Target| never_reads(target.http, seconds(write + 3));
+    let unread = move |target: Target| never_reads(target.http, 0, seconds(write + 3));
     attacks.push(
         Attack::new(format!("reads no answer, {write} s"), "http", "closed in time", unread).counted("slow").by(3),
+    );
+    let sipped = move |target: Target| never_reads(target.http, 200, seconds(write + 10));
+    attacks.push(
+        Attack::new(format!("reads its answers in sips, {write} s"), "http", "closed in time", sipped)
+            .counted("slow")
+            .by(3),
     );
     // More than may shake hands at one time, and somebody who comes with good intent.
     let stalls = move |_| dripped(tls, greeting.clone(), Vec::new(), seconds(5));

@@ -21,9 +21,12 @@ pub struct Row {
     pub counted: Option<(&'static str, u64)>,
     pub growth: u64,
     pub beside: Served,
-    pub before: Served,
+    /// Their p99 when they were alone.
+    pub alone: Duration,
     /// Slower good clients than this are too slow.
     pub p99_allowed: Duration,
+    /// How often it was looked at until they were served in time, or given up.
+    pub tries: usize,
 }
 
 impl Row {
@@ -58,7 +61,7 @@ impl Row {
         let errors = &self.beside.errors;
         check(errors.is_empty(), format!("{} errors of good clients, first {:?}", errors.len(), errors.first()));
         check(self.beside.requests() > 0, "no good client was served beside it".to_owned());
-        let slow = format!("p99 of good clients {:?} instead of {:?}", self.beside.p99(), self.before.p99());
+        let slow = format!("p99 of good clients {:?} instead of {:?}", self.beside.p99(), self.alone);
         check(self.is_in_time(), slow);
         faults
     }
@@ -69,14 +72,14 @@ pub fn shown(title: &str, rows: &[Row]) -> String {
     let mut text = format!("\n{title}\n");
     let heading = ("attack", "wire", "expected", "seen", "counted", "RSS +MiB", "good: requests", "errors", "p99 ms");
     let (a, b, c, d, e, f, g, h, i) = heading;
-    let _ = writeln!(text, "{a:<46} {b:<6} {c:<28} {d:<44} {e:<22} {f:>8} {g:>14} {h:>6}  {i}");
+    let _ = writeln!(text, "{a:<46} {b:<6} {c:<28} {d:<44} {e:<22} {f:>8} {g:>14} {h:>6}  {i} (tries)");
     for row in rows {
         let seen: Vec<String> = row.seen.iter().map(|(answer, times)| format!("{answer} ×{times}")).collect();
         let counted = row.counted.map(|(cause, times)| format!("{cause} {times}")).unwrap_or_default();
-        let millis = |served: &Served| format!("{:.1}", served.p99().as_secs_f64() * 1e3);
+        let millis = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
         let _ = writeln!(
             text,
-            "{:<46} {:<6} {:<28} {:<44} {:<22} {:>8.1} {:>14} {:>6}  {} → {}",
+            "{:<46} {:<6} {:<28} {:<44} {:<22} {:>8.1} {:>14} {:>6}  {} → {} ({})",
             row.attack,
             row.wire,
             row.expected,
@@ -85,8 +88,9 @@ pub fn shown(title: &str, rows: &[Row]) -> String {
             row.growth as f64 / f64::from(1 << 20),
             row.beside.requests(),
             row.beside.errors.len(),
-            millis(&row.before),
-            millis(&row.beside),
+            millis(row.alone),
+            millis(row.beside.p99()),
+            row.tries,
         );
     }
     text
