@@ -18,6 +18,7 @@ mod error;
 mod problems;
 mod scalar;
 pub(crate) mod values;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,8 @@ use crate::diagnostic::{Diagnostic, sort};
 use crate::tree::Node;
 
 pub use problems::Problems;
-pub use values::{ByteSize, GoDuration, Headers, Secret, Toggle, word};
+pub use values::{ByteSize, GoDuration, Headers, Secret, Toggle};
+pub use words::word;
 
 pub(crate) use access::SQUASH_PREFIX;
 

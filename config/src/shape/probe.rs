@@ -10,6 +10,7 @@ use serde::de::{
 
 use super::{Kind, TypeName};
 use crate::decode::values as markers;
+use crate::decode::words::ONE_OF;
 
 /// One step into a type.
 #[derive(Clone, Copy, Debug)]
@@ -199,7 +200,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
                 }
                 visitor.visit_newtype_struct(self)
             }
-            _ => match name.strip_prefix(markers::ONE_OF) {
+            _ => match name.strip_prefix(ONE_OF) {
                 Some(words) => self.scalar(Kind::OneWord(words.split('|').collect())),
                 None => visitor.visit_newtype_struct(self),
             },
