@@ -17,7 +17,7 @@ pub(super) const YIELD_EVERY: usize = 256 << 10;
 /// The first output buffer is no larger, whatever the input: what becomes of it is known only then.
 const FIRST: usize = 1 << 20;
 /// An inflater reads so much at a time, so that it stops in time for others.
-const READ: usize = 32 << 10;
+const READ: usize = 128 << 10;
 
 /// Bounds of one decompression (`security.md` section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
