@@ -9,10 +9,10 @@ use crate::reserve::Exhausted;
 
 /// Bytes that suspects of bombs may keep us holding while they wait for their turn; further ones are told to come back. What
 /// is over 32 times as large inflated, and within the limits, is 2 MiB at most.
-const WAITING: usize = 4 << 20;
+const WAITING: usize = 2 << 20;
 /// Bytes of large compressed bodies that are taken in without a look at what they become. Beyond that each is looked at
 /// before more of it is kept (`security.md` A1): honest ones pay for that only under such a load.
-pub(crate) const UNSEEN: usize = 8 << 20;
+pub(crate) const UNSEEN: usize = 4 << 20;
 
 pub(crate) struct Turns {
     all: Semaphore,
