@@ -105,11 +105,11 @@ impl Engine {
         u8::try_from(percent).unwrap_or(u8::MAX)
     }
 
-    /// What is accounted, and a sixth more for what the allocator keeps on top of that: pages that are used in part, or were
+    /// What is accounted, and three tenths more for what the allocator keeps on top of that: pages that are used in part, or were
     /// freed just now, and what is on its way out. How much that is, is a matter of its delay (`tests/burst_memory.rs`).
     fn charged(&self) -> usize {
         let accounted = self.accounted();
-        accounted + accounted / 6
+        accounted + accounted * 3 / 10
     }
 
     /// Climbs or leaves steps by what is accounted, and acts.

@@ -71,7 +71,7 @@ fn annotated_items_are_those_of_a_window_with_room() {
         settings.hold_log.adaptive = false;
         settings
     };
-    let world = compare(&settings, &|settings| World::new(settings, None), 6 << 20);
+    let world = compare(&settings, &|settings| World::new(settings, None), 7 << 20);
     let statistics = world.engine.statistics();
     assert!(statistics.reread > 1_000 && statistics.evictions["reread"] >= statistics.reread);
     assert_eq!(statistics.items(Signal::Logs, Outcome::ReleasedPressure), 0);
