@@ -1,4 +1,4 @@
-//! Typed configs as tree nodes: the way back from [`crate::decode`]. What a config holds when it is decoded, defaults and
+//! Typed configs as tree nodes: the way back from [`crate::decode()`]. What a config holds when it is decoded, defaults and
 //! all, for printing and for the schema. Secrets do not come along.
 
 use serde::de::DeserializeOwned;
