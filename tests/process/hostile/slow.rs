@@ -24,7 +24,7 @@ use crate::wire::{PROTOBUF, trace};
 /// Between two bytes that drip.
 const DRIP: Duration = Duration::from_millis(300);
 /// A connection that is open for longer is never closed.
-const NEVER: Duration = Duration::from_secs(60);
+const NEVER: Duration = Duration::from_secs(75);
 
 /// Attackers come from 200 addresses.
 fn source() -> Ipv4Addr {
