@@ -52,6 +52,9 @@ macro_rules! text_of_words {
         }
 
         impl $name {
+            /// All that it may be.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
             /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0

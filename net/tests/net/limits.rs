@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::common::*;
@@ -246,21 +247,27 @@ async fn rapid_resets_close_the_connection() {
     assert!(connection.await.unwrap().is_err());
 }
 
+/// The answer to a gRPC message, from a client that lets so many bytes of it come, and the client's connection.
+async fn answered(
+    running: &Running,
+    path: &str,
+    window: u32,
+    message: &'static [u8],
+) -> (h2::RecvStream, JoinHandle<Result<(), h2::Error>>) {
+    let stream = TcpStream::connect(running.address).await.unwrap();
+    let (send, connection) = h2::client::Builder::new().initial_window_size(window).handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = http::Request::post(format!("http://localhost{path}")).header("content-type", "application/grpc");
+    let mut send = send.ready().await.unwrap();
+    let (response, mut body) = send.send_request(request.body(()).unwrap(), false).unwrap();
+    body.send_data(Bytes::from_static(message), true).unwrap();
+    (response.await.unwrap().into_body(), connection)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_response_that_is_never_taken_is_given_up() {
     let running = grpc().await;
-    let stream = TcpStream::connect(running.address).await.unwrap();
-    // No window for any response.
-    let (send, connection) = h2::client::Builder::new().initial_window_size(0).handshake(stream).await.unwrap();
-    tokio::spawn(connection);
-    let request = http::Request::post(format!("http://localhost{ECHO}"))
-        .header("content-type", "application/grpc")
-        .body(())
-        .unwrap();
-    let mut send = send.ready().await.unwrap();
-    let (response, mut body) = send.send_request(request, false).unwrap();
-    body.send_data(Bytes::from_static(b"\0\0\0\0\x01a"), true).unwrap();
-    let mut response = response.await.unwrap().into_body();
+    let (mut response, _connection) = answered(&running, ECHO, 0, b"\0\0\0\0\x01a").await;
     let start = Instant::now();
     let reset = response.data().await.unwrap().unwrap_err();
     assert_eq!(reset.reason(), Some(h2::Reason::CANCEL));
@@ -272,17 +279,7 @@ async fn a_response_that_is_never_taken_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_of_which_only_a_byte_is_taken_ends_its_connection() {
     for running in [grpc().await, http().await] {
-        let stream = TcpStream::connect(running.address).await.unwrap();
-        let (send, connection) = h2::client::Builder::new().initial_window_size(1).handshake(stream).await.unwrap();
-        let connection = tokio::spawn(connection);
-        let request = http::Request::post(format!("http://localhost{ECHO}"))
-            .header("content-type", "application/grpc")
-            .body(())
-            .unwrap();
-        let mut send = send.ready().await.unwrap();
-        let (response, mut body) = send.send_request(request, false).unwrap();
-        body.send_data(Bytes::from_static(b"\0\0\0\0\x05abcde"), true).unwrap();
-        let mut response = response.await.unwrap().into_body();
+        let (mut response, connection) = answered(&running, ECHO, 1, b"\0\0\0\0\x05abcde").await;
         assert_eq!(response.data().await.unwrap().unwrap().len(), 1);
         let start = Instant::now();
         let _ = connection.await;
@@ -295,18 +292,7 @@ async fn an_answer_of_which_only_a_byte_is_taken_ends_its_connection() {
 async fn a_message_of_a_stream_that_is_never_taken_is_given_up_and_a_stream_that_has_none_goes_on() {
     for window in [0, 10, 1 << 16] {
         let running = grpc().await;
-        let stream = TcpStream::connect(running.address).await.unwrap();
-        let (send, connection) =
-            h2::client::Builder::new().initial_window_size(window).handshake(stream).await.unwrap();
-        tokio::spawn(connection);
-        let request = http::Request::post(format!("http://localhost{STREAM}"))
-            .header("content-type", "application/grpc")
-            .body(())
-            .unwrap();
-        let mut send = send.ready().await.unwrap();
-        let (response, mut body) = send.send_request(request, false).unwrap();
-        body.send_data(Bytes::from_static(b"\0\0\0\0\x01a"), true).unwrap();
-        let mut response = response.await.unwrap().into_body();
+        let (mut response, _connection) = answered(&running, STREAM, window, b"\0\0\0\0\x01a").await;
         if window > 0 {
             assert_eq!(response.data().await.unwrap().unwrap(), &b"\0\0\0\0\x05first"[..]);
             // What was taken opens no window: the second message will not fit into one of ten bytes.

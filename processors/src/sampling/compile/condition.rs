@@ -4,8 +4,8 @@ use sluice_config::suggest::did_you_mean;
 use sluice_ottl::pattern::Pattern;
 use sluice_ottl::{Compiler as Ottl, Condition, Conditions, Context, ErrorMode};
 
-use super::{Compiler, TYPES};
-use crate::sampling::config::{OttlConditionConfig, PolicyConfig};
+use super::Compiler;
+use crate::sampling::config::{OttlConditionConfig, PolicyConfig, PolicyType};
 use crate::sampling::leaf::{LeafSource, ValueMatch};
 use crate::sampling::node::Cond;
 use crate::sampling::observe::Matcher;
@@ -63,7 +63,7 @@ impl Compiler<'_, '_> {
             }
             unknown => {
                 let mut text = format!("unknown sampling policy type {unknown:?}");
-                if let Some(hint) = did_you_mean(unknown, TYPES) {
+                if let Some(hint) = did_you_mean(unknown, PolicyType::WORDS.iter().copied()) {
                     text = format!("{text}: {hint}");
                 }
                 self.error(at, "type", text);

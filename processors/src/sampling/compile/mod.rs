@@ -7,7 +7,7 @@ use sluice_config::Problems;
 use sluice_ottl::Registry;
 
 use crate::sampling::composite::{Composite, SubPolicy};
-use crate::sampling::config::{CompositeConfig, PolicyConfig};
+use crate::sampling::config::{CompositeConfig, PolicyConfig, PolicyType};
 use crate::sampling::hash::SaltedHash;
 use crate::sampling::leaf::LeafSource;
 use crate::sampling::leaves::MAX_LEAVES;
@@ -16,27 +16,6 @@ use crate::sampling::node::{Cond, Cost, Node};
 use crate::sampling::observe::{Matcher, Observer};
 use crate::sampling::plan::{Kind, Policy};
 use crate::sampling::threshold::{ONE, Threshold};
-
-/// Upstream's policy types.
-const TYPES: [&str; 17] = [
-    "always_sample",
-    "latency",
-    "numeric_attribute",
-    "string_attribute",
-    "boolean_attribute",
-    "status_code",
-    "trace_state",
-    "trace_flags",
-    "span_count",
-    "probabilistic",
-    "rate_limiting",
-    "bytes_limiting",
-    "ottl_condition",
-    "and",
-    "drop",
-    "not",
-    "composite",
-];
 
 /// What a policy is part of; not every type may be everywhere, as upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,7 +170,7 @@ impl<'p, 'n> Compiler<'p, 'n> {
 
     fn node(&mut self, policy: &PolicyConfig, inside: Inside, at: &str) -> Node {
         let kind = policy.kind.as_str();
-        if TYPES.contains(&kind) && !inside.allows(kind) {
+        if PolicyType::WORDS.contains(&kind) && !inside.allows(kind) {
             self.error(at, "type", format!("a policy of type `{kind}` cannot be inside `{}`", inside.name()));
             return Node::If(Cond::Always);
         }
@@ -279,5 +258,5 @@ impl<'p, 'n> Compiler<'p, 'n> {
 
 /// The type as a name that lives as long as the program.
 fn type_name(kind: &str) -> &'static str {
-    TYPES.into_iter().find(|known| *known == kind).unwrap_or("")
+    PolicyType::WORDS.iter().copied().find(|known| *known == kind).unwrap_or("")
 }

@@ -5,7 +5,7 @@ mod rule;
 
 pub use policy::{
     AndConfig, BooleanAttributeConfig, BytesLimitingConfig, CompositeConfig, DropConfig, LatencyConfig, NotConfig,
-    NumericAttributeConfig, OttlConditionConfig, PolicyConfig, ProbabilisticConfig, RateAllocationConfig,
+    NumericAttributeConfig, OttlConditionConfig, PolicyConfig, PolicyType, ProbabilisticConfig, RateAllocationConfig,
     RateLimitingConfig, SpanCountConfig, StatusCodeConfig, StringAttributeConfig, TraceStateConfig,
 };
 pub use rule::{ActionConfig, RateConfig, RuleConfig, WhenConfig};
