@@ -16,6 +16,7 @@ mod streams;
 mod told;
 mod traffic;
 mod transport;
+mod watchdog;
 
 pub use accept::{Listener, ListenerSettings, Server};
 pub use counters::{Counters, Snapshot};
