@@ -40,8 +40,8 @@ pub(super) async fn secure(
         (Accepted::Unix(unix), _) => return plain(Stream::Unix(unix)),
     };
     let handshake = async {
-        // Who says nothing has nothing kept for it.
-        tcp.readable().await?;
+        // Nothing is kept for who says nothing. A look, as a new socket is taken to be readable until it turns out not to be.
+        tcp.peek(&mut [0]).await?;
         Box::pin(shake(tcp, tls, handshakes)).await
     };
     match timeout(shared.limits.handshake_timeout, handshake).await {
