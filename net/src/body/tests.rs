@@ -2,11 +2,13 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::pin;
 
+use futures_util::FutureExt as _;
 use http_body::Frame;
 use proptest::prelude::*;
 use tokio::time::advance;
 
 use super::*;
+use crate::compression::compress;
 use crate::reserve::Unlimited;
 use crate::turns::UNSEEN;
 
@@ -270,4 +272,33 @@ fn the_leave_for_what_nobody_has_looked_at_lasts_until_it_is_decompressed() {
     let mut body = Body::new(received, Some(Encoding::Gzip), &pool);
     assert_eq!(run(body.decompressed(&DecompressLimits::default())).unwrap().len(), 3_000_000);
     assert!(left(all));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_turned_away_from_a_crowd_of_bombs_has_nothing_kept_and_learns_it_late() {
+    let pool = BufferPool::default();
+    let bomb = compress(Encoding::Gzip, Some(9), &vec![0; 4 << 20]).unwrap();
+    let received = || Received {
+        bytes: bomb.clone(),
+        reservation: Box::new(crate::reserve::Counted::default()),
+        unseen: Unseen::none(&pool),
+    };
+    let limits = DecompressLimits { max_ratio: usize::MAX, ..DecompressLimits::default() };
+    let began = Instant::now();
+    let mut body = Body::new(received(), Some(Encoding::Gzip), &pool);
+    assert_eq!(body.decompressed(&limits).await.unwrap().len(), 4 << 20, "alone it is served");
+    assert_eq!((body.bytes, began.elapsed()), (bomb.clone(), Duration::ZERO));
+    // All turns are taken, and somebody waits who holds as much as all may.
+    let mut turns = Vec::new();
+    let _waits = loop {
+        let mut next = Box::pin(pool.turns().of_suspect(usize::MAX));
+        match (&mut next).now_or_never() {
+            Some(turn) => turns.push(turn),
+            None => break next,
+        }
+    };
+    let mut body = Body::new(received(), Some(Encoding::Gzip), &pool);
+    assert_eq!(body.decompressed(&limits).await, Err(DecompressError::Exhausted(Exhausted::Busy)));
+    assert!(body.bytes.is_empty() && body.reservation.bytes() == 0);
+    assert!(began.elapsed() >= Duration::from_millis(100));
 }
