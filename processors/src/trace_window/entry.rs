@@ -198,7 +198,8 @@ pub(crate) struct Held {
     pub(crate) ordinal: u32,
     segment: u16,
     pub(crate) kind: HeldKind,
-    pub(crate) severity: u8,
+    /// [`Held::BARE`], [`Held::STATELESS`]: what was seen of it when it came.
+    pub(crate) traits: u8,
     offset: u32,
     len: u32,
 }
@@ -214,6 +215,11 @@ pub(crate) enum HeldKind {
 }
 
 impl Held {
+    /// It has none of the attributes that may be attached to items of its signal.
+    pub(crate) const BARE: u8 = 1;
+    /// A span without a trace state.
+    pub(crate) const STATELESS: u8 = 2;
+
     pub(crate) fn place(&self) -> Place {
         Place { segment: self.segment, offset: self.offset, len: self.len }
     }
@@ -233,7 +239,7 @@ impl Default for Held {
             ordinal: 0,
             segment: 0,
             kind: HeldKind::Free,
-            severity: 0,
+            traits: 0,
             offset: 0,
             len: 0,
         }

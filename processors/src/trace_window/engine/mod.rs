@@ -10,6 +10,7 @@ mod late;
 mod logs;
 mod metrics;
 mod pressure;
+mod read;
 mod record;
 mod release;
 mod reread;

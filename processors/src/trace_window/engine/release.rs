@@ -8,6 +8,7 @@ use sluice_pipeline::clock::WallTime;
 use sluice_pipeline::stage::StageOutput;
 
 use super::Engine;
+use super::absorb::Item;
 use super::ahead::GROUP;
 use super::taint::Cleansed;
 use crate::sampling::Weight;
@@ -15,18 +16,50 @@ use crate::sampling::threshold::rewrite;
 use crate::trace_window::attach::{Appender, SpanFacts, SpanField, Stamp};
 use crate::trace_window::entry::{Held, HeldKind, SlotState, SpanSlot, TraceEntry};
 use crate::trace_window::outbox::Base;
-use crate::trace_window::payload::Place;
+use crate::trace_window::payload::{Payload, Place};
 use crate::trace_window::slab::NONE;
 use crate::trace_window::statistics::Outcome;
 use crate::trace_window::symbols::Symbols;
 use crate::trace_window::verdict_cache::TraceKey;
 use crate::trace_window::wheel::Alarm;
 
-/// Where the bytes are that something is appended to.
+/// An item that something is appended to.
 #[derive(Clone, Copy)]
-pub(super) enum Bytes<'a> {
+pub(super) struct Bytes<'a> {
+    at: At<'a>,
+    traits: u8,
+}
+
+/// Where its bytes are.
+#[derive(Clone, Copy)]
+enum At<'a> {
     Input(&'a [u8]),
     Held(Place),
+}
+
+impl<'a> Bytes<'a> {
+    /// Of an item that comes.
+    pub(super) fn of(item: &Item<'a>) -> Self {
+        Bytes { at: At::Input(item.bytes), traits: item.traits }
+    }
+
+    pub(super) fn held(held: &Held) -> Self {
+        Bytes { at: At::Held(held.place()), traits: held.traits }
+    }
+
+    fn get<'b>(&self, payload: &'b Payload) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match self.at {
+            At::Input(bytes) => bytes,
+            At::Held(place) => payload.get(place),
+        }
+    }
+
+    fn is_bare(&self) -> bool {
+        self.traits & Held::BARE != 0
+    }
 }
 
 /// The verdict that an item of a kept trace is stamped with.
@@ -113,7 +146,7 @@ impl Engine {
         match held.kind {
             HeldKind::Span => {
                 self.spans.get_mut(slot).state = SlotState::Left;
-                let suffix = self.append_counts(slot, Bytes::Held(held.place()));
+                let suffix = self.append_counts(slot, Bytes::held(held));
                 self.leave_held(held, suffix, Outcome::Released);
             }
             HeldKind::Log => {
@@ -207,7 +240,7 @@ impl Engine {
             let next = self.held.get(at).next;
             if self.held.get(at).kind == HeldKind::Log && self.has_or_wants(slot, at) {
                 let held = self.unlink(slot, before, at);
-                let suffix = self.append_facts(slot, Bytes::Held(held.place()));
+                let suffix = self.append_facts(slot, Bytes::held(&held));
                 self.leave_held(&held, suffix, Outcome::MatchedHold);
             } else {
                 before = at;
@@ -217,31 +250,19 @@ impl Engine {
     }
 
     /// Appends to a log what is known of its span. Returns where in the arena that begins.
-    pub(super) fn append_span_facts(&mut self, slot: u32, log: &[u8]) -> usize {
-        self.append_facts(slot, Bytes::Input(log))
-    }
-
     pub(super) fn append_facts(&mut self, slot: u32, log: Bytes<'_>) -> usize {
         let Engine { spans, traces, symbols, payload, outbox, settings, statistics, .. } = self;
         let entry = spans.get(slot);
         let facts = facts(entry, traces.get(entry.trace), symbols);
-        let bytes = match log {
-            Bytes::Input(bytes) => bytes,
-            Bytes::Held(place) => payload.get(place),
-        };
         let suffix = outbox.arena.len();
-        let room = settings.attach.log_max_bytes;
-        let mut appender = Appender::new(bytes, log_record::ATTRIBUTES, &mut outbox.arena, room);
+        let (number, room) = (log_record::ATTRIBUTES, settings.attach.log_max_bytes);
+        let mut appender = Appender::new(log.get(payload), log.is_bare(), number, &mut outbox.arena, room);
         appender.span_facts(&settings.attach.log, &facts);
         statistics.fields_skipped += appender.skipped();
         suffix
     }
 
     /// Appends to a span what is known of its logs. Returns where in the arena that begins.
-    pub(super) fn append_log_counts(&mut self, slot: u32, span: &[u8]) -> usize {
-        self.append_counts(slot, Bytes::Input(span))
-    }
-
     pub(super) fn append_counts(&mut self, slot: u32, span: Bytes<'_>) -> usize {
         let Engine { spans, payload, outbox, settings, statistics, errors, .. } = self;
         let suffix = outbox.arena.len();
@@ -249,12 +270,9 @@ impl Engine {
         if entry.logs == 0 {
             return suffix;
         }
-        let bytes = match span {
-            Bytes::Input(bytes) => bytes,
-            Bytes::Held(place) => payload.get(place),
-        };
-        let room = settings.attach.span_max_bytes;
-        let mut appender = Appender::new(bytes, span::ATTRIBUTES, &mut outbox.arena, room);
+        let bytes = span.get(payload);
+        let (number, room) = (span::ATTRIBUTES, settings.attach.span_max_bytes);
+        let mut appender = Appender::new(bytes, span.is_bare(), number, &mut outbox.arena, room);
         let error = errors.get(entry.first_error);
         for field in &settings.attach.span {
             match field {
@@ -271,16 +289,17 @@ impl Engine {
         }
         statistics.fields_skipped += appender.skipped();
         drop(appender);
-        if entry.errors == 0 {
+        let asked = |field| settings.attach.span.contains(&field);
+        if entry.errors == 0 || !(asked(SpanField::StatusFromLogs) || asked(SpanField::ExceptionEvent)) {
             return suffix;
         }
         let Ok(view) = SpanView::parse(bytes) else { return suffix };
-        if settings.attach.span.contains(&SpanField::StatusFromLogs) && entry.shape >> 4 == 0 {
+        if asked(SpanField::StatusFromLogs) && entry.shape >> 4 == 0 {
             // Occurrences of a message merge: this sets the code alone.
             put_message(&mut outbox.arena, span::STATUS, |out| put_varint_field(out, status::CODE, 2));
         }
         let has_event = || view.events().any(|event| event.is_ok_and(|event| event.name == b"exception"));
-        if settings.attach.span.contains(&SpanField::ExceptionEvent)
+        if asked(SpanField::ExceptionEvent)
             && let Some([_, kind, message]) = error.filter(|[_, kind, message]| !kind.is_empty() || !message.is_empty())
             && !has_event()
         {
@@ -308,10 +327,7 @@ impl Engine {
         by: Option<KeptBy>,
     ) -> (Base, usize) {
         let Engine { payload, outbox, statistics, .. } = self;
-        let bytes = match span {
-            Bytes::Input(bytes) => bytes,
-            Bytes::Held(place) => payload.get(place),
-        };
+        let bytes = span.get(payload);
         let state = if stateless { Ok(&[][..]) } else { SpanView::parse(bytes).map(|view| view.trace_state) };
         let (mut base, mut suffix) = (base, None);
         if let (Some(by), Ok(state)) = (by, state) {
@@ -350,10 +366,7 @@ impl Engine {
         by: Option<KeptBy>,
     ) -> (Base, usize) {
         let Engine { payload, outbox, .. } = self;
-        let bytes = match log {
-            Bytes::Input(bytes) => bytes,
-            Bytes::Held(place) => payload.get(place),
-        };
+        let bytes = log.get(payload);
         let mut base = base;
         if by.is_some()
             && let Ok(view) = sluice_pdata::view::LogRecordView::parse(bytes)
@@ -374,11 +387,8 @@ impl Engine {
         };
         if let Some(by) = by {
             let Engine { payload, outbox, .. } = self;
-            let bytes = match log {
-                Bytes::Input(bytes) => bytes,
-                Bytes::Held(place) => payload.get(place),
-            };
-            Appender::new(bytes, log_record::ATTRIBUTES, &mut outbox.arena, usize::MAX).stamp(by.stamp());
+            let (bytes, number, arena) = (log.get(payload), log_record::ATTRIBUTES, &mut outbox.arena);
+            Appender::new(bytes, log.is_bare(), number, arena, usize::MAX).stamp(by.stamp());
         }
         (base, suffix)
     }
