@@ -44,7 +44,8 @@ impl Body {
     /// compressed bytes stay, for whoever can forward them.
     ///
     /// # Errors
-    /// See [`DecompressError`]; an uncompressed message over `max_bytes` is [`DecompressError::TooLarge`] as well.
+    /// See [`DecompressError`]; an uncompressed message over `max_bytes` is [`DecompressError::TooLarge`] as well. Without
+    /// memory for it nothing is kept of the message.
     pub async fn decompressed(&mut self, limits: &DecompressLimits) -> Result<Bytes, DecompressError> {
         match self.encoding {
             None if self.bytes.len() > limits.max_bytes => Err(DecompressError::TooLarge { limit: limits.max_bytes }),
@@ -53,6 +54,11 @@ impl Body {
                 let Body { bytes, reservation, unseen, pool, .. } = self;
                 let plain = decompress_yielding(encoding, bytes, limits, reservation.as_mut(), unseen, pool).await;
                 unseen.clear();
+                if matches!(plain, Err(DecompressError::Exhausted(Exhausted::Busy))) {
+                    *bytes = Bytes::new();
+                    reservation.shrink_to(0);
+                    pool.turns().tell_late().await;
+                }
                 plain
             }
         }

@@ -1,8 +1,10 @@
 //! Who may inflate when, and how much of what nobody has inflated yet may be kept meanwhile.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::sleep;
 
 use crate::pool::BufferPool;
 use crate::reserve::Exhausted;
@@ -13,6 +15,12 @@ const WAITING: usize = 2 << 20;
 /// Bytes of large compressed bodies that are taken in without a look at what they become. Beyond that each is looked at
 /// before more of it is kept (`security.md` A1): honest ones pay for that only under such a load.
 pub(crate) const UNSEEN: usize = 4 << 20;
+/// While others wait for the turn of a suspect, it rests after so much output: some tenths of a millisecond of a processor. A
+/// crowd of bombs gets no more than a part of one, and everybody else the rest.
+const STRETCH: usize = 1 << 20;
+const REST: Duration = Duration::from_millis(1);
+/// In a crowd of bombs, who is told to come back is told so late: who asks again at once would ask all the time.
+const LATE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Turns {
     all: Semaphore,
@@ -49,6 +57,29 @@ impl Turns {
         }
         let _waits = Waits::begin(&self.waiting, holds).ok_or(Exhausted::Busy)?;
         Ok(self.suspects.acquire().await.ok())
+    }
+
+    /// Lets others run after `more` bytes of a suspect's output; `stretch` is what it has made since it rested.
+    pub(crate) async fn pause_suspect(&self, stretch: &mut usize, more: usize) {
+        *stretch = stretch.saturating_add(more);
+        if *stretch >= STRETCH && self.is_crowded() {
+            *stretch = 0;
+            sleep(REST).await;
+        } else {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits before somebody is told to come back, if there is a crowd of suspects. Of the request nothing is to be held by then.
+    pub(crate) async fn tell_late(&self) {
+        if self.is_crowded() {
+            sleep(LATE).await;
+        }
+    }
+
+    /// Whether suspects wait for a turn.
+    fn is_crowded(&self) -> bool {
+        self.waiting.sum.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -143,6 +174,25 @@ mod tests {
         held.clear();
         assert!(first.await.is_ok());
         assert!(turns.of_suspect(1).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn suspects_rest_and_are_told_late_only_in_a_crowd() {
+        let turns = Turns::new();
+        let began = tokio::time::Instant::now();
+        let mut stretch = 0;
+        turns.pause_suspect(&mut stretch, STRETCH).await;
+        turns.tell_late().await;
+        assert_eq!(began.elapsed(), Duration::ZERO, "nobody waits");
+        let crowd = Waits::begin(&turns.waiting, 1);
+        turns.pause_suspect(&mut stretch, 1).await;
+        assert_eq!((began.elapsed() >= REST, stretch), (true, 0));
+        let rested = began.elapsed();
+        turns.pause_suspect(&mut stretch, STRETCH - 1).await;
+        assert_eq!(began.elapsed(), rested, "not for less");
+        turns.tell_late().await;
+        assert!(began.elapsed() >= rested + LATE);
+        drop(crowd);
     }
 
     #[test]

@@ -16,6 +16,8 @@ const AHEAD_UNKNOWN: usize = 2;
 /// A buffer of an announced length up to this is taken whole: until it is written to it is no memory. Bodies of unknown
 /// length are kept in pieces of this until they have ended: most that are too long never do.
 const WHOLE: usize = 1 << 20;
+/// Up to this a buffer has room for little more than what came: many that begin like that are sent by the byte.
+const LITTLE: usize = 1 << 10;
 /// So much of a compressed body is never looked at before it is whole.
 const SMALL: usize = 32 << 10;
 
@@ -113,7 +115,12 @@ impl<'a> Growing<'a> {
         let held = self.buffer.len().saturating_add(data.len());
         if held > self.buffer.capacity() {
             let pool = &self.memory.pool;
-            if !self.announced && held > WHOLE {
+            if held <= LITTLE {
+                // It may never be more.
+                let mut larger = Vec::with_capacity(held.next_power_of_two());
+                larger.extend_from_slice(&self.buffer);
+                self.buffer = larger;
+            } else if !self.announced && held > WHOLE {
                 let full = std::mem::replace(&mut self.buffer, pool.take(WHOLE.max(data.len())));
                 self.in_pieces += full.len();
                 self.pieces.push(pool.seal(full));

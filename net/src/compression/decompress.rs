@@ -110,6 +110,8 @@ pub(crate) async fn decompress_yielding(
 ) -> Result<Bytes, DecompressError> {
     let mut run = Run::new(encoding, input, limits, pool)?;
     let mut turn = None;
+    // What a suspect has made since it rested.
+    let mut stretch = None;
     loop {
         match run.advance(YIELD_EVERY)? {
             Progress::Done => return Ok(run.finish()),
@@ -135,8 +137,12 @@ pub(crate) async fn decompress_yielding(
                 drop(turn.take());
                 unseen.clear();
                 turn = pool.turns().of_suspect(input.len()).await?;
+                stretch = Some(0);
             }
-            Progress::Paused => tokio::task::yield_now().await,
+            Progress::Paused => match &mut stretch {
+                Some(stretch) => pool.turns().pause_suspect(stretch, YIELD_EVERY).await,
+                None => tokio::task::yield_now().await,
+            },
         }
     }
 }

@@ -8,12 +8,22 @@ use crate::pool::BufferPool;
 /// An output that is so many times its input, for so many bytes on end, is a suspect's: of a bomb nothing is kept.
 const SUSPECT_RATIO: usize = 32;
 pub(super) const SUSPECT_FROM: usize = 1 << 20;
-/// What is looked at in no turn at all, and at once: it takes a millisecond, and tells almost every bomb.
+/// So many times, which is more than anything honest is on the whole, and fewer bytes are enough.
+const BLATANT_RATIO: usize = 128;
+const BLATANT_FROM: usize = STEP;
+/// What is looked at in no turn at all, and at once: it takes a millisecond at most.
 const GLANCE: usize = SUSPECT_FROM + STEP;
 
 /// Watches how much comes of how little.
 #[derive(Default)]
 pub(super) struct Suspicion {
+    long: Since,
+    short: Since,
+}
+
+/// Input and output when they were looked at last.
+#[derive(Default)]
+struct Since {
     consumed: usize,
     output: usize,
 }
@@ -22,13 +32,20 @@ impl Suspicion {
     /// Whether it looks like a bomb, at so much input and output in all. What came since the last time decides: a bomb may
     /// stand behind something honest.
     pub(super) fn is_raised(&mut self, consumed: usize, output: usize) -> bool {
+        self.short.is_over(consumed, output, BLATANT_FROM, BLATANT_RATIO)
+            || self.long.is_over(consumed, output, SUSPECT_FROM, SUSPECT_RATIO)
+    }
+}
+
+impl Since {
+    fn is_over(&mut self, consumed: usize, output: usize, from: usize, ratio: usize) -> bool {
         let more = output.saturating_sub(self.output);
-        if more < SUSPECT_FROM {
+        if more < from {
             return false;
         }
         let of = consumed.saturating_sub(self.consumed);
-        *self = Suspicion { consumed, output };
-        more > of.saturating_mul(SUSPECT_RATIO)
+        *self = Since { consumed, output };
+        more > of.saturating_mul(ratio)
     }
 }
 
@@ -61,7 +78,7 @@ pub(crate) async fn look(
         Encoding::Lz4 => return Ok(()),
     }
     // Who waits for a turn keeps no decoder: each has a window, of 8 MiB at most.
-    let glanced = Count::new(beginning, limits)?.advance(GLANCE)?;
+    let glanced = Count::new(beginning, limits, false)?.advance(GLANCE)?;
     let mut is_suspect = matches!(glanced, Counted::Suspect);
     if matches!(glanced, Counted::All) {
         return Ok(());
@@ -71,15 +88,17 @@ pub(crate) async fn look(
             true => pool.turns().of_suspect(beginning.holds).await?,
             false => pool.turns().next().await,
         };
-        let mut count = Count::new(beginning, limits)?;
+        let mut count = Count::new(beginning, limits, is_suspect)?;
+        let mut stretch = 0;
         loop {
             match count.advance(YIELD_EVERY)? {
                 Counted::All => return Ok(()),
-                Counted::Suspect if !is_suspect => {
+                Counted::Suspect => {
                     is_suspect = true;
                     continue 'turn;
                 }
-                Counted::Suspect | Counted::Paused => tokio::task::yield_now().await,
+                Counted::Paused if is_suspect => pool.turns().pause_suspect(&mut stretch, YIELD_EVERY).await,
+                Counted::Paused => tokio::task::yield_now().await,
             }
         }
     }
@@ -102,11 +121,12 @@ struct Count<'a> {
     consumed: usize,
     output: usize,
     cap: usize,
-    suspicion: Suspicion,
+    /// `None`: it is a suspect already.
+    suspicion: Option<Suspicion>,
 }
 
 impl<'a> Count<'a> {
-    fn new(beginning: Beginning<'a>, limits: &'a DecompressLimits) -> Result<Self, DecompressError> {
+    fn new(beginning: Beginning<'a>, limits: &'a DecompressLimits, is_suspect: bool) -> Result<Self, DecompressError> {
         let by_ratio = beginning.announced.map_or(usize::MAX, |length| limits.by_ratio(length));
         Ok(Count {
             encoding: beginning.encoding,
@@ -118,7 +138,7 @@ impl<'a> Count<'a> {
             consumed: 0,
             output: 0,
             cap: limits.max_bytes.min(by_ratio),
-            suspicion: Suspicion::default(),
+            suspicion: (!is_suspect).then(Suspicion::default),
         })
     }
 
@@ -144,12 +164,42 @@ impl<'a> Count<'a> {
             if ended {
                 self.codec.next_member(self.encoding)?;
             }
-            if self.suspicion.is_raised(self.consumed, self.output) {
+            if self.suspicion.as_mut().is_some_and(|suspicion| suspicion.is_raised(self.consumed, self.output)) {
                 return Ok(Counted::Suspect);
             }
             if self.output >= stop {
                 return Ok(Counted::Paused);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_grows_by_too_much_is_suspect_wherever_that_begins() {
+        const KIB: usize = 1 << 10;
+        // Each of a hundred steps: input and output. After which of them the suspicion is raised.
+        let raised = |steps: &dyn Fn(usize) -> (usize, usize)| {
+            let (mut suspicion, mut consumed, mut output) = (Suspicion::default(), 0, 0);
+            (0..100).find(|step| {
+                let (more_in, more_out) = steps(*step);
+                consumed += more_in;
+                output += more_out;
+                suspicion.is_raised(consumed, output)
+            })
+        };
+        assert_eq!(raised(&|_| (2 * KIB, 64 * KIB)), None, "32 times is in order");
+        assert_eq!(raised(&|_| (KIB, 64 * KIB)), Some(15), "64 times is, for less than 1 MiB");
+        assert_eq!(raised(&|_| (100, 64 * KIB)), Some(0));
+        assert_eq!(raised(&|_| (100, 32 * KIB)), Some(1));
+        assert_eq!(
+            raised(&|step| (if step < 7 { 32 * KIB } else { 64 }, 64 * KIB)),
+            Some(7),
+            "behind something honest"
+        );
+        assert_eq!(raised(&|_| (100, 600)), None);
     }
 }

@@ -120,10 +120,16 @@ async fn exchange<S: UnaryService>(
         max_bytes: admission.max_wire_bytes,
         decompress: admission.decompress,
     };
-    let message = read_message(frames, encoding, &memory).await.map_err(|error| {
-        cause_of(&error).into_iter().for_each(told);
-        read_refusal(error, conn.counters())
-    })?;
+    let message = match read_message(frames, encoding, &memory).await {
+        Ok(message) => message,
+        Err(error) => {
+            cause_of(&error).into_iter().for_each(told);
+            if error == ReadError::Exhausted(Exhausted::Busy) {
+                conn.shared.pool.turns().tell_late().await;
+            }
+            return Err(read_refusal(error, conn.counters()));
+        }
+    };
     let encoding = match (message.compressed, encoding) {
         (false, _) => None,
         (true, Some(encoding)) => Some(encoding),

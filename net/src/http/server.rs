@@ -53,7 +53,12 @@ impl<S: HttpService> Serve for Server<S> {
         let answered = AssertUnwindSafe(exchange(Arc::clone(&self.service), head, body, Arc::clone(&conn)));
         let mut response = match answered.catch_unwind().await {
             Ok(Ok(response)) => response,
-            Ok(Err(Stop::Refusal(refusal))) => refused(self.service.as_ref(), &kept, &refusal),
+            Ok(Err(Stop::Refusal(refusal))) => {
+                if refusal == Refusal::Busy {
+                    conn.shared.pool.turns().tell_late().await;
+                }
+                refused(self.service.as_ref(), &kept, &refusal)
+            }
             Ok(Err(Stop::Response(response))) => *response,
             Ok(Err(Stop::Abort)) => return Err(Abort::new(h2::Reason::CANCEL)),
             Err(_) => {

@@ -6,17 +6,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ::http::{Request, Response};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::counters::Counters;
 use super::head::ConnectionInfo;
+use super::opening::{Opening, detect};
 use super::respond::{Active, ResponseBody};
 use super::sealed::Serve;
 use super::slots::{Caps, Slot, Slots};
@@ -28,9 +28,6 @@ use super::{Abort, Versions};
 use crate::body::BodyTimes;
 use crate::limits::ListenerLimits;
 use crate::pool::BufferPool;
-
-/// What an HTTP/2 client says first.
-pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What all connections of a listener share.
 pub struct Shared {
@@ -82,12 +79,6 @@ impl Conn {
     }
 }
 
-/// How the first bytes of a connection read.
-enum Opening {
-    Http1(Bytes),
-    Http2(Bytes),
-}
-
 /// Serves one connection to its end.
 pub(crate) async fn serve<S: Serve>(
     mut stream: Stream,
@@ -106,7 +97,7 @@ pub(crate) async fn serve<S: Serve>(
         Some(Opening::Http1(first)) => {
             let io = TokioIo::new(Transport::http1(stream, first, Arc::clone(&conn.traffic)));
             let served = http1_builder(&conn.shared.limits).serve_connection(io, service_fn(answer(&service, &conn)));
-            if let Err(error) = watch_over(served, false, &conn, leave).await {
+            if let Err(error) = watch_over(Box::pin(served), false, &conn, leave).await {
                 count_head(&error, conn.counters());
             }
         }
@@ -116,7 +107,7 @@ pub(crate) async fn serve<S: Serve>(
             let room = Room::of(&conn);
             let served = http2_builder(&conn.shared, &room, S::VERSIONS)
                 .serve_connection(io, service_fn(answer(&service, &conn)));
-            if watch_over(served, true, &conn, leave).await.is_err_and(|error| error.is_timeout()) {
+            if watch_over(Box::pin(served), true, &conn, leave).await.is_err_and(|error| error.is_timeout()) {
                 Counters::add(&conn.counters().ping_timeouts);
             }
         }
@@ -145,63 +136,13 @@ fn answer<S: Serve>(service: &Arc<S>, conn: &Arc<Conn>) -> impl Fn(Request<Incom
         let active = Active::begin(&conn.traffic);
         conn.traffic.head_ends();
         Counters::add(&conn.counters().requests);
-        let answered = Arc::clone(&service).serve(request, Arc::clone(&conn));
+        let (service, conn) = (Arc::clone(&service), Arc::clone(&conn));
         Box::pin(async move {
-            let response = answered.await?.map(|body| body.with_active(active));
+            // Begun in here: a future that is captured has room twice, once where it was and once where it is waited for.
+            let response = service.serve(request, conn).await?.map(|body| body.with_active(active));
             streams::gives();
             Ok(response)
         })
-    }
-}
-
-/// Tells HTTP/1 from HTTP/2 by the first bytes. The HTTP library could do it too, but without a clock.
-async fn detect(
-    stream: &mut Stream,
-    versions: Versions,
-    conn: &Conn,
-    mut leave: watch::Receiver<bool>,
-) -> Option<Opening> {
-    let limits = &conn.shared.limits;
-    let mut first = BytesMut::with_capacity(256);
-    let reading = timeout(limits.first_byte_timeout, stream.read_buf(&mut first));
-    let left = async {
-        let _ = leave.wait_for(|leave| *leave).await;
-        if conn.is_retiring() {
-            tokio::time::sleep(LINGER).await;
-        }
-    };
-    let read = tokio::select! {
-        read = reading => read,
-        () = left => return None,
-    };
-    match read {
-        Err(_) => {
-            Counters::add(&conn.counters().first_byte_timeouts);
-            return None;
-        }
-        Ok(Err(_) | Ok(0)) => return None,
-        Ok(Ok(_)) => {}
-    }
-    let deadline = Instant::now() + limits.header_timeout;
-    loop {
-        let seen = first.len().min(PREFACE.len());
-        let agrees = first.get(..seen) == PREFACE.get(..seen);
-        match (agrees, versions) {
-            (true, _) if seen == PREFACE.len() => return Some(Opening::Http2(first.freeze())),
-            (false, Versions::Both) => return Some(Opening::Http1(first.freeze())),
-            (false, Versions::Http2) => {
-                Counters::add(&conn.counters().unknown_protocol);
-                return None;
-            }
-            (true, _) => match timeout_at(deadline, stream.read_buf(&mut first)).await {
-                Ok(Ok(1..)) => {}
-                Ok(_) => return None,
-                Err(_) => {
-                    Counters::add(&conn.counters().header_timeouts);
-                    return None;
-                }
-            },
-        }
     }
 }
 
@@ -300,8 +241,10 @@ where
 }
 
 /// Drives a connection and ends it when it is too old, too idle, or stuck. Returns how it ended if it ended by itself.
+///
+/// The connection is in a box, as what the library keeps of one is several times what those need that never get so far.
 async fn watch_over<C>(
-    served: C,
+    mut served: Pin<Box<C>>,
     is_http2: bool,
     conn: &Conn,
     mut leave: watch::Receiver<bool>,
@@ -309,7 +252,6 @@ async fn watch_over<C>(
 where
     C: Graceful<Output = Result<(), hyper::Error>>,
 {
-    let mut served = pin!(served);
     let mut leave = pin!(async move { leave.wait_for(|leave| *leave).await.is_ok() });
     let mut ended = pin!(conn.info.ending.begun());
     let mut asked = false;

@@ -40,17 +40,9 @@ pub(super) async fn secure(
         (Accepted::Unix(unix), _) => return plain(Stream::Unix(unix)),
     };
     let handshake = async {
-        let begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp).await?;
-        let mut shaking = {
-            // Only for computing: who waits for its peer, for as long as that likes, keeps no turn from others.
-            let _turn = handshakes.acquire().await.map_err(io::Error::other)?;
-            let mut shaking = begun.into_stream(tls.current());
-            if let Poll::Ready(ended) = poll_once(&mut shaking).await {
-                return ended;
-            }
-            shaking
-        };
-        (&mut shaking).await
+        // Who says nothing has nothing kept for it.
+        tcp.readable().await?;
+        Box::pin(shake(tcp, tls, handshakes)).await
     };
     match timeout(shared.limits.handshake_timeout, handshake).await {
         Err(_) => {
@@ -70,6 +62,20 @@ pub(super) async fn secure(
             Some(Secured { stream: Stream::Tls(Box::new(stream.into())), client_certificates, negotiated_h2 })
         }
     }
+}
+
+async fn shake(tcp: TcpStream, tls: &ServerTls, handshakes: &Semaphore) -> io::Result<TlsStream<TcpStream>> {
+    let begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp).await?;
+    let mut shaking = {
+        // Only for computing: who waits for its peer, for as long as that likes, keeps no turn from others.
+        let _turn = handshakes.acquire().await.map_err(io::Error::other)?;
+        let mut shaking = begun.into_stream(tls.current());
+        if let Poll::Ready(ended) = poll_once(&mut shaking).await {
+            return ended;
+        }
+        shaking
+    };
+    (&mut shaking).await
 }
 
 /// As far as a handshake comes without waiting.

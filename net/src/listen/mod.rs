@@ -9,6 +9,7 @@ mod counters;
 mod flood;
 mod handshake;
 mod head;
+mod opening;
 mod respond;
 mod slots;
 mod socket;

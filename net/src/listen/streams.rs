@@ -3,12 +3,13 @@
 //! bit has that time for each bit.
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use hyper::rt::Executor;
+use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
 use super::connection::Shared;
@@ -47,28 +48,39 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let shared = Arc::clone(&self.0);
-        tokio::spawn(async move {
-            let mut stream = pin!(stream);
-            let mut sending: Option<Pin<Box<Sleep>>> = None;
-            poll_fn(|cx| {
-                LAST.set(None);
-                if stream.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(());
-                }
-                match LAST.take() {
-                    Some(Response::Gives) => sending = Some(Box::pin(sleep(shared.limits.write_timeout))),
-                    Some(Response::Waits) => sending = None,
-                    None => {}
-                }
-                let Some(limit) = &mut sending else { return Poll::Pending };
-                if limit.as_mut().poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
-                Counters::add(&shared.counters.write_timeouts);
-                Poll::Ready(())
-            })
-            .await;
-        });
+        tokio::spawn(Watched { stream, sending: None, shared: Arc::clone(&self.0) });
+    }
+}
+
+pin_project! {
+    /// A stream and the clock of its response. A type of its own, as an async block has room for what it captures and pins twice.
+    struct Watched<F> {
+        #[pin]
+        stream: F,
+        sending: Option<Pin<Box<Sleep>>>,
+        shared: Arc<Shared>,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Watched<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        LAST.set(None);
+        if this.stream.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        match LAST.take() {
+            Some(Response::Gives) => *this.sending = Some(Box::pin(sleep(this.shared.limits.write_timeout))),
+            Some(Response::Waits) => *this.sending = None,
+            None => {}
+        }
+        let Some(limit) = this.sending else { return Poll::Pending };
+        if limit.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        Counters::add(&this.shared.counters.write_timeouts);
+        Poll::Ready(())
     }
 }

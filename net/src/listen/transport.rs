@@ -86,7 +86,7 @@ impl<S> Transport<S> {
     pub(crate) fn http2(stream: S, first: Bytes, traffic: Arc<Traffic>, counters: Arc<Counters>) -> Self {
         let watch = Some(FrameWatch::new(Instant::now()));
         let told = Some((Told::default(), counters));
-        let preface_left = super::connection::PREFACE.len();
+        let preface_left = super::opening::PREFACE.len();
         Transport { stream, first, traffic, watch, told, preface_left, said_goodbye: false }
     }
 
@@ -126,6 +126,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Transport<S> {
             let length = this.first.len().min(buf.remaining());
             buf.put_slice(this.first.get(..length).unwrap_or_default());
             this.first.advance(length);
+            if this.first.is_empty() {
+                this.first = Bytes::new(); // gives the memory back
+            }
         } else {
             std::task::ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
         }

@@ -184,6 +184,32 @@ async fn shutting_down_closes_after_the_answer() {
     assert_eq!(stopping.await.unwrap(), 0);
 }
 
+#[tokio::test]
+async fn a_request_whose_head_has_begun_is_answered_before_the_listener_ends() {
+    for (retires, status) in [(false, "HTTP/1.1 503"), (true, "HTTP/1.1 200")] {
+        let running = http().await;
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let request = format!("POST {ECHO} HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na");
+        let (half, rest) = request.as_bytes().split_at(30);
+        stream.write_all(half).await.unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let (server, patience) = (running.server, Duration::from_secs(5));
+        let stopping = tokio::spawn(async move {
+            if retires { server.retire(patience).await } else { server.shutdown(patience).await }
+        });
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        stream.write_all(rest).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(status) && answer.contains("connection: close"), "{answer}");
+        assert_eq!(stopping.await.unwrap(), 0);
+    }
+}
+
 /// Answers every connection with the same bytes.
 async fn scripted(answer: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

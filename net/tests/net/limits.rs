@@ -61,6 +61,41 @@ async fn headers_must_come_within_five_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_long_head_has_no_more_time_than_a_short_one() {
+    let running = http().await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let start = Instant::now();
+    stream.write_all(b"POST / HTTP/1.1\r\nx-slow:").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    stream.write_all(&[b'x'; 5_000]).await.unwrap();
+    closed(stream).await;
+    assert_about(start.elapsed(), 5);
+    assert_eq!(running.server.counters().header_timeouts, 1);
+}
+
+#[tokio::test]
+async fn a_head_in_two_pieces_is_read_and_one_that_is_none_is_refused_without_its_end() {
+    let running = http().await;
+    for at in [1, 20, 60] {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let request = format!("POST {ECHO} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 4\r\n\r\nbody");
+        stream.write_all(&request.as_bytes()[..at]).await.unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        stream.write_all(&request.as_bytes()[at..]).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("body"), "{at}: {answer}");
+    }
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(b"POST / HTTP/1.1\r\nno field").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn trickling_headers_does_not_help() {
     let running = http().await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
