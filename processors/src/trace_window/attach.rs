@@ -158,6 +158,11 @@ impl Attached {
         Attached { keys, lengths }
     }
 
+    fn has(&self, key: &[u8]) -> bool {
+        // Few that are as long begin alike.
+        self.keys.iter().any(|known| known.first() == key.first() && *known == key)
+    }
+
     /// Whether an attribute has one of these keys, or cannot be read.
     #[inline]
     pub(crate) fn may_have(&self, pair: &[u8]) -> bool {
@@ -175,7 +180,7 @@ impl Attached {
                 Err(_) => return true,
             },
         };
-        key.len() < 64 && self.lengths >> key.len() & 1 == 1 && self.keys.contains(&key)
+        key.len() < 64 && self.lengths >> key.len() & 1 == 1 && self.has(key)
     }
 }
 

@@ -85,8 +85,8 @@ impl Default for SpanSlot {
 }
 
 impl Entry for SpanSlot {
-    fn link(&mut self) -> &mut u32 {
-        &mut self.next
+    fn touch(&self) -> u32 {
+        self.next
     }
 }
 
@@ -160,8 +160,8 @@ impl Default for TraceEntry {
 }
 
 impl Entry for TraceEntry {
-    fn link(&mut self) -> &mut u32 {
-        &mut self.head
+    fn touch(&self) -> u32 {
+        self.head
     }
 }
 
@@ -247,8 +247,8 @@ impl Default for Held {
 }
 
 impl Entry for Held {
-    fn link(&mut self) -> &mut u32 {
-        &mut self.next
+    fn touch(&self) -> u32 {
+        self.next
     }
 }
 

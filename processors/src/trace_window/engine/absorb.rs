@@ -12,7 +12,7 @@ use sluice_pipeline::stage::{Port, StageOutput};
 use smallvec::SmallVec;
 
 use super::Engine;
-use super::ahead::{GROUP, trace_id_of};
+use super::ahead::{GROUP, read_through, trace_id_of};
 use super::read::read_log;
 use super::taint::Cleansed;
 use crate::trace_window::inputs::EntryNumber;
@@ -128,6 +128,7 @@ impl Engine {
             if source == NONE {
                 source = self.source(walk.tenant, resource);
             }
+            read_through(scope_envelope);
             let (around_items, scope, items) = envelope(scope_envelope, ITEMS)?;
             let (signal, tenant) = (walk.signal, walk.tenant);
             let around = Around { signal, tenant, source, resource, resource_envelope, scope, scope_envelope };
@@ -149,6 +150,8 @@ impl Engine {
             Signal::Logs => group.iter().map(|log| read_log(log).ok()).collect(),
             _ => SmallVec::new(),
         };
+        self.spans.read_ahead(group.len());
+        self.held.read_ahead(group.len());
         let traces = match walk.signal {
             Signal::Traces => self.look_up(walk.tenant, group.iter().map(|span| trace_id_of(span))),
             _ => self.look_up(walk.tenant, logs.iter().map(|log| log.as_ref()?.0.trace_id.try_into().ok())),

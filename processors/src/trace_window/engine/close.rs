@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::absorb::Item;
-use super::release::{Bytes, KeptBy};
+use super::append::{Bytes, KeptBy};
 use crate::trace_window::entry::{Held, HeldKind, TraceEntry, TraceState};
 use crate::trace_window::outbox::Base;
 use crate::trace_window::slab::NONE;

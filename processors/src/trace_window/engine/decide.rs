@@ -4,8 +4,8 @@ use sluice_pdata::view::LogRecordView;
 
 use super::Engine;
 use super::absorb::Item;
+use super::append::Bytes;
 use super::read::ReadSpan;
-use super::release::Bytes;
 use crate::sampling::threshold::{Randomness, random_value, randomness};
 use crate::sampling::{Decision, LogItem, RuleIndex, SpanItem, TraceFacts, Weight};
 use crate::trace_window::entry::{HeldKind, SlotState, TraceEntry, TraceState};

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::absorb::Item;
-use super::release::{Bytes, KeptBy};
+use super::append::{Bytes, KeptBy};
 use crate::sampling::Weight;
 use crate::sampling::threshold::randomness;
 use crate::trace_window::statistics::{DecisionKind, Outcome, Trigger};

@@ -6,7 +6,7 @@ use sluice_pdata::view::LogRecordView;
 
 use super::Engine;
 use super::absorb::{Item, text};
-use super::release::Bytes;
+use super::append::Bytes;
 use crate::trace_window::attach::Appender;
 use crate::trace_window::entry::{Held, HeldKind, SlotState, SpanSlot};
 use crate::trace_window::statistics::Outcome;

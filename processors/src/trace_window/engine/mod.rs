@@ -2,6 +2,7 @@
 
 mod absorb;
 mod ahead;
+mod append;
 mod close;
 mod decide;
 mod facts;
@@ -46,6 +47,7 @@ use super::statistics::Statistics;
 use super::symbols::Symbols;
 use super::verdict_cache::{Known, TraceKey, VerdictCache};
 use super::wheel::{TICK_NS, Wheel};
+use super::written::Written;
 use crate::sampling::{EarlySigns, RuleIndex, Weight};
 
 pub use window::Window;
@@ -73,6 +75,7 @@ pub struct Engine {
     wheel: Wheel,
     verdicts: VerdictCache,
     outbox: Outbox,
+    written: Option<Written>,
     /// Verdicts of this call, to be noted with its output.
     note: Vec<u8>,
     restart: restart::Restart,
@@ -153,6 +156,7 @@ impl Engine {
             wheel: Wheel::default(),
             verdicts,
             outbox: Outbox::default(),
+            written: Written::of(&settings.attach.log),
             note: Vec::new(),
             restart: restart::Restart::default(),
             tainted: None,
@@ -182,6 +186,7 @@ impl Engine {
         self.verdicts.set_limits(retention, settings.verdicts_kept, settings.verdicts_dropped);
         let before = self.settings.window_ms();
         self.early_signs = early_signs(judge.as_deref());
+        self.written = Written::of(&settings.attach.log);
         (self.settings, self.judge) = (settings, judge);
         self.symbols.set_lifetime(self.lifetime());
         if self.settings.window_ms() > before {

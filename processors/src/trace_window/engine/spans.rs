@@ -2,8 +2,8 @@
 
 use super::Engine;
 use super::absorb::Item;
+use super::append::Bytes;
 use super::read::ReadSpan;
-use super::release::Bytes;
 use crate::trace_window::entry::{HeldKind, SlotState, SpanSlot, TraceEntry, TraceState};
 use crate::trace_window::slab::NONE;
 use crate::trace_window::statistics::Outcome;

@@ -7,6 +7,7 @@ use crate::trace_window::payload::{Chain, Place};
 use crate::trace_window::slab::NONE;
 use crate::trace_window::verdict_cache::{NO_RULE, TraceKey, UNKNOWN_WEIGHT};
 use crate::trace_window::wheel::Alarm;
+use crate::trace_window::written::Written;
 
 /// Bits of a trace's ids beyond which its slots are indexed.
 const LISTED: u32 = 16;
@@ -42,6 +43,7 @@ impl Engine {
         self.span_index.bytes()
             + self.trace_index.bytes()
             + self.outbox.bytes()
+            + self.written.as_ref().map_or(0, Written::bytes)
             + self.spans.bytes()
             + self.traces.bytes()
             + self.extensions.bytes()
