@@ -20,6 +20,7 @@ pub enum NewValue<'v> {
 
 impl NewValue<'_> {
     /// Appends the payload of the `AnyValue`.
+    #[inline]
     pub fn write(self, out: &mut Vec<u8>) {
         use crate::tags::any_value as tag;
         match self {
@@ -32,11 +33,38 @@ impl NewValue<'_> {
         }
     }
 
+    /// Bytes of the `AnyValue` that [`NewValue::write`] appends.
+    #[inline]
+    fn len(self) -> usize {
+        // All tags are of one byte.
+        match self {
+            NewValue::Str(bytes) | NewValue::Bytes(bytes) => field_len(bytes.len()),
+            NewValue::Bool(_) => 2,
+            NewValue::Int(value) => 1 + wire::varint_len(value as u64),
+            NewValue::Double(_) => 9,
+            NewValue::Encoded(payload) => payload.len(),
+        }
+    }
+
+    /// Bytes of the `KeyValue` that [`NewValue::write_pair`] appends.
+    #[inline]
+    pub fn pair_len(self, key: &[u8]) -> usize {
+        field_len(key.len()) + field_len(self.len())
+    }
+
     /// Appends the payload of a `KeyValue`.
+    #[inline]
     pub fn write_pair(self, key: &[u8], out: &mut Vec<u8>) {
         wire::put_len(out, key_value::KEY, key);
-        wire::put_message(out, key_value::VALUE, |out| self.write(out));
+        wire::put_tag(out, key_value::VALUE, wire::WireType::Len);
+        wire::put_varint(out, self.len() as u64);
+        self.write(out);
     }
+}
+
+/// Bytes of a field that has so many in it and a tag of one.
+fn field_len(len: usize) -> usize {
+    1 + wire::varint_len(len as u64) + len
 }
 
 /// One attribute list of a message. With duplicate keys reads take the first, removal acts on all.

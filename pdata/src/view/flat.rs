@@ -16,15 +16,27 @@ macro_rules! flat_view {
             /// Reads the scalars of the message in one walk. Unknown fields and foreign wire types are passed over.
             #[inline]
             pub fn parse(bytes: &'a [u8]) -> Result<Self, $crate::error::Error> {
-                let mut view = $name { bytes, $($field: Default::default(),)* };
+                let mut view = Self::unread(bytes);
                 let mut reader = $crate::wire::Reader::new(bytes);
                 while let Some(field) = reader.field()? {
-                    match (field.number, field.value) {
-                        $(($tag, flat_view!(@pattern $kind, value)) => view.$field = flat_view!(@convert $kind, value),)*
-                        _ => {}
-                    }
+                    view.take(&field);
                 }
                 Ok(view)
+            }
+
+            /// The message with none of its scalars read: for walks that look at other fields, too, and hand over each field.
+            #[inline]
+            pub fn unread(bytes: &'a [u8]) -> Self {
+                $name { bytes, $($field: Default::default(),)* }
+            }
+
+            /// Reads one field of the message, if it is a scalar. Of several occurrences the last one counts.
+            #[inline]
+            pub fn take(&mut self, field: &$crate::wire::Field<'a>) {
+                match (field.number, field.value) {
+                    $(($tag, flat_view!(@pattern $kind, value)) => self.$field = flat_view!(@convert $kind, value),)*
+                    _ => {}
+                }
             }
         }
     };

@@ -3,7 +3,7 @@
 
 use sluice_pdata::msg::NewValue;
 use sluice_pdata::view::{AttributesView, KeyValueView};
-use sluice_pdata::wire::put_message;
+use sluice_pdata::wire::{WireType, put_tag, put_varint, varint_len};
 use smallvec::SmallVec;
 
 use crate::sampling::Threshold;
@@ -120,6 +120,70 @@ pub(crate) const KINDS: [&str; 6] = [
 
 const STATUSES: [&str; 3] = ["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"];
 
+/// The keys of the attributes that may be attached to items of a signal.
+pub(crate) struct Attached {
+    keys: &'static [&'static [u8]],
+    /// A bit for each length that one of them has.
+    lengths: u64,
+}
+
+pub(crate) const ON_LOGS: Attached = Attached::new(&[
+    b"span.name",
+    b"span.kind",
+    b"span.status_code",
+    b"http.route",
+    b"rpc.method",
+    b"messaging.destination.name",
+    b"http.response.status_code",
+    b"trace.root.service.name",
+    b"trace.root.span.name",
+    b"span.duration_ms",
+    b"parent.span_id",
+    b"trace.sampled",
+    b"sampling.threshold",
+    b"sampling.randomness",
+    b"correlation.status",
+]);
+
+pub(crate) const ON_SPANS: Attached =
+    Attached::new(&[b"log.count", b"log.warn.count", b"log.error.count", b"log.first_error.body"]);
+
+impl Attached {
+    const fn new(keys: &'static [&'static [u8]]) -> Self {
+        let (mut lengths, mut at) = (0, 0);
+        while at < keys.len() {
+            lengths |= 1 << keys[at].len();
+            at += 1;
+        }
+        Attached { keys, lengths }
+    }
+
+    fn has(&self, key: &[u8]) -> bool {
+        // Few that are as long begin alike.
+        self.keys.iter().any(|known| known.first() == key.first() && *known == key)
+    }
+
+    /// Whether an attribute has one of these keys, or cannot be read.
+    #[inline]
+    pub(crate) fn may_have(&self, pair: &[u8]) -> bool {
+        let key = match pair {
+            // As nearly everybody writes it: the key, then the value, each once, and both short.
+            [0x0a, len @ 0..=0x7f, rest @ ..]
+                if let Some((key, [0x12, value @ 0..=0x7f, behind @ ..])) =
+                    rest.split_at_checked(usize::from(*len))
+                    && usize::from(*value) == behind.len() =>
+            {
+                key
+            }
+            _ => match KeyValueView::parse(pair) {
+                Ok(pair) => pair.key(),
+                Err(_) => return true,
+            },
+        };
+        key.len() < 64 && self.lengths >> key.len() & 1 == 1 && self.has(key)
+    }
+}
+
 /// Appends attributes to an item's encoding: fields that follow an item's bytes are fields of the item.
 pub(crate) struct Appender<'a> {
     /// The list that is there.
@@ -135,9 +199,11 @@ pub(crate) struct Appender<'a> {
 }
 
 impl<'a> Appender<'a> {
-    pub(crate) fn new(item: &'a [u8], number: u32, out: &'a mut Vec<u8>, room: usize) -> Self {
+    /// To an item whose attributes are field `number`. `bare`: it is known to have none of those that may be added.
+    pub(crate) fn new(item: &'a [u8], bare: bool, number: u32, out: &'a mut Vec<u8>, room: usize) -> Self {
         let present = AttributesView::new(item, number);
-        Appender { present, keys: None, read: false, number, out, room, skipped: 0 }
+        let keys = bare.then(SmallVec::new);
+        Appender { present, keys, read: bare, number, out, room, skipped: 0 }
     }
 
     /// Fields that found no room.
@@ -157,26 +223,32 @@ impl<'a> Appender<'a> {
 
     /// Adds an attribute, unless its key is there or the room is used up.
     pub(crate) fn add(&mut self, key: &str, value: NewValue<'_>) {
-        self.add_written(key.as_bytes(), |out| value.write_pair(key.as_bytes(), out));
+        let key = key.as_bytes();
+        if self.fits(key, value.pair_len(key)) {
+            value.write_pair(key, self.out);
+        }
     }
 
     fn add_pair(&mut self, key: &[u8], pair: &[u8]) {
-        self.add_written(key, |out| out.extend_from_slice(pair));
+        if self.fits(key, pair.len()) {
+            self.out.extend_from_slice(pair);
+        }
     }
 
-    fn add_written(&mut self, key: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+    /// Begins a pair of `len` bytes, unless its key is there or the room is used up.
+    fn fits(&mut self, key: &[u8], len: usize) -> bool {
         if self.has(key) {
-            return;
+            return false;
         }
-        let before = self.out.len();
-        put_message(self.out, self.number, write);
-        match self.room.checked_sub(self.out.len() - before) {
-            Some(left) => self.room = left,
-            None => {
-                self.out.truncate(before);
-                self.skipped += 1;
-            }
-        }
+        // The lists of both signals have a tag of one byte.
+        let Some(left) = self.room.checked_sub(1 + varint_len(len as u64) + len) else {
+            self.skipped += 1;
+            return false;
+        };
+        self.room = left;
+        put_tag(self.out, self.number, WireType::Len);
+        put_varint(self.out, len as u64);
+        true
     }
 
     /// Adds what is known of a log's span.

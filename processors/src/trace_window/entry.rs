@@ -85,8 +85,8 @@ impl Default for SpanSlot {
 }
 
 impl Entry for SpanSlot {
-    fn link(&mut self) -> &mut u32 {
-        &mut self.next
+    fn touch(&self) -> u32 {
+        self.next
     }
 }
 
@@ -160,8 +160,8 @@ impl Default for TraceEntry {
 }
 
 impl Entry for TraceEntry {
-    fn link(&mut self) -> &mut u32 {
-        &mut self.head
+    fn touch(&self) -> u32 {
+        self.head
     }
 }
 
@@ -198,7 +198,8 @@ pub(crate) struct Held {
     pub(crate) ordinal: u32,
     segment: u16,
     pub(crate) kind: HeldKind,
-    pub(crate) severity: u8,
+    /// [`Held::BARE`], [`Held::STATELESS`]: what was seen of it when it came.
+    pub(crate) traits: u8,
     offset: u32,
     len: u32,
 }
@@ -214,6 +215,11 @@ pub(crate) enum HeldKind {
 }
 
 impl Held {
+    /// It has none of the attributes that may be attached to items of its signal.
+    pub(crate) const BARE: u8 = 1;
+    /// A span without a trace state.
+    pub(crate) const STATELESS: u8 = 2;
+
     pub(crate) fn place(&self) -> Place {
         Place { segment: self.segment, offset: self.offset, len: self.len }
     }
@@ -233,7 +239,7 @@ impl Default for Held {
             ordinal: 0,
             segment: 0,
             kind: HeldKind::Free,
-            severity: 0,
+            traits: 0,
             offset: 0,
             len: 0,
         }
@@ -241,8 +247,8 @@ impl Default for Held {
 }
 
 impl Entry for Held {
-    fn link(&mut self) -> &mut u32 {
-        &mut self.next
+    fn touch(&self) -> u32 {
+        self.next
     }
 }
 

@@ -17,7 +17,7 @@
 //! | `verdict_cache`, `cuckoo`, `note` | verdicts of traces that have left, also across a restart |
 //! | `exemplar`, `candidates` | exemplars that wait for a verdict, and spans that could stand as some |
 //! | `cleanse` | values that redaction found are removed from the rest of their trace |
-//! | [`attach`] | what logs and spans learn of one another |
+//! | [`attach`], `written` | what logs and spans learn of one another |
 
 pub mod attach;
 mod candidates;
@@ -43,6 +43,7 @@ pub mod statistics;
 mod symbols;
 mod verdict_cache;
 mod wheel;
+mod written;
 
 #[cfg(test)]
 mod tests;

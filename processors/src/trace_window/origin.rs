@@ -10,7 +10,7 @@ use sluice_pipeline::context::TaintedTraces;
 use sluice_pipeline::stage::Port;
 
 use super::index::HandleIndex;
-use super::slab::{Entry, NONE, Slab};
+use super::slab::{Entry, Slab};
 
 /// Bytes of origins beyond which those go that nothing refers to.
 const SPARE_BYTES: usize = 4 << 20;
@@ -37,9 +37,6 @@ pub(crate) struct Origin {
     hash: u64,
     /// Items held that came from it.
     refs: u32,
-    /// Next one without references, while it has none.
-    idle: u32,
-    live: bool,
     pub(crate) source: u32,
 }
 
@@ -53,16 +50,14 @@ impl Default for Origin {
             ends: [0; 2],
             hash: 0,
             refs: 0,
-            idle: NONE,
-            live: false,
             source: 0,
         }
     }
 }
 
 impl Entry for Origin {
-    fn link(&mut self) -> &mut u32 {
-        &mut self.idle
+    fn touch(&self) -> u32 {
+        self.refs
     }
 }
 
@@ -198,8 +193,6 @@ impl Origins {
             ends: [request.len() as u32, (request.len() + resource.len()) as u32],
             hash,
             refs: 0,
-            idle: NONE,
-            live: true,
             source,
         };
         self.bytes += origin.cost();
@@ -248,7 +241,7 @@ impl Origins {
         }
         for at in self.origins.handles() {
             let origin = self.origins.get(at);
-            if !origin.live || origin.refs > 0 {
+            if origin.refs > 0 {
                 continue;
             }
             let origin = self.origins.remove(at);

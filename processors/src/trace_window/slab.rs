@@ -9,18 +9,22 @@ const SPARE: usize = 8;
 /// No entry: the end of a list.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// What a slab keeps. Free entries are chained through a field that only live ones need otherwise.
+/// Words of a bit for each entry of a chunk.
+const WORDS: usize = CHUNK / u64::BITS as usize;
+
+/// What a slab keeps.
 pub(crate) trait Entry: Clone + Default {
-    fn link(&mut self) -> &mut u32;
+    /// Something of the entry, for those who only want it in the cache.
+    fn touch(&self) -> u32;
 }
 
 struct Chunk<T> {
     /// None while no entry of it is live, but for the one that is filled next.
     entries: Box<[T]>,
-    /// The first of those that were live once.
-    free: u32,
-    /// Those before it have been live.
-    fresh: usize,
+    /// A bit for each entry that is not live: the entries themselves need not be read to find one.
+    free: [u64; WORDS],
+    /// The words before it have no bits.
+    from: usize,
     live: usize,
     /// Whether it is among the open ones.
     open: bool,
@@ -28,7 +32,41 @@ struct Chunk<T> {
 
 impl<T> Default for Chunk<T> {
     fn default() -> Self {
-        Chunk { entries: Box::default(), free: NONE, fresh: 0, live: 0, open: false }
+        Chunk { entries: Box::default(), free: [u64::MAX; WORDS], from: 0, live: 0, open: false }
+    }
+}
+
+impl<T> Chunk<T> {
+    /// The first entry that is not live, which is from now on.
+    fn take(&mut self) -> Option<usize> {
+        while self.free.get(self.from) == Some(&0) {
+            self.from += 1;
+        }
+        let word = self.free.get_mut(self.from)?;
+        let bit = word.trailing_zeros();
+        *word &= *word - 1;
+        self.live += 1;
+        Some(self.from * u64::BITS as usize + bit as usize)
+    }
+
+    fn give_back(&mut self, at: usize) {
+        let (word, bit) = (at / u64::BITS as usize, at % u64::BITS as usize);
+        self.free[word] |= 1 << bit;
+        self.from = self.from.min(word);
+        self.live -= 1;
+    }
+
+    /// Those that are not live, or those that are, in order.
+    fn these(&self, live: bool) -> impl Iterator<Item = usize> + use<T> {
+        let free = self.free;
+        (0..WORDS).flat_map(move |word| {
+            let mut bits = if live { !free[word] } else { free[word] };
+            std::iter::from_fn(move || {
+                let bit = (bits != 0).then(|| bits.trailing_zeros())?;
+                bits &= bits - 1;
+                Some(word * u64::BITS as usize + bit as usize)
+            })
+        })
     }
 }
 
@@ -64,25 +102,25 @@ impl<T: Entry> Slab<T> {
                 None => self.open_chunk(),
             };
             let chunk = &mut self.chunks[at as usize];
-            let handle = if chunk.free != NONE {
-                let handle = chunk.free;
-                chunk.free = *chunk.entries[handle as usize % CHUNK].link();
-                handle
-            } else if chunk.fresh < chunk.entries.len() {
-                chunk.fresh += 1;
-                at * CHUNK as u32 + chunk.fresh as u32 - 1
-            } else {
+            let free = if chunk.entries.is_empty() { None } else { chunk.take() };
+            let Some(free) = free else {
                 chunk.open = false;
                 self.open.pop();
-                if self.chunks[at as usize].entries.is_empty() {
+                if chunk.entries.is_empty() {
                     self.vacant.push(at);
                 }
                 continue;
             };
-            chunk.live += 1;
-            chunk.entries[handle as usize % CHUNK] = entry;
-            return handle;
+            chunk.entries[free] = entry;
+            return at * CHUNK as u32 + free as u32;
         }
+    }
+
+    /// Reads the entries that are filled next, so that nobody waits for them one by one. Nothing depends on it.
+    pub(crate) fn read_ahead(&self, entries: usize) {
+        let Some(chunk) = self.open.last().map(|&at| &self.chunks[at as usize]) else { return };
+        let next = chunk.these(false).take(entries).filter_map(|at| chunk.entries.get(at));
+        std::hint::black_box(next.fold(0, |read, entry| read ^ entry.touch()));
     }
 
     /// A chunk with room, where none has any.
@@ -105,14 +143,10 @@ impl<T: Entry> Slab<T> {
         self.len -= 1;
         let at = handle / CHUNK as u32;
         let chunk = &mut self.chunks[at as usize];
-        let slot = &mut chunk.entries[handle as usize % CHUNK];
-        let entry = std::mem::take(slot);
-        *slot.link() = chunk.free;
-        chunk.free = handle;
-        chunk.live -= 1;
+        let entry = std::mem::take(&mut chunk.entries[handle as usize % CHUNK]);
+        chunk.give_back(handle as usize % CHUNK);
         if chunk.live == 0 && self.open.last() != Some(&at) {
             self.spare.push(std::mem::take(&mut chunk.entries));
-            (chunk.free, chunk.fresh) = (NONE, 0);
             while self.spare.len() > (self.allocated - self.spare.len()) / SPARE && self.spare.pop().is_some() {
                 self.allocated -= 1;
             }
@@ -141,10 +175,10 @@ impl<T: Entry> Slab<T> {
         }
     }
 
-    /// Every handle that may be live: the caller knows free entries by their state.
+    /// The handles that are live now.
     pub(crate) fn handles(&self) -> impl Iterator<Item = u32> + use<T> {
-        let chunks: Vec<(u32, u32)> = (0..).zip(&self.chunks).map(|(at, chunk)| (at, chunk.fresh as u32)).collect();
-        chunks.into_iter().flat_map(|(at, fresh)| (0..fresh).map(move |entry| at * CHUNK as u32 + entry))
+        let live: Vec<_> = self.chunks.iter().map(|chunk| chunk.these(true)).collect();
+        (0..).zip(live).flat_map(|(at, live)| live.map(move |entry| at * CHUNK as u32 + entry as u32))
     }
 
     /// Bytes allocated.
@@ -219,8 +253,8 @@ mod tests {
     struct Number(u32, u32);
 
     impl Entry for Number {
-        fn link(&mut self) -> &mut u32 {
-            &mut self.1
+        fn touch(&self) -> u32 {
+            self.0
         }
     }
 

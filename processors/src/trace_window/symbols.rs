@@ -50,11 +50,20 @@ pub(crate) struct Symbols {
     /// Ticks for which a symbol may be referred to after its generation was retired.
     lifetime: u32,
     overflows: u64,
+    /// How often a generation has gone.
+    turns: u32,
 }
 
 impl Symbols {
     pub(crate) fn new(lifetime: u32) -> Self {
-        Symbols { hasher: RandomState::new(), generations: Default::default(), current: 0, lifetime, overflows: 0 }
+        Symbols {
+            hasher: RandomState::new(),
+            generations: Default::default(),
+            current: 0,
+            lifetime,
+            overflows: 0,
+            turns: 0,
+        }
     }
 
     pub(crate) fn set_lifetime(&mut self, ticks: u32) {
@@ -81,6 +90,7 @@ impl Symbols {
             self.generations[self.current].retired = now;
             self.generations[other] = Generation::default();
             self.current = other;
+            self.turns += 1;
         }
         let generation = &mut self.generations[self.current];
         let at = generation.ends.len() as u32;
@@ -93,6 +103,11 @@ impl Symbols {
             hasher.hash_one(&text[from as usize..ends[at as usize] as usize])
         });
         self.symbol(at)
+    }
+
+    /// How often a generation has gone: as long as this stays the same, a symbol is always the same text.
+    pub(crate) fn turns(&self) -> u32 {
+        self.turns
     }
 
     fn symbol(&self, at: u32) -> Symbol {

@@ -12,7 +12,8 @@ use sluice_pipeline::stage::{Port, StageOutput};
 use smallvec::SmallVec;
 
 use super::Engine;
-use super::ahead::{GROUP, trace_id_of};
+use super::ahead::{GROUP, read_through, trace_id_of};
+use super::read::read_log;
 use super::taint::Cleansed;
 use crate::trace_window::inputs::EntryNumber;
 use crate::trace_window::origin::Envelopes;
@@ -36,9 +37,16 @@ pub(super) struct Item<'a> {
     pub(super) origin: u32,
     /// Where its trace was when its group was looked up; [`NONE`] if nowhere.
     pub(super) trace: u32,
+    /// As of [`Held`](crate::trace_window::entry::Held).
+    pub(super) traits: u8,
 }
 
 impl Item<'_> {
+    /// The item, once it was read.
+    pub(super) fn with(&self, traits: u8) -> Self {
+        Item { traits, ..*self }
+    }
+
     /// Where its bytes are while the request is being read.
     pub(super) fn base(&self) -> Base {
         Base::Input(self.at, self.bytes.len())
@@ -120,6 +128,7 @@ impl Engine {
             if source == NONE {
                 source = self.source(walk.tenant, resource);
             }
+            read_through(scope_envelope);
             let (around_items, scope, items) = envelope(scope_envelope, ITEMS)?;
             let (signal, tenant) = (walk.signal, walk.tenant);
             let around = Around { signal, tenant, source, resource, resource_envelope, scope, scope_envelope };
@@ -137,23 +146,25 @@ impl Engine {
 
     /// Neighbours in a request: their traces are looked up before the first of them is taken in.
     fn take_group(&mut self, walk: &mut Walk<'_>, around: &Around<'_>, origin: u32, group: &[&[u8]]) {
-        let logs: SmallVec<[Option<LogRecordView<'_>>; GROUP]> = match walk.signal {
-            Signal::Logs => group.iter().map(|log| LogRecordView::parse(log).ok()).collect(),
+        let logs: SmallVec<[Option<(LogRecordView<'_>, u8)>; GROUP]> = match walk.signal {
+            Signal::Logs => group.iter().map(|log| read_log(log).ok()).collect(),
             _ => SmallVec::new(),
         };
+        self.spans.read_ahead(group.len());
+        self.held.read_ahead(group.len());
         let traces = match walk.signal {
             Signal::Traces => self.look_up(walk.tenant, group.iter().map(|span| trace_id_of(span))),
-            _ => self.look_up(walk.tenant, logs.iter().map(|log| log.as_ref()?.trace_id.try_into().ok())),
+            _ => self.look_up(walk.tenant, logs.iter().map(|log| log.as_ref()?.0.trace_id.try_into().ok())),
         };
         for (at, (&bytes, &trace)) in group.iter().zip(&traces).enumerate() {
             // Both are slices of the same request.
             let offset = bytes.as_ptr() as usize - walk.request.as_ptr() as usize;
             let (entry, ordinal) = (walk.entry, walk.ordinal);
-            let item = Item { bytes, at: offset, around, entry, ordinal, origin, trace };
+            let item = Item { bytes, at: offset, around, entry, ordinal, origin, trace, traits: 0 };
             walk.ordinal += 1;
             match (walk.signal, logs.get(at)) {
                 (Signal::Traces, _) => self.take_span(&item),
-                (_, Some(Some(view))) => self.take_log(&item, view),
+                (_, Some(Some((view, traits)))) => self.take_log(&item.with(*traits), view),
                 _ => self.pass(&item, Outcome::BypassNoContext),
             }
         }

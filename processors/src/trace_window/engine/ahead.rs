@@ -14,6 +14,10 @@ use crate::trace_window::wheel::Alarm;
 /// Items or slots that are looked at together.
 pub(super) const GROUP: usize = 32;
 
+/// Bytes of a line of the cache, and as many as are read through: what follows would drive them out again.
+const LINE: usize = 64;
+const THROUGH: usize = 256 << 10;
+
 /// Slots of a trace that are read ahead.
 const AHEAD: usize = 64;
 
@@ -112,6 +116,13 @@ impl Engine {
         }
         std::hint::black_box(seen);
     }
+}
+
+/// Reads what a scope's items stand in, from the beginning on, and much of it at a time: whoever steps from item to item waits
+/// for the head of each.
+pub(super) fn read_through(bytes: &[u8]) {
+    let read = bytes.iter().step_by(LINE).take(THROUGH / LINE).fold(0, |read, byte| read ^ byte);
+    std::hint::black_box(read);
 }
 
 /// The trace id of a span, which nearly everybody writes first.

@@ -2,8 +2,7 @@
 
 use super::Engine;
 use super::absorb::Item;
-use super::decide::STATELESS;
-use super::release::{Bytes, KeptBy};
+use super::append::{Bytes, KeptBy};
 use crate::trace_window::entry::{Held, HeldKind, TraceEntry, TraceState};
 use crate::trace_window::outbox::Base;
 use crate::trace_window::slab::NONE;
@@ -88,11 +87,11 @@ impl Engine {
     }
 
     fn leave_kept(&mut self, slot: u32, trace: u32, held: &Held) {
-        let (base, bytes) = (Base::Segment(held.place()), Bytes::Held(held.place()));
+        let (base, bytes) = (Base::Segment(held.place()), Bytes::held(held));
         let by = self.kept_by(trace);
         let (base, suffix) = match held.kind {
             HeldKind::Log => self.stamped_log(base, bytes, Some(slot), by),
-            HeldKind::Span => self.stamped_span(base, bytes, held.severity == STATELESS, Some(slot), by),
+            HeldKind::Span => self.stamped_span(base, bytes, held.traits & Held::STATELESS != 0, Some(slot), by),
             HeldKind::Duplicate | HeldKind::Free => self.stamped_span(base, bytes, false, None, by),
         };
         let rule = self.traces.get(trace).rule;
@@ -114,7 +113,7 @@ impl Engine {
         let by = self.kept_by(trace);
         let rule = self.traces.get(trace).rule;
         let item = &self.recorded_item(item, rule, None, false);
-        let (base, suffix) = self.stamped_span(item.base(), Bytes::Input(item.bytes), false, slot, by);
+        let (base, suffix) = self.stamped_span(item.base(), Bytes::of(item), false, slot, by);
         self.leave(item, base, suffix, Outcome::Kept);
     }
 }

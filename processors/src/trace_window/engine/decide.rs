@@ -4,8 +4,8 @@ use sluice_pdata::view::LogRecordView;
 
 use super::Engine;
 use super::absorb::Item;
-use super::release::Bytes;
-use super::spans::Read;
+use super::append::Bytes;
+use super::read::ReadSpan;
 use crate::sampling::threshold::{Randomness, random_value, randomness};
 use crate::sampling::{Decision, LogItem, RuleIndex, SpanItem, TraceFacts, Weight};
 use crate::trace_window::entry::{HeldKind, SlotState, TraceEntry, TraceState};
@@ -13,9 +13,6 @@ use crate::trace_window::note;
 use crate::trace_window::slab::NONE;
 use crate::trace_window::statistics::{DecisionKind, Outcome, Trigger};
 use crate::trace_window::verdict_cache::{Known, NO_RULE, TraceKey, UNKNOWN_WEIGHT, pack};
-
-/// In place of the severity, which spans have not: the span has no trace state.
-pub(super) const STATELESS: u8 = u8::MAX;
 
 /// What an item meets when it comes.
 enum Met {
@@ -48,7 +45,7 @@ impl Engine {
         Met::Window(trace)
     }
 
-    pub(super) fn take_span_to_decide(&mut self, item: &Item<'_>, read: &Read<'_>, key: TraceKey, id: [u8; 8]) {
+    pub(super) fn take_span_to_decide(&mut self, item: &Item<'_>, read: &ReadSpan<'_>, key: TraceKey, id: [u8; 8]) {
         let view = &read.view;
         let stated = match random_value(view.trace_state) {
             Randomness::Valid(r) => Some(r),
@@ -104,8 +101,7 @@ impl Engine {
             self.stream_span(item, trace, Some(slot));
             return self.stream_logs(slot, trace);
         }
-        let stateless = if view.trace_state.is_empty() { STATELESS } else { 0 };
-        if !self.hold(slot, item, HeldKind::Span, stateless, u32::MAX) {
+        if !self.hold(slot, item, HeldKind::Span, u32::MAX) {
             self.spans.get_mut(slot).content = self.content(item.bytes);
             return self.pass(item, Outcome::BypassPressure);
         }
@@ -145,13 +141,12 @@ impl Engine {
             let is_over = self.traces.get(trace).held_bytes as usize >= self.settings.trace_max_bytes;
             if has_span || is_over {
                 let by = self.kept_by(trace);
-                let (base, suffix) = self.stamped_log(item.base(), Bytes::Input(item.bytes), Some(slot), by);
+                let (base, suffix) = self.stamped_log(item.base(), Bytes::of(item), Some(slot), by);
                 let outcome = if has_span { Outcome::MatchedImmediate } else { Outcome::Kept };
                 return self.leave(item, base, suffix, outcome);
             }
         }
-        let severity = view.severity_number.clamp(0, 24) as u8;
-        if !self.hold(slot, item, HeldKind::Log, severity, u32::MAX) {
+        if !self.hold(slot, item, HeldKind::Log, u32::MAX) {
             return self.pass(item, Outcome::BypassPressure);
         }
         let tick = self.time.tick();

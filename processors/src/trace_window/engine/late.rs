@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::absorb::Item;
-use super::release::{Bytes, KeptBy};
+use super::append::{Bytes, KeptBy};
 use crate::sampling::Weight;
 use crate::sampling::threshold::randomness;
 use crate::trace_window::statistics::{DecisionKind, Outcome, Trigger};
@@ -22,7 +22,7 @@ impl Engine {
                 let item = &self.recorded_item(item, rule, None, true);
                 let r = stated.unwrap_or_else(|| randomness(None, &key.id));
                 let by = self.late_by(weight, r);
-                let (base, suffix) = self.stamped_span(item.base(), Bytes::Input(item.bytes), false, None, by);
+                let (base, suffix) = self.stamped_span(item.base(), Bytes::of(item), false, None, by);
                 self.leave(item, base, suffix, Outcome::LateKept);
             }
         }
@@ -36,7 +36,7 @@ impl Engine {
             Known::Dropped => self.drop_item(item, Outcome::LateDropped),
             Known::Kept { weight, .. } => {
                 let by = self.late_by(weight, randomness(None, &key.id));
-                let (base, suffix) = self.stamped_log(item.base(), Bytes::Input(item.bytes), None, by);
+                let (base, suffix) = self.stamped_log(item.base(), Bytes::of(item), None, by);
                 self.leave(item, base, suffix, Outcome::LateKept);
             }
         }

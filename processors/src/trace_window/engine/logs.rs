@@ -6,8 +6,9 @@ use sluice_pdata::view::LogRecordView;
 
 use super::Engine;
 use super::absorb::{Item, text};
+use super::append::Bytes;
 use crate::trace_window::attach::Appender;
-use crate::trace_window::entry::{HeldKind, SlotState, SpanSlot};
+use crate::trace_window::entry::{Held, HeldKind, SlotState, SpanSlot};
 use crate::trace_window::statistics::Outcome;
 use crate::trace_window::verdict_cache::TraceKey;
 
@@ -51,7 +52,7 @@ impl Engine {
         };
         self.count_log(slot, view);
         self.lag_of_known_span(slot, item.around.source);
-        let suffix = self.append_span_facts(slot, item.bytes);
+        let suffix = self.append_facts(slot, Bytes::of(item));
         self.leave(item, item.base(), suffix, outcome);
     }
 
@@ -84,8 +85,9 @@ impl Engine {
             None => self.pass(item, Outcome::ReleasedTimeout),
             Some(0) => {
                 let suffix = self.outbox.arena.len();
-                let mut appender =
-                    Appender::new(item.bytes, log_record::ATTRIBUTES, &mut self.outbox.arena, usize::MAX);
+                let bare = item.traits & Held::BARE != 0;
+                let arena = &mut self.outbox.arena;
+                let mut appender = Appender::new(item.bytes, bare, log_record::ATTRIBUTES, arena, usize::MAX);
                 appender.add("correlation.status", NewValue::Str(b"pending"));
                 drop(appender);
                 self.leave(item, item.base(), suffix, Outcome::Pending);
@@ -96,7 +98,7 @@ impl Engine {
                     self.evict_reason("trace_limit");
                     return self.pass(item, Outcome::BypassPressure);
                 }
-                if !self.hold(slot, item, HeldKind::Log, severity, self.time.tick_in(hold)) {
+                if !self.hold(slot, item, HeldKind::Log, self.time.tick_in(hold)) {
                     self.pass(item, Outcome::BypassPressure);
                 }
             }

@@ -2,6 +2,7 @@
 
 mod absorb;
 mod ahead;
+mod append;
 mod close;
 mod decide;
 mod facts;
@@ -10,6 +11,7 @@ mod late;
 mod logs;
 mod metrics;
 mod pressure;
+mod read;
 mod record;
 mod release;
 mod reread;
@@ -45,6 +47,7 @@ use super::statistics::Statistics;
 use super::symbols::Symbols;
 use super::verdict_cache::{Known, TraceKey, VerdictCache};
 use super::wheel::{TICK_NS, Wheel};
+use super::written::Written;
 use crate::sampling::{EarlySigns, RuleIndex, Weight};
 
 pub use window::Window;
@@ -72,6 +75,7 @@ pub struct Engine {
     wheel: Wheel,
     verdicts: VerdictCache,
     outbox: Outbox,
+    written: Option<Written>,
     /// Verdicts of this call, to be noted with its output.
     note: Vec<u8>,
     restart: restart::Restart,
@@ -152,6 +156,7 @@ impl Engine {
             wheel: Wheel::default(),
             verdicts,
             outbox: Outbox::default(),
+            written: Written::of(&settings.attach.log),
             note: Vec::new(),
             restart: restart::Restart::default(),
             tainted: None,
@@ -181,6 +186,7 @@ impl Engine {
         self.verdicts.set_limits(retention, settings.verdicts_kept, settings.verdicts_dropped);
         let before = self.settings.window_ms();
         self.early_signs = early_signs(judge.as_deref());
+        self.written = Written::of(&settings.attach.log);
         (self.settings, self.judge) = (settings, judge);
         self.symbols.set_lifetime(self.lifetime());
         if self.settings.window_ms() > before {

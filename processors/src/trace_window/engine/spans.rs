@@ -1,12 +1,9 @@
 //! What happens to a span that comes in (correlation §6).
 
-use sluice_pdata::tags;
-use sluice_pdata::view::{AnyValueView, KeyValueView, SpanView};
-use sluice_pdata::wire::{Field, Value, WireType, fields};
-use smallvec::SmallVec;
-
 use super::Engine;
 use super::absorb::Item;
+use super::append::Bytes;
+use super::read::ReadSpan;
 use crate::trace_window::entry::{HeldKind, SlotState, SpanSlot, TraceEntry, TraceState};
 use crate::trace_window::slab::NONE;
 use crate::trace_window::statistics::Outcome;
@@ -16,147 +13,20 @@ use crate::trace_window::verdict_cache::TraceKey;
 /// How far ahead of the stage's time an end may lie.
 const FUTURE_NS: u64 = 300_000_000_000;
 
-/// The tag of an attribute of a span.
-const ATTRIBUTE: u8 = (tags::span::ATTRIBUTES << 3) as u8 | WireType::Len as u8;
-
 /// The ids of an item, if both are what ids are.
 pub(super) fn ids(trace: &[u8], span: &[u8]) -> Option<([u8; 16], [u8; 8])> {
     let (trace, span) = (<[u8; 16]>::try_from(trace).ok()?, <[u8; 8]>::try_from(span).ok()?);
     (trace != [0; 16] && span != [0; 8]).then_some((trace, span))
 }
 
-/// What is read of a span, in one walk over its bytes.
-pub(super) struct Read<'a> {
-    pub(super) view: SpanView<'a>,
-    /// The status code, merged from all occurrences; `None` if one cannot be read.
-    pub(super) status: Option<i32>,
-    /// The attributes.
-    pub(super) pairs: SmallVec<[KeyValueView<'a>; 24]>,
-    /// Whether every attribute could be read.
-    pub(super) whole: bool,
-    route: &'a [u8],
-    rank: u8,
-    http_status: u16,
-}
-
-impl<'a> Read<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        let view = SpanView {
-            bytes,
-            trace_id: &[],
-            span_id: &[],
-            trace_state: &[],
-            parent_span_id: &[],
-            name: &[],
-            kind: 0,
-            start_time_unix_nano: 0,
-            end_time_unix_nano: 0,
-            dropped_attributes_count: 0,
-            dropped_events_count: 0,
-            dropped_links_count: 0,
-            flags: 0,
-        };
-        let pairs = SmallVec::new();
-        Read { view, status: Some(0), pairs, whole: true, route: &[], rank: u8::MAX, http_status: 0 }
-    }
-
-    /// Reads the span. The last occurrence of a scalar counts, as in [`SpanView::parse`]. Without `all`, only those attributes are
-    /// read that logs may learn of; if there are no logs, none.
-    pub(super) fn fill(&mut self, all: bool, logs: bool) -> Result<(), sluice_pdata::Error> {
-        let view = &mut self.view;
-        let mut rest = view.bytes;
-        loop {
-            // Attributes are the greater part of a span, and nearly all of them are short.
-            if let [ATTRIBUTE, len @ 0..=0x7f, behind @ ..] = rest
-                && let Some((pair, behind)) = behind.split_at_checked(usize::from(*len))
-            {
-                rest = behind;
-                if all || logs && may_be_learned(pair) {
-                    match KeyValueView::parse(pair) {
-                        Ok(pair) => self.pairs.push(pair),
-                        Err(_) => self.whole = false,
-                    }
-                }
-                continue;
-            }
-            let Some(field) = fields(rest).next().transpose()? else { break };
-            rest = &rest[field.end..];
-            match (field.number, field.value) {
-                (tags::span::ATTRIBUTES, Value::Len(pair)) if !(all || logs && may_be_learned(pair)) => {}
-                (tags::span::ATTRIBUTES, Value::Len(pair)) => match KeyValueView::parse(pair) {
-                    Ok(pair) => self.pairs.push(pair),
-                    Err(_) => self.whole = false,
-                },
-                (tags::span::TRACE_ID, Value::Len(id)) => view.trace_id = id,
-                (tags::span::SPAN_ID, Value::Len(id)) => view.span_id = id,
-                (tags::span::TRACE_STATE, Value::Len(state)) => view.trace_state = state,
-                (tags::span::PARENT_SPAN_ID, Value::Len(id)) => view.parent_span_id = id,
-                (tags::span::NAME, Value::Len(name)) => view.name = name,
-                (tags::span::KIND, Value::Varint(kind)) => view.kind = kind as i32,
-                (tags::span::START_TIME_UNIX_NANO, Value::Fixed64(time)) => view.start_time_unix_nano = time,
-                (tags::span::END_TIME_UNIX_NANO, Value::Fixed64(time)) => view.end_time_unix_nano = time,
-                (tags::span::DROPPED_ATTRIBUTES_COUNT, Value::Varint(n)) => view.dropped_attributes_count = n as u32,
-                (tags::span::DROPPED_EVENTS_COUNT, Value::Varint(n)) => view.dropped_events_count = n as u32,
-                (tags::span::DROPPED_LINKS_COUNT, Value::Varint(n)) => view.dropped_links_count = n as u32,
-                (tags::span::FLAGS, Value::Fixed32(flags)) => view.flags = flags,
-                (tags::span::STATUS, Value::Len(status)) => {
-                    self.status = self.status.and_then(|before| code(status, before));
-                }
-                _ => {}
-            }
-        }
-        if !logs {
-            return Ok(());
-        }
-        for pair in &self.pairs {
-            let key = pair.key();
-            let place = match key.len() {
-                10 if key == b"http.route" => 0,
-                10 if key == b"rpc.method" => 1,
-                26 if key == b"messaging.destination.name" => 2,
-                25 if key == b"http.response.status_code" => {
-                    if let Ok(AnyValueView::Int(code)) = pair.value() {
-                        self.http_status = u16::try_from(code).unwrap_or(0);
-                    }
-                    continue;
-                }
-                _ => continue,
-            };
-            if place < self.rank {
-                (self.rank, self.route) = (place, pair.bytes());
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether an attribute may be one that logs learn of: its key, which everybody writes first and once, is as long as one of
-/// theirs.
-fn may_be_learned(pair: &[u8]) -> bool {
-    match pair {
-        [0x0a, len, ..] => matches!(len, 10 | 25 | 26),
-        _ => true,
-    }
-}
-
-/// The code of one occurrence of a status, or that of those before it.
-fn code(status: &[u8], before: i32) -> Option<i32> {
-    let mut code = before;
-    for field in fields(status) {
-        if let Field { number: tags::status::CODE, value: Value::Varint(found), .. } = field.ok()? {
-            code = found as i32;
-        }
-    }
-    Some(code)
-}
-
 impl Engine {
     pub(super) fn take_span(&mut self, item: &Item<'_>) {
-        let mut read = Read::new(item.bytes);
+        let mut read = ReadSpan::new(item.bytes);
         if read.fill(self.decides(), !self.settings.attach.log.is_empty()).is_err() {
             return self.pass(item, Outcome::BypassNoContext);
         }
         let (read, view) = (&read, &read.view);
+        let item = &item.with(read.traits());
         let Some((trace_id, span_id)) = ids(view.trace_id, view.span_id) else {
             return self.pass(item, Outcome::BypassNoContext);
         };
@@ -187,24 +57,31 @@ impl Engine {
         let hold = self.settings.hold_span.as_millis() as u32;
         if hold == 0 {
             self.spans.get_mut(slot).state = SlotState::Left;
-            let suffix = self.append_log_counts(slot, item.bytes);
+            let suffix = self.append_counts(slot, Bytes::of(item));
             return self.leave(item, item.base(), suffix, Outcome::Released);
         }
-        if !self.hold(slot, item, HeldKind::Span, 0, self.time.tick_in(hold)) {
+        if !self.hold(slot, item, HeldKind::Span, self.time.tick_in(hold)) {
             self.spans.get_mut(slot).state = SlotState::Left;
             self.pass(item, Outcome::BypassPressure);
         }
     }
 
     /// A slot for a span nobody has heard of.
-    pub(super) fn new_span(&mut self, trace: u32, id: [u8; 8], read: &Read<'_>, item: &Item<'_>, content: u32) -> u32 {
+    pub(super) fn new_span(
+        &mut self,
+        trace: u32,
+        id: [u8; 8],
+        read: &ReadSpan<'_>,
+        item: &Item<'_>,
+        content: u32,
+    ) -> u32 {
         let slot = self.add_slot(SpanSlot { id, trace, ..SpanSlot::default() });
         self.learn(slot, trace, read, item, content);
         slot
     }
 
     /// The span comes whose logs came before: they learn of it, and leave in `annotate`.
-    pub(super) fn meet(&mut self, slot: u32, trace: u32, read: &Read<'_>, item: &Item<'_>, content: u32) {
+    pub(super) fn meet(&mut self, slot: u32, trace: u32, read: &ReadSpan<'_>, item: &Item<'_>, content: u32) {
         let (source, first_log, logs) = {
             let before = self.spans.get(slot);
             (before.source, before.arrival, u32::from(before.logs))
@@ -230,7 +107,7 @@ impl Engine {
     }
 
     /// Writes into a slot what is known of its span.
-    fn learn(&mut self, slot: u32, trace: u32, read: &Read<'_>, item: &Item<'_>, content: u32) {
+    fn learn(&mut self, slot: u32, trace: u32, read: &ReadSpan<'_>, item: &Item<'_>, content: u32) {
         let now = self.time.tick();
         let view = &read.view;
         // Only logs ask for them.
@@ -296,7 +173,7 @@ impl Engine {
             self.statistics.id_conflicts += 1;
         }
         if self.decides() && self.traces.get(trace).state == TraceState::Open {
-            if !self.hold(slot, item, HeldKind::Duplicate, 0, u32::MAX) {
+            if !self.hold(slot, item, HeldKind::Duplicate, u32::MAX) {
                 self.pass(item, Outcome::BypassPressure);
             }
             return;

@@ -7,6 +7,7 @@ use crate::trace_window::payload::{Chain, Place};
 use crate::trace_window::slab::NONE;
 use crate::trace_window::verdict_cache::{NO_RULE, TraceKey, UNKNOWN_WEIGHT};
 use crate::trace_window::wheel::Alarm;
+use crate::trace_window::written::Written;
 
 /// Bits of a trace's ids beyond which its slots are indexed.
 const LISTED: u32 = 16;
@@ -42,6 +43,7 @@ impl Engine {
         self.span_index.bytes()
             + self.trace_index.bytes()
             + self.outbox.bytes()
+            + self.written.as_ref().map_or(0, Written::bytes)
             + self.spans.bytes()
             + self.traces.bytes()
             + self.extensions.bytes()
@@ -239,12 +241,12 @@ impl Engine {
     }
 
     /// Holds an item in a slot until `deadline`, in ticks. `false` if there is no room whatever: then it must leave.
-    pub(super) fn hold(&mut self, slot: u32, item: &Item<'_>, kind: HeldKind, severity: u8, deadline: u32) -> bool {
+    pub(super) fn hold(&mut self, slot: u32, item: &Item<'_>, kind: HeldKind, deadline: u32) -> bool {
         let chain = if kind == HeldKind::Log && !self.decides() { Chain::Logs } else { Chain::Spans };
         let Some(place) = self.payload.push(chain, item.bytes) else { return false };
         let before = self.spans.get(slot).held;
         let mut held = Held::default();
-        (held.next, held.deadline, held.kind, held.severity) = (before, deadline, kind, severity);
+        (held.next, held.deadline, held.kind, held.traits) = (before, deadline, kind, item.traits);
         (held.origin, held.entry, held.ordinal) = (item.origin, item.entry, item.ordinal);
         held.set_place(place);
         let handle = self.held.insert(held);
