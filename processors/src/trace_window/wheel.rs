@@ -40,6 +40,8 @@ pub(crate) struct Wheel {
     now: u32,
     len: usize,
     coarse_len: usize,
+    /// Alarms that the fine slots have room for, and the coarse ones.
+    room: [usize; 2],
 }
 
 impl Default for Wheel {
@@ -51,6 +53,7 @@ impl Default for Wheel {
             now: 0,
             len: 0,
             coarse_len: 0,
+            room: [0; 2],
         }
     }
 }
@@ -65,13 +68,13 @@ impl Wheel {
     fn place(&mut self, tick: u32, packed: u32) {
         if tick - self.now < FINE {
             let slot = tick % FINE;
-            self.fine[slot as usize].push(packed);
+            push(&mut self.fine[slot as usize], packed, &mut self.room[0]);
             self.busy[slot as usize / 64] |= 1 << (slot % 64);
             return;
         }
         // What lies behind the last coarse slot waits in it, and is placed again.
         let reach = (self.now / FINE + COARSE - 1) * FINE;
-        self.coarse[(tick.min(reach) / FINE % COARSE) as usize].push((tick, packed));
+        push(&mut self.coarse[(tick.min(reach) / FINE % COARSE) as usize], (tick, packed), &mut self.room[1]);
         self.coarse_len += 1;
     }
 
@@ -86,6 +89,7 @@ impl Wheel {
             if self.now.is_multiple_of(FINE) {
                 let slot = std::mem::take(&mut self.coarse[(self.now / FINE % COARSE) as usize]);
                 self.coarse_len -= slot.len();
+                self.room[1] -= slot.capacity();
                 for (at, packed) in slot {
                     self.place(at.max(self.now), packed);
                 }
@@ -97,8 +101,9 @@ impl Wheel {
                 self.len -= woken.len();
                 due.extend(woken.drain(..).map(Alarm::unpack));
                 // 512 of them are a mebibyte.
-                if woken.capacity() <= 512 {
-                    self.fine[slot] = woken;
+                match woken.capacity() {
+                    ..=512 => self.fine[slot] = woken,
+                    gone => self.room[0] -= gone,
                 }
                 return;
             }
@@ -137,10 +142,16 @@ impl Wheel {
 
     /// Bytes allocated.
     pub(crate) fn bytes(&self) -> usize {
-        let fine: usize = self.fine.iter().map(Vec::capacity).sum();
-        let coarse: usize = self.coarse.iter().map(Vec::capacity).sum();
-        fine * 4 + coarse * 8
+        let [fine, coarse] = self.room;
+        fine * size_of::<u32>() + coarse * size_of::<(u32, u32)>()
     }
+}
+
+/// Adds an alarm to a slot; `room` counts what slots have room for.
+fn push<T>(slot: &mut Vec<T>, alarm: T, room: &mut usize) {
+    let before = slot.capacity();
+    slot.push(alarm);
+    *room += slot.capacity() - before;
 }
 
 #[cfg(test)]
@@ -170,6 +181,8 @@ mod tests {
         wheel.set(100 + 511, Alarm::Span(77));
         wanted.insert(5, (611, Alarm::Span(77)));
         assert_eq!(run(&mut wheel, 200_000), wanted[2..]);
+        let allocated = wheel.fine.iter().map(|slot| slot.capacity() * 4).sum::<usize>();
+        assert_eq!((wheel.bytes(), wheel.coarse.iter().map(Vec::capacity).sum::<usize>()), (allocated, 0));
         // Small slots keep their room.
         assert!(wheel.next().is_none() && wheel.len == 0 && wheel.bytes() <= 1 << 10, "{}", wheel.bytes());
     }
