@@ -158,29 +158,15 @@ impl Attached {
         Attached { keys, lengths }
     }
 
-    fn has(&self, key: &[u8]) -> bool {
-        // Few that are as long begin alike.
-        self.keys.iter().any(|known| known.first() == key.first() && *known == key)
-    }
-
     /// Whether an attribute has one of these keys, or cannot be read.
     #[inline]
     pub(crate) fn may_have(&self, pair: &[u8]) -> bool {
-        let key = match pair {
-            // As nearly everybody writes it: the key, then the value, each once, and both short.
-            [0x0a, len @ 0..=0x7f, rest @ ..]
-                if let Some((key, [0x12, value @ 0..=0x7f, behind @ ..])) =
-                    rest.split_at_checked(usize::from(*len))
-                    && usize::from(*value) == behind.len() =>
-            {
-                key
-            }
-            _ => match KeyValueView::parse(pair) {
-                Ok(pair) => pair.key(),
-                Err(_) => return true,
-            },
-        };
-        key.len() < 64 && self.lengths >> key.len() & 1 == 1 && self.has(key)
+        let Ok(pair) = KeyValueView::parse(pair) else { return true };
+        let key = pair.key();
+        // Few that are as long begin alike.
+        key.len() < 64
+            && self.lengths >> key.len() & 1 == 1
+            && self.keys.iter().any(|known| known.first() == key.first() && *known == key)
     }
 }
 

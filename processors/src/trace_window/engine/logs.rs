@@ -5,8 +5,9 @@ use sluice_pdata::tags::log_record;
 use sluice_pdata::view::LogRecordView;
 
 use super::Engine;
-use super::absorb::{Item, text};
+use super::absorb::Item;
 use super::append::Bytes;
+use super::read::error_texts;
 use crate::trace_window::attach::Appender;
 use crate::trace_window::entry::{Held, HeldKind, SlotState, SpanSlot};
 use crate::trace_window::statistics::Outcome;
@@ -135,10 +136,7 @@ impl Engine {
         entry.errors = entry.errors.saturating_add(u8::from(is_error));
         let (first, trace) = (is_error && entry.first_error == 0, entry.trace);
         if first {
-            let attributes = view.attributes();
-            let body = view.body().ok().and_then(|body| body.as_str()).unwrap_or_default();
-            let error = [body, text(attributes, b"exception.type"), text(attributes, b"exception.message")];
-            let number = self.errors.push(error);
+            let number = self.errors.push(error_texts(view.bytes));
             self.spans.get_mut(slot).first_error = number;
         }
         let entry = self.traces.get_mut(trace);

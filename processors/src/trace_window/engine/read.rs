@@ -129,6 +129,43 @@ pub(super) fn read_log(bytes: &[u8]) -> Result<(LogRecordView<'_>, u8), sluice_p
     Ok((view, if bare { Held::BARE } else { 0 }))
 }
 
+/// What an error log says: its body, and type and message of its exception; each empty if it is not there, or no text.
+pub(super) fn error_texts(log: &[u8]) -> [&[u8]; 3] {
+    let (mut body, mut exception) = (None, [None; 2]);
+    let mut rest = log;
+    while !rest.is_empty() {
+        let pair = match short::<{ log_record::ATTRIBUTES }>(rest) {
+            Some((pair, behind)) => {
+                rest = behind;
+                pair
+            }
+            None => {
+                let Some(Ok(field)) = fields(rest).next() else { break };
+                rest = &rest[field.end..];
+                match field {
+                    Field { number: log_record::ATTRIBUTES, value: Value::Len(pair), .. } => pair,
+                    Field { number: log_record::BODY, value: Value::Len(value), .. } => {
+                        body = Some(value);
+                        continue;
+                    }
+                    _ => continue,
+                }
+            }
+        };
+        let Ok(pair) = KeyValueView::parse(pair) else { continue };
+        let place = match pair.key() {
+            b"exception.type" => 0,
+            b"exception.message" => 1,
+            _ => continue,
+        };
+        // Of several the first one counts.
+        exception[place].get_or_insert(pair);
+    }
+    let body = body.and_then(|value| AnyValueView::parse(value).ok()?.as_str());
+    let [kind, message] = exception.map(|pair| pair.and_then(|pair: KeyValueView<'_>| pair.value().ok()?.as_str()));
+    [body, kind, message].map(Option::unwrap_or_default)
+}
+
 /// The field that a message begins with, if it is the attribute list's and short, and what follows. Attributes are the greater
 /// part of items, and nearly all of them are short.
 #[inline]
@@ -159,4 +196,86 @@ fn code(status: &[u8], before: i32) -> Option<i32> {
         }
     }
     Some(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_pdata::msg::NewValue;
+    use sluice_pdata::tags::key_value;
+    use sluice_pdata::wire::{put_fixed32, put_len, put_message, put_varint_field};
+
+    use super::*;
+
+    fn with(number: u32, key: &str, value: &str, item: &[u8]) -> Vec<u8> {
+        let mut item = item.to_vec();
+        put_message(&mut item, number, |out| NewValue::Str(value.as_bytes()).write_pair(key.as_bytes(), out));
+        item
+    }
+
+    fn log() -> Vec<u8> {
+        let mut log = Vec::new();
+        put_varint_field(&mut log, log_record::SEVERITY_NUMBER, 17);
+        put_message(&mut log, log_record::BODY, |out| NewValue::Str(b"it broke").write(out));
+        let log = with(log_record::ATTRIBUTES, "thread.id", "17", &log);
+        let mut log = with(log_record::ATTRIBUTES, "text", &"long ".repeat(60), &log);
+        put_fixed32(&mut log, log_record::FLAGS, 1);
+        put_len(&mut log, log_record::SPAN_ID, b"01234567");
+        log
+    }
+
+    #[test]
+    fn what_could_be_attached_and_is_there_is_seen_however_it_is_written() {
+        let log = log();
+        let (view, traits) = read_log(&log).unwrap();
+        let whole = LogRecordView::parse(&log).unwrap();
+        assert_eq!((view.flags, view.severity_number, view.span_id), (1, 17, whole.span_id));
+        assert_eq!(traits, Held::BARE);
+        let bare = |log: &[u8]| read_log(log).unwrap().1 == Held::BARE;
+        assert!(bare(&with(log_record::ATTRIBUTES, "span.size", "9", &log)), "as long as another");
+        for value in ["SERVER", &"x".repeat(300)] {
+            assert!(!bare(&with(log_record::ATTRIBUTES, "span.kind", value, &log)));
+        }
+        // The value first; and a key that another one replaces.
+        let mut odd = log.clone();
+        put_message(&mut odd, log_record::ATTRIBUTES, |out| {
+            put_message(out, key_value::VALUE, |out| NewValue::Bool(true).write(out));
+            put_len(out, key_value::KEY, b"trace.sampled");
+        });
+        assert!(!bare(&odd));
+        let mut odd = log.clone();
+        put_message(&mut odd, log_record::ATTRIBUTES, |out| {
+            put_len(out, key_value::KEY, b"other");
+            put_len(out, key_value::KEY, b"http.route");
+        });
+        assert!(!bare(&odd));
+        let mut broken = log.clone();
+        put_len(&mut broken, log_record::ATTRIBUTES, &[0x0a, 9, b's']);
+        assert!(!bare(&broken), "who cannot be read may be anything");
+    }
+
+    #[test]
+    fn of_spans_the_counts_of_logs_and_the_trace_state() {
+        let traits = |span: &[u8]| {
+            let mut read = ReadSpan::new(span);
+            read.fill(false, true).unwrap();
+            read.traits()
+        };
+        let span = with(span::ATTRIBUTES, "http.route", "/cart", &[]);
+        assert_eq!(traits(&span), Held::BARE | Held::STATELESS);
+        assert_eq!(traits(&with(span::ATTRIBUTES, "log.count", "1", &span)), Held::STATELESS);
+        let mut stated = span;
+        put_len(&mut stated, span::TRACE_STATE, b"ot=th:8");
+        assert_eq!(traits(&stated), Held::BARE);
+    }
+
+    #[test]
+    fn an_error_is_its_body_and_its_exception() {
+        let log = log();
+        assert_eq!(error_texts(&log), [&b"it broke"[..], b"", b""]);
+        let log = with(log_record::ATTRIBUTES, "exception.message", "no such cart", &log);
+        let log = with(log_record::ATTRIBUTES, "exception.type", "CartError", &log);
+        let log = with(log_record::ATTRIBUTES, "exception.type", "Second", &log);
+        assert_eq!(error_texts(&log), [&b"it broke"[..], b"CartError", b"no such cart"]);
+        assert_eq!(error_texts(&[0xff]), [&b""[..]; 3]);
+    }
 }
