@@ -167,7 +167,8 @@ pub(super) fn error_texts(log: &[u8]) -> [&[u8]; 3] {
 }
 
 /// The field that a message begins with, if it is the attribute list's and short, and what follows. Attributes are the greater
-/// part of items, and nearly all of them are short.
+/// part of items, and nearly all of them are short. Each reader has a loop of its own: an iterator for all of them cost a tenth of mode
+/// `annotate`.
 #[inline]
 fn short<const NUMBER: u32>(message: &[u8]) -> Option<(&[u8], &[u8])> {
     match message {
