@@ -158,11 +158,9 @@ impl Attached {
         Attached { keys, lengths }
     }
 
-    /// Whether an attribute has one of these keys, or cannot be read.
+    /// Whether it is one of these keys.
     #[inline]
-    pub(crate) fn may_have(&self, pair: &[u8]) -> bool {
-        let Ok(pair) = KeyValueView::parse(pair) else { return true };
-        let key = pair.key();
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
         // Few that are as long begin alike.
         key.len() < 64
             && self.lengths >> key.len() & 1 == 1
@@ -199,6 +197,7 @@ impl<'a> Appender<'a> {
 
     /// Whether a key is there. A list that cannot be read might have it.
     fn has(&mut self, key: &[u8]) -> bool {
+        debug_assert!(ON_LOGS.has(key) || ON_SPANS.has(key), "what is bare was told by these lists");
         if !self.read {
             // One walk for all that is added.
             self.read = true;

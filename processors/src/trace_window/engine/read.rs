@@ -61,12 +61,16 @@ impl<'a> ReadSpan<'a> {
                 }
             };
             rest = behind;
-            self.bare &= !ON_SPANS.may_have(pair);
-            if all || logs && may_be_learned(pair) {
-                match KeyValueView::parse(pair) {
-                    Ok(pair) => self.pairs.push(pair),
-                    Err(_) => self.whole = false,
+            let kept = all || logs && may_be_learned(pair);
+            match KeyValueView::parse(pair) {
+                Ok(pair) => {
+                    self.bare &= !ON_SPANS.has(pair.key());
+                    if kept {
+                        self.pairs.push(pair);
+                    }
                 }
+                // It might be any.
+                Err(_) => (self.bare, self.whole) = (false, self.whole && !kept),
             }
         }
         if logs {
@@ -124,7 +128,7 @@ pub(super) fn read_log(bytes: &[u8]) -> Result<(LogRecordView<'_>, u8), sluice_p
                 }
             }
         };
-        bare &= !ON_LOGS.may_have(pair);
+        bare &= KeyValueView::parse(pair).is_ok_and(|pair| !ON_LOGS.has(pair.key()));
     }
     Ok((view, if bare { Held::BARE } else { 0 }))
 }
