@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::framing;
 use crate::signal::Signal;
 use crate::tags::{gauge, metric, resource_spans, scope_spans, traces_request};
-use crate::wire::{Reader, WireType, fields, patch_len, put_len, put_tag, varint_len};
+use crate::wire::{Reader, WireType, field_len, fields, patch_len, put_len, put_tag};
 
 /// Cuts `request` into requests of at most `max_items` items and at most `max_bytes` bytes each, in order. A single item
 /// that is larger with its envelopes stays alone. A request within both limits comes back as the same `Bytes`.
@@ -295,9 +295,4 @@ impl Parts {
         let next = Vec::with_capacity(self.out.len());
         Bytes::from(std::mem::replace(&mut self.out, next))
     }
-}
-
-/// Encoded length of a length-delimited field.
-fn field_len(number: u32, len: usize) -> usize {
-    varint_len(u64::from(number) << 3) + varint_len(len as u64) + len
 }

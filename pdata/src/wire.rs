@@ -439,6 +439,12 @@ pub fn varint_len(value: u64) -> usize {
     ((64 - (value | 1).leading_zeros()) as usize * 9 + 64) / 64
 }
 
+/// Encoded length of a length-delimited field with so many bytes in it.
+#[inline]
+pub fn field_len(number: u32, len: usize) -> usize {
+    varint_len(u64::from(number) << 3) + varint_len(len as u64) + len
+}
+
 /// Appends `value` as a varint.
 #[inline]
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {

@@ -36,9 +36,11 @@ impl NewValue<'_> {
     /// Bytes of the `AnyValue` that [`NewValue::write`] appends.
     #[inline]
     fn len(self) -> usize {
-        // All tags are of one byte.
+        use crate::tags::any_value as tag;
+        // The tags of all are of one byte.
         match self {
-            NewValue::Str(bytes) | NewValue::Bytes(bytes) => field_len(bytes.len()),
+            NewValue::Str(text) => wire::field_len(tag::STRING_VALUE, text.len()),
+            NewValue::Bytes(bytes) => wire::field_len(tag::BYTES_VALUE, bytes.len()),
             NewValue::Bool(_) => 2,
             NewValue::Int(value) => 1 + wire::varint_len(value as u64),
             NewValue::Double(_) => 9,
@@ -49,7 +51,7 @@ impl NewValue<'_> {
     /// Bytes of the `KeyValue` that [`NewValue::write_pair`] appends.
     #[inline]
     pub fn pair_len(self, key: &[u8]) -> usize {
-        field_len(key.len()) + field_len(self.len())
+        wire::field_len(key_value::KEY, key.len()) + wire::field_len(key_value::VALUE, self.len())
     }
 
     /// Appends the payload of a `KeyValue`.
@@ -60,11 +62,6 @@ impl NewValue<'_> {
         wire::put_varint(out, self.len() as u64);
         self.write(out);
     }
-}
-
-/// Bytes of a field that has so many in it and a tag of one.
-fn field_len(len: usize) -> usize {
-    1 + wire::varint_len(len as u64) + len
 }
 
 /// One attribute list of a message. With duplicate keys reads take the first, removal acts on all.

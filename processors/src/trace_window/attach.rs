@@ -3,7 +3,7 @@
 
 use sluice_pdata::msg::NewValue;
 use sluice_pdata::view::{AttributesView, KeyValueView};
-use sluice_pdata::wire::{WireType, put_tag, put_varint, varint_len};
+use sluice_pdata::wire::{WireType, field_len, put_tag, put_varint};
 use smallvec::SmallVec;
 
 use crate::sampling::Threshold;
@@ -225,8 +225,7 @@ impl<'a> Appender<'a> {
         if self.has(key) {
             return false;
         }
-        // The lists of both signals have a tag of one byte.
-        let Some(left) = self.room.checked_sub(1 + varint_len(len as u64) + len) else {
+        let Some(left) = self.room.checked_sub(field_len(self.number, len)) else {
             self.skipped += 1;
             return false;
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sluice_pdata::Signal;
-use sluice_pdata::wire::{WireType, put_tag, put_varint, varint_len};
+use sluice_pdata::wire::{WireType, field_len, put_tag, put_varint};
 use sluice_pipeline::batch::Batch;
 use sluice_pipeline::context::{Arrival, Context};
 use sluice_pipeline::stage::{Port, StageOutput};
@@ -329,13 +329,13 @@ fn write(order: &[u32], plan: &Plan, origins: &Origins, inputs: &Inputs, source:
         let mut size = around.resource.len();
         for scope in plan.by_origin(resource) {
             let own = envelopes(scope).map_or(0, |around| around.scope.len());
-            let items = scope.iter().map(|&item| field_len(source.len(&source.items[item as usize])));
+            let items = scope.iter().map(|&item| field_len(ITEMS, source.len(&source.items[item as usize])));
             let of_scope = own + items.sum::<usize>();
             sizes.push(of_scope);
-            size += field_len(of_scope);
+            size += field_len(SCOPES, of_scope);
         }
         sizes[at] = size;
-        total += around.request.len() + field_len(size);
+        total += around.request.len() + field_len(RESOURCES, size);
     }
     let mut sizes = sizes.into_iter().map(|size| size as u64);
     let mut bytes = Vec::with_capacity(total);
@@ -364,11 +364,6 @@ fn write(order: &[u32], plan: &Plan, origins: &Origins, inputs: &Inputs, source:
 fn put_head(out: &mut Vec<u8>, number: u32, len: u64) {
     put_tag(out, number, WireType::Len);
     put_varint(out, len);
-}
-
-/// Bytes of a field with so many in it; all numbers here have tags of one byte.
-fn field_len(len: usize) -> usize {
-    1 + varint_len(len as u64) + len
 }
 
 /// The context with the arrival of the oldest item: ages are counted from there.
