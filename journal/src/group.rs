@@ -6,7 +6,7 @@ use crate::format::barrier::Barrier;
 use crate::format::record::{DERIVED, HEADER, Header, Kind, ZSTD, record_size};
 use crate::format::watermark::Watermark;
 use crate::format::{ALIGN, Chain, Key};
-use crate::record::{Entry, Record};
+use crate::record::{self, Entry, Summed};
 use crate::route::{Dest, RouteSet};
 use crate::tally::{Items, Tally, add_items};
 
@@ -32,8 +32,10 @@ const RAW_LEN: usize = 4;
 const MAX_RAW: usize = 1 << 30;
 
 impl Outgoing {
-    pub(crate) fn data(record: Record, seq: u64, route_set: u32, chain: Chain, compress: bool) -> Self {
-        let (payload, packed) = pack(&record.payload, compress);
+    pub(crate) fn data(summed: Summed, seq: u64, route_set: u32, chain: Chain) -> Self {
+        let Summed { record, data_crc } = summed;
+        let (payload, packed) =
+            if data_crc.is_none() { pack(&record.payload) } else { (record.payload.clone(), false) };
         let mut flags = if packed { ZSTD } else { 0 };
         if chain == Chain::Derived {
             flags |= DERIVED;
@@ -41,7 +43,7 @@ impl Outgoing {
         let header = Header {
             seq,
             len: (record.context.len() + payload.len()) as u32,
-            data_crc: crc32c::crc32c_append(crc32c::crc32c(&record.context), &payload),
+            data_crc: data_crc.unwrap_or_else(|| record::data_crc(&record.context, &payload)),
             prev_hdr_crc: 0,
             kind: Kind::Data,
             signal: record.signal,
@@ -116,9 +118,9 @@ fn plain(seq: u64, kind: Kind, route_set: u32, payload: &[u8]) -> Header {
     }
 }
 
-fn pack(payload: &Bytes, compress: bool) -> (Bytes, bool) {
-    if compress
-        && payload.len() <= MAX_RAW
+/// Compressed, if that is possible and worth it.
+fn pack(payload: &Bytes) -> (Bytes, bool) {
+    if payload.len() <= MAX_RAW
         && let Ok(packed) = zstd::bulk::compress(payload, 1)
         && packed.len() + RAW_LEN < payload.len()
     {

@@ -17,7 +17,7 @@ use crate::keeper::Keeper;
 use crate::names;
 use crate::observer::{DropReason, Event, Moved, Observer};
 use crate::queue::{Answer, Queue, Request};
-use crate::record::Record;
+use crate::record::{Record, Summed};
 use crate::route::{Dest, RouteSet};
 use crate::slots::SlotFile;
 use crate::state::{State, Stats};
@@ -173,16 +173,15 @@ impl Journal {
     fn push(&self, chain: Chain, mut records: Vec<Record>, done: Vec<(Dest, Vec<u64>)>, answer: Answer) {
         records.retain(|record| !record.routes.is_empty());
         let most = self.0.config.max_record();
-        let request = Request::new(chain, records, done, answer);
-        let size = |record: &Record| (record.context.len() + record.payload.len()) as u64 + crate::group::LEAST_RECORD;
-        match request.records.iter().find(|record| size(record) > most || record.context.len() > usize::from(u16::MAX))
-        {
-            Some(record) => {
-                let refusal = Error::TooLarge { size: size(record), limit: most };
-                (request.answer)(Err(refusal));
+        let size = |record: &Record| record.data_len() + crate::group::LEAST_RECORD;
+        match records.iter().find(|record| size(record) > most || record.context.len() > usize::from(u16::MAX)) {
+            Some(record) => answer(Err(Error::TooLarge { size: size(record), limit: most })),
+            None if records.is_empty() => answer(Ok(None)),
+            None => {
+                let compress = self.0.config.compress;
+                let summed = records.into_iter().map(|record| Summed::new(record, compress)).collect();
+                self.0.queue.push(Request::new(chain, summed, done, answer));
             }
-            None if request.records.is_empty() => (request.answer)(Ok(None)),
-            None => self.0.queue.push(request),
         }
     }
 

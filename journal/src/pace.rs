@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// Between the beginnings of two groups, while groups are held back.
-pub(crate) const HOLD: Duration = Duration::from_micros(3500);
+pub(crate) const HOLD: Duration = Duration::from_millis(4);
 /// A rate is measured over this.
 const WINDOW: Duration = Duration::from_millis(100);
 /// Requests within [`HOLD`] for which holding back is tried.

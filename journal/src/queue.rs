@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::format::Chain;
 use crate::format::record::record_size;
-use crate::record::{Record, SeqRange};
+use crate::record::{SeqRange, Summed};
 use crate::route::Dest;
 
 /// Most bytes of a commit group of several requests (delivery §3.4).
@@ -21,7 +21,7 @@ pub type Answer = Box<dyn FnOnce(Result<Option<SeqRange>, Error>) + Send>;
 /// The records of one request. They are kept together or not at all.
 pub(crate) struct Request {
     pub chain: Chain,
-    pub records: Vec<Record>,
+    pub records: Vec<Summed>,
     /// The cursors of the stage that emitted them, and what each passes.
     pub done: Vec<(Dest, Vec<u64>)>,
     pub bytes: u64,
@@ -29,9 +29,8 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(crate) fn new(chain: Chain, records: Vec<Record>, done: Vec<(Dest, Vec<u64>)>, answer: Answer) -> Self {
-        let size = |record: &Record| record_size((record.context.len() + record.payload.len()) as u64);
-        let bytes = records.iter().map(size).sum();
+    pub(crate) fn new(chain: Chain, records: Vec<Summed>, done: Vec<(Dest, Vec<u64>)>, answer: Answer) -> Self {
+        let bytes = records.iter().map(|summed| record_size(summed.record.data_len())).sum();
         Request { chain, records, done, bytes, answer }
     }
 }

@@ -34,6 +34,33 @@ pub struct Record {
     pub attachment_bytes: u64,
 }
 
+impl Record {
+    /// Bytes of context and payload.
+    pub(crate) fn data_len(&self) -> u64 {
+        (self.context.len() + self.payload.len()) as u64
+    }
+}
+
+/// A record with the checksum of its context and payload. Who appends computes it: there the bytes are warm, and there is
+/// more than one who appends.
+pub(crate) struct Summed {
+    pub record: Record,
+    /// `None` if the payload is compressed first.
+    pub data_crc: Option<u32>,
+}
+
+impl Summed {
+    pub(crate) fn new(record: Record, compress: bool) -> Self {
+        let data_crc = (!compress).then(|| data_crc(&record.context, &record.payload));
+        Summed { record, data_crc }
+    }
+}
+
+/// The checksum of what a record says, as it is on disk.
+pub(crate) fn data_crc(context: &[u8], payload: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(context), payload)
+}
+
 /// What a destination reads.
 #[derive(Clone)]
 pub struct Entry {

@@ -10,7 +10,7 @@ use crate::format::record::record_size;
 use crate::journal::Inner;
 use crate::observer::{DropReason, Moved};
 use crate::reader::{IfActive, What};
-use crate::record::{ReadLimit, Record};
+use crate::record::{ReadLimit, Record, Summed};
 use crate::route::{Dest, RouteSet};
 use crate::tally::Tally;
 
@@ -20,24 +20,25 @@ const BATCH: usize = 256;
 impl Inner {
     /// Refuses the records, or makes room for them, or takes a destination out of their routes. `ahead` is what is about to
     /// be written before them.
-    pub(crate) fn make_room(&self, chain: Chain, records: &mut Vec<Record>, ahead: &Tally) -> Result<(), Error> {
-        let all = records.iter().fold(RouteSet::EMPTY, |all, record| all.union(record.routes));
+    pub(crate) fn make_room(&self, chain: Chain, records: &mut Vec<Summed>, ahead: &Tally) -> Result<(), Error> {
+        let all = records.iter().fold(RouteSet::EMPTY, |all, summed| all.union(summed.record.routes));
         {
             let state = self.lock();
             let mut more = *ahead;
-            records.iter().for_each(|record| more.add(&tally(record)));
+            records.iter().for_each(|summed| more.add(&tally(&summed.record)));
             state.check(&self.config, all, &more, chain)?;
         }
         for dest in all.iter() {
             self.make_lossy_room(dest, records);
         }
-        records.retain(|record| !record.routes.is_empty());
+        records.retain(|summed| !summed.record.routes.is_empty());
         Ok(())
     }
 
-    fn make_lossy_room(&self, dest: Dest, records: &mut [Record]) {
+    fn make_lossy_room(&self, dest: Dest, records: &mut [Summed]) {
         let mut ahead = Tally::default();
-        for record in records.iter_mut().filter(|record| record.routes.contains(dest)) {
+        for record in records.iter_mut().map(|summed| &mut summed.record).filter(|record| record.routes.contains(dest))
+        {
             let mut more = ahead;
             more.add(&tally(record));
             let rule = {
@@ -144,6 +145,5 @@ impl Inner {
 
 /// What a record will cost.
 fn tally(record: &Record) -> Tally {
-    let bytes = record_size((record.context.len() + record.payload.len()) as u64);
-    Tally::one(record.signal, record.items, bytes)
+    Tally::one(record.signal, record.items, record_size(record.data_len()))
 }

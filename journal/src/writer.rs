@@ -133,7 +133,7 @@ impl Inner {
         if records.is_empty() {
             return Ok(None);
         }
-        let sets: Vec<u32> = self.route_ids(records.iter().map(|record| record.routes))?;
+        let sets: Vec<u32> = self.route_ids(records.iter().map(|summed| summed.record.routes))?;
         let mark_sets = self.route_ids(request.done.iter().map(|(stage, _)| RouteSet::EMPTY.with(*stage)))?;
         let (first, marks) = {
             let mut state = self.lock();
@@ -148,9 +148,9 @@ impl Inner {
             (first, marks)
         };
         let behind = first + records.len() as u64;
-        // Compressing and summing take their time: nothing is locked that readers need.
-        for ((record, set), seq) in records.into_iter().zip(sets).zip(first..) {
-            outgoing.push(Outgoing::data(record, seq, set, chain, self.config.compress));
+        // Compressing takes its time: nothing is locked that readers need.
+        for ((summed, set), seq) in records.into_iter().zip(sets).zip(first..) {
+            outgoing.push(Outgoing::data(summed, seq, set, chain));
         }
         for ((mark, set), seq) in marks.into_iter().zip(mark_sets).zip(behind..) {
             outgoing.push(Outgoing::watermark(mark, seq, set));
