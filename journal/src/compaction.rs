@@ -32,6 +32,11 @@ const PART: u64 = 1 << 20;
 const COMPACT: &str = "seg/compact";
 
 impl Inner {
+    /// Whether segments are rewritten for room.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.lock().drain.space || Chain::BOTH.into_iter().any(|chain| self.is_fuller_than(chain, FULL))
+    }
+
     /// Rewrites at most one segment, if the journal is nearly full.
     pub(crate) fn compact(&self, keeper: &mut Keeper) {
         let tight = Chain::BOTH.into_iter().find(|&chain| self.is_fuller_than(chain, FULL));

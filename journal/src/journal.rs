@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -80,6 +80,15 @@ impl Inner {
 
     pub(crate) fn lock_keeper(&self) -> MutexGuard<'_, Keeper> {
         lock(&self.keeper)
+    }
+
+    /// `None` while upkeep is under way.
+    pub(crate) fn try_keeper(&self) -> Option<MutexGuard<'_, Keeper>> {
+        match self.keeper.try_lock() {
+            Ok(keeper) => Some(keeper),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     pub(crate) fn lock_cursors(&self) -> MutexGuard<'_, std::collections::BTreeMap<u8, SlotFile>> {
@@ -342,7 +351,12 @@ impl Journal {
         self.0.commit_group()
     }
 
-    /// Does what is due: saves cursors, frees and rewrites segments, watches the disk. For whoever drives the journal. Gives
+    /// Saves cursors if that is due. For whoever drives the journal, between two groups. Gives the time until it is due again.
+    pub fn step_cursors(&self) -> Duration {
+        self.0.save_in_passing()
+    }
+
+    /// Does what is due: syncs cursors, frees and rewrites segments, watches the disk. For whoever drives the journal. Gives
     /// the time until it is due again, unless something happens before.
     pub fn step_keeper(&self) -> Duration {
         self.0.beats[1].fetch_add(1, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! Upkeep: everything that is due now and then, apart from writing commit groups.
 //!
-//! It runs on a thread of its own, so that no append ever waits for it; the simulation calls it step by step.
+//! It runs on a thread of its own, so that no append ever waits for it; the simulation calls it step by step. Only cursors are
+//! saved by the commit thread, too: between two groups, it is awake anyway.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub(crate) const SAVE_EVERY: Duration = Duration::from_millis(100);
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Completions after which cursors are saved earlier.
 pub(crate) const SAVE_AFTER: u64 = 1000;
-/// Between two turns, unless somebody asks.
+/// Between two looks at the clock.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);
 const SPACE_EVERY: Duration = Duration::from_millis(500);
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
@@ -79,11 +80,24 @@ impl Keeper {
 }
 
 impl Inner {
-    /// One turn of upkeep. Gives the time until the next one is due.
+    /// Saves cursors for the case of a kill, if that is due and no upkeep is under way. Gives the time until it is again.
+    pub(crate) fn save_in_passing(&self) -> Duration {
+        let Some(mut keeper) = self.try_keeper() else { return SAVE_EVERY };
+        let now = self.clock.now();
+        let passed = now.since(&keeper.saved);
+        if passed < SAVE_EVERY {
+            return (SAVE_EVERY - passed).max(LEAST_PAUSE);
+        }
+        keeper.saved = now;
+        self.save_cursors(Survive::Kill);
+        SAVE_EVERY
+    }
+
+    /// One turn of upkeep. Gives the time until the next one is due, if [`Inner::save_in_passing`] is called meanwhile.
     pub(crate) fn keep(&self) -> Duration {
         let mut keeper = self.lock_keeper();
         if self.lock().closed {
-            return SAVE_EVERY;
+            return SPACE_EVERY;
         }
         let now = self.clock.now();
         keeper.observe(now);
@@ -114,7 +128,8 @@ impl Inner {
             keeper.scrubbed = now;
             self.scrub(&mut keeper);
         }
-        SAVE_EVERY.saturating_sub(self.clock.now().since(&keeper.saved)).max(LEAST_PAUSE)
+        // What is full is rewritten a segment a turn.
+        if self.is_tight() { SAVE_EVERY } else { SPACE_EVERY }
     }
 
     /// Gives up on destinations that have not been configured for the time of grace.

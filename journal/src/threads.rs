@@ -1,4 +1,4 @@
-//! The two threads of a journal in the product: one writes commit groups, one does upkeep.
+//! The two threads of a journal in the product: one writes commit groups and cursors, one does upkeep.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,8 +10,6 @@ use crate::error::Error;
 use crate::journal::Journal;
 use crate::pace::{HOLD, Pace};
 
-/// Longest the commit thread sleeps, so that its heart beats.
-const IDLE: Duration = Duration::from_millis(500);
 /// Waited for more when several were waiting before (delivery §3.4).
 const LINGER: Duration = Duration::from_micros(500);
 
@@ -42,7 +40,8 @@ pub fn run(journal: Journal) -> io::Result<Running> {
     let commit = Builder::new().name("journal-commit".to_owned()).spawn(move || {
         let _guard = AbortOnPanic;
         let mut pace = Pace::default();
-        while committing.0.queue.wait(IDLE) {
+        let mut due = committing.step_cursors();
+        while committing.0.queue.wait(due) {
             let begun = committing.0.clock.now().boottime;
             if !pace.holds() && committing.0.lock_writer().busy && committing.waiting() == 1 {
                 // Those who were just answered are about to come back.
@@ -52,6 +51,7 @@ pub fn run(journal: Journal) -> io::Result<Running> {
             committing.step_writer();
             let now = committing.0.clock.now().boottime;
             pace.committed(committing.0.queue.taken() - requests, now);
+            due = committing.step_cursors();
             if pace.holds() {
                 std::thread::sleep(HOLD.saturating_sub(now.saturating_sub(begun)));
             }
