@@ -123,8 +123,20 @@ impl World {
         self.journal.commit(vec![(stage, done)], records, Box::new(answer));
     }
 
+    /// A turn of the commit thread.
+    pub(super) fn write(&mut self) {
+        self.journal.step_writer();
+        self.journal.step_cursors();
+        self.note_saved();
+    }
+
+    /// A turn of upkeep.
     pub(super) fn keep(&mut self) {
         self.journal.step_keeper();
+        self.note_saved();
+    }
+
+    fn note_saved(&self) {
         let mut model = lock(&self.model);
         for name in NAMES {
             // A kill in the middle of a short write tears what is not synced; without faults, a slot is written at once.

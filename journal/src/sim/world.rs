@@ -182,9 +182,7 @@ impl World {
     fn step(&mut self) -> Result<(), String> {
         match self.random.below(100) {
             0..20 => self.append(),
-            20..38 => {
-                self.journal.step_writer();
-            }
+            20..38 => self.write(),
             38..62 => self.read()?,
             62..78 => self.complete(),
             78..84 => self.emit(),
