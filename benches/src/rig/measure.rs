@@ -46,11 +46,25 @@ pub(super) async fn throughput(bench: &Bench, scenario: &Scenario) -> Result<Out
                 }
             }
         }
+        if !scenario.answer_budget_ms.is_empty() {
+            outcome.disk_calls_ns.extend(disk_calls(bench, scenario, &outcome)?);
+        }
     }
     if !scenario.answer_budget_ms.is_empty() {
         outcome.syncs.push(disk::sync_times(&bench.options.out)?);
     }
     Ok(outcome)
+}
+
+/// What a write and a sync of each request would cost by themselves, in CPU ns an item: as many bytes as went out, paced
+/// alike, on the collector's core.
+fn disk_calls(bench: &Bench, scenario: &Scenario, outcome: &Outcome) -> Result<Option<f64>, Error> {
+    let last = outcome.rows.last().and_then(|row| row.runs.last());
+    let (Some(last), Some(rate)) = (last, scenario.load.rate) else { return Ok(None) };
+    let items = f64::from(scenario.load.items);
+    let (bytes, every) = ((last.bytes_out_per_unit * items) as usize, Duration::from_secs_f64(items / rate));
+    let cost = disk::calls_us(&bench.options.out, bench.options.collector_core, bytes, every)?;
+    Ok(cost.map(|us| us * 1e3 / items))
 }
 
 /// Verifies a candidate; a peer with problems again, when it has run for longer: Prometheus sends on only samples that are

@@ -123,6 +123,9 @@ pub(super) struct Outcome {
     /// What the disk itself takes, where answers wait for it: before the rounds and after them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) syncs: Vec<SyncTimes>,
+    /// What a write and a sync of each request would cost by themselves: CPU ns a unit, in each round.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) disk_calls_ns: Vec<f64>,
 }
 
 impl Outcome {
@@ -143,6 +146,7 @@ impl Outcome {
             budget: if smoke { BTreeMap::new() } else { scenario.budget.clone() },
             answer_budget_ms: if smoke { BTreeMap::new() } else { scenario.answer_budget_ms.clone() },
             syncs: Vec::new(),
+            disk_calls_ns: Vec::new(),
         }
     }
 
@@ -238,6 +242,14 @@ impl Outcome {
                 let text = format!("answer p99 {value:.2} ms later than with {reference}, at most {limit:.0}");
                 judge(out, value <= *limit, &text);
             }
+        }
+        if let Some(calls) = median(self.disk_calls_ns.iter().copied()) {
+            let _ = writeln!(
+                out,
+                "- this disk's own calls, a write and an fdatasync for each request and nothing else, on the same core: {calls:.0} \
+                 CPU ns/{}",
+                self.unit
+            );
         }
         for (SyncTimes { p50_ms, p99_ms, max_ms }, when) in self.syncs.iter().zip(["before", "after"]) {
             let _ = writeln!(
