@@ -1,15 +1,13 @@
 //! When a commit group is held back so that more requests share its write, its sync and what follows.
 //!
 //! At some hundred requests a second each finds the disk idle, and pays for a group of its own. Groups then begin [`HOLD`] after
-//! one another: with the first request that comes after that, whose thread is awake anyway, or after [`LONGEST`]. Senders who wait for an answer before they send again would only be slowed down: that shows in their rate,
+//! one another. Senders who wait for an answer before they send again would only be slowed down: that shows in their rate,
 //! which is compared with the one before. What comes more often shares groups by itself.
 
 use std::time::Duration;
 
-/// Least time between the beginnings of two groups, while groups are held back.
-pub(crate) const HOLD: Duration = Duration::from_micros(3500);
-/// Longest that requests wait for one another.
-pub(crate) const LONGEST: Duration = Duration::from_micros(4250);
+/// Between the beginnings of two groups, while groups are held back.
+pub(crate) const HOLD: Duration = Duration::from_millis(4);
 /// A rate is measured over this.
 const WINDOW: Duration = Duration::from_millis(100);
 /// Requests within [`HOLD`] for which holding back is tried.
@@ -35,7 +33,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Whether the next group begins [`HOLD`] to [`LONGEST`] after the last one.
+    /// Whether the next group begins [`HOLD`] after the last one.
     pub(crate) fn holds(&self) -> bool {
         self.held
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::format::Chain;
@@ -51,8 +51,6 @@ struct Waiting {
     taken: u64,
     /// The commit thread has nothing to do.
     idle: bool,
-    /// Who comes from then on wakes the commit thread, which lets requests gather.
-    gathering: Option<Instant>,
 }
 
 impl Queue {
@@ -70,11 +68,9 @@ impl Queue {
         } else {
             waiting.bytes += request.bytes;
             waiting.requests.push_back(request);
-            let enough = waiting.bytes >= GROUP_BYTES;
-            let gathered = waiting.gathering.take_if(|due| enough || Instant::now() >= *due).is_some();
             let idle = std::mem::take(&mut waiting.idle);
             drop(waiting);
-            if idle || gathered {
+            if idle {
                 self.arrived.notify_one();
             }
             return;
@@ -117,17 +113,6 @@ impl Queue {
         !(waiting.closed && waiting.requests.is_empty())
     }
 
-    /// Lets requests gather, until one comes at `due` or later, or a full group waits, but not beyond `latest`.
-    pub(crate) fn gather(&self, due: Instant, latest: Instant) {
-        let mut waiting = self.lock();
-        waiting.gathering = Some(due);
-        let gathers = |waiting: &mut Waiting| waiting.gathering.is_some() && !waiting.closed;
-        let left = latest.saturating_duration_since(Instant::now());
-        let (mut waiting, _) =
-            self.arrived.wait_timeout_while(waiting, left, gathers).unwrap_or_else(PoisonError::into_inner);
-        waiting.gathering = None;
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.lock().requests.len()
     }
@@ -140,47 +125,5 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::record::{Record, Summed};
-
-    fn request(bytes: usize) -> Request {
-        let record = Record { payload: Bytes::from(vec![7; bytes]), ..Record::default() };
-        Request::new(Chain::Main, vec![Summed::new(record, false)], Vec::new(), Box::new(|_| {}))
-    }
-
-    /// How long requests gather, while these come so long after the beginning.
-    fn gathered(due: Duration, latest: Duration, coming: &[(Duration, usize)]) -> Duration {
-        let (queue, begun) = (Queue::new(64 << 20), Instant::now());
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                for (at, bytes) in coming {
-                    std::thread::sleep((begun + *at).saturating_duration_since(Instant::now()));
-                    queue.push(request(*bytes));
-                }
-            });
-            queue.gather(begun + due, begun + latest);
-            begun.elapsed()
-        })
-    }
-
-    #[test]
-    fn requests_gather_until_one_comes_late_enough() {
-        const NEVER: Duration = Duration::from_secs(60);
-        let ms = Duration::from_millis;
-        // Nobody comes, or nobody after that.
-        assert!(gathered(Duration::ZERO, ms(20), &[]) >= ms(20));
-        assert!(gathered(ms(20), ms(40), &[(ms(1), 10)]) >= ms(40));
-        // The second one is late enough; then it does not take until the latest moment.
-        let took = gathered(ms(50), NEVER, &[(ms(5), 10), (ms(60), 10)]);
-        assert!(took >= ms(60) && took < NEVER, "{took:?}");
-        // More than a group holds.
-        assert!(gathered(NEVER, NEVER, &[(ms(1), 10), (ms(2), GROUP_BYTES as usize)]) < NEVER);
     }
 }

@@ -4,11 +4,11 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::journal::Journal;
-use crate::pace::{HOLD, LONGEST, Pace};
+use crate::pace::{HOLD, Pace};
 
 /// Waited for more when several were waiting before (delivery §3.4).
 const LINGER: Duration = Duration::from_micros(500);
@@ -39,20 +39,21 @@ pub fn run(journal: Journal) -> io::Result<Running> {
     let committing = journal.clone();
     let commit = Builder::new().name("journal-commit".to_owned()).spawn(move || {
         let _guard = AbortOnPanic;
-        let (mut pace, epoch) = (Pace::default(), Instant::now());
+        let mut pace = Pace::default();
         let mut due = committing.step_cursors();
         while committing.0.queue.wait(due) {
-            let begun = Instant::now();
+            let begun = committing.0.clock.now().boottime;
             if !pace.holds() && committing.0.lock_writer().busy && committing.waiting() == 1 {
                 // Those who were just answered are about to come back.
                 std::thread::sleep(LINGER);
             }
             let requests = committing.0.queue.taken();
             committing.step_writer();
-            pace.committed(committing.0.queue.taken() - requests, epoch.elapsed());
+            let now = committing.0.clock.now().boottime;
+            pace.committed(committing.0.queue.taken() - requests, now);
             due = committing.step_cursors();
             if pace.holds() {
-                committing.0.queue.gather(begun + HOLD, begun + LONGEST);
+                std::thread::sleep(HOLD.saturating_sub(now.saturating_sub(begun)));
             }
         }
     })?;
