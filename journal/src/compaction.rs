@@ -32,18 +32,17 @@ const PART: u64 = 1 << 20;
 const COMPACT: &str = "seg/compact";
 
 impl Inner {
-    /// Whether segments are rewritten for room.
-    pub(crate) fn is_tight(&self) -> bool {
-        self.lock().drain.space || Chain::BOTH.into_iter().any(|chain| self.is_fuller_than(chain, FULL))
+    /// The chain whose segments are rewritten for room, if the journal or the disk is nearly full.
+    pub(crate) fn tight_chain(&self) -> Option<Chain> {
+        let full = Chain::BOTH.into_iter().find(|&chain| self.is_fuller_than(chain, FULL));
+        full.or_else(|| self.lock().drain.space.then_some(Chain::Main))
     }
 
-    /// Rewrites at most one segment, if the journal is nearly full.
+    /// Rewrites at most one segment, if there is little room.
     pub(crate) fn compact(&self, keeper: &mut Keeper) {
-        let tight = Chain::BOTH.into_iter().find(|&chain| self.is_fuller_than(chain, FULL));
-        let draining = self.lock().drain.space;
-        let Some(chain) = tight.or(draining.then_some(Chain::Main)) else { return };
+        let Some(chain) = self.tight_chain() else { return };
         let Some((no, backlog)) = self.sparsest(chain, keeper) else { return };
-        if draining && keeper.ballast && self.vfs.unlink(names::BALLAST).is_ok() {
+        if keeper.ballast && self.lock().drain.space && self.vfs.unlink(names::BALLAST).is_ok() {
             keeper.ballast = false;
         }
         match self.rewrite(no) {

@@ -128,8 +128,8 @@ impl Inner {
             keeper.scrubbed = now;
             self.scrub(&mut keeper);
         }
-        // What is full is rewritten a segment a turn.
-        if self.is_tight() { SAVE_EVERY } else { SPACE_EVERY }
+        // A segment a turn is rewritten while there is little room.
+        if self.tight_chain().is_some() { SAVE_EVERY } else { SPACE_EVERY }
     }
 
     /// Gives up on destinations that have not been configured for the time of grace.

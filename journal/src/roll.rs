@@ -56,6 +56,8 @@ impl Inner {
             let event = Event::Trouble { what: format!("seal {}", active.file.path), error: error.to_string() };
             self.observer.event(&event);
         }
+        // Its records may all be done.
+        self.upkeep.ask();
         Ok(())
     }
 
