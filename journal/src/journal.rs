@@ -340,7 +340,7 @@ impl Journal {
         self.0.uuid
     }
 
-    /// Turns of the commit thread and of the upkeep thread so far. They beat several times a second.
+    /// Turns of the commit thread and of the upkeep thread so far. They beat twice a second at least.
     pub fn heartbeats(&self) -> [u64; 2] {
         [self.0.beats[0].load(Ordering::Relaxed), self.0.beats[1].load(Ordering::Relaxed)]
     }

@@ -35,6 +35,28 @@ fn a_second_process_is_told_that_the_journal_is_in_use() {
 }
 
 #[test]
+fn between_two_groups_cursors_are_saved_for_a_kill_when_that_is_due() {
+    use crate::cursors::Survive;
+    use crate::keeper::SAVE_EVERY;
+    let mut rig = Rig::new(specs(&["a"]));
+    let sequences = [rig.append(&["a"], 10).unwrap(), rig.append(&["a"], 10).unwrap()];
+    assert_eq!(rig.read("a"), sequences);
+    rig.complete("a", &sequences[..1]);
+    rig.clock.advance(SAVE_EVERY / 4);
+    assert_eq!(rig.journal.step_cursors(), SAVE_EVERY * 3 / 4);
+    rig.clock.advance(SAVE_EVERY);
+    {
+        let _upkeep = rig.journal.0.lock_keeper();
+        assert_eq!(rig.journal.step_cursors(), SAVE_EVERY);
+    }
+    assert!(!rig.journal.0.is_saved("a", Survive::Kill), "neither before it is due nor while upkeep is under way");
+    assert_eq!(rig.journal.step_cursors(), SAVE_EVERY);
+    assert!(rig.journal.0.is_saved("a", Survive::Kill) && !rig.journal.0.is_saved("a", Survive::PowerCut));
+    rig.restart();
+    assert_eq!(rig.read("a"), sequences[1..]);
+}
+
+#[test]
 fn a_record_that_kills_the_process_twice_is_condemned() {
     let mut rig = Rig::new(specs(&["a"]));
     let sequences: Vec<u64> = (0..4).map(|_| rig.append(&["a"], 10).unwrap()).collect();
