@@ -46,7 +46,7 @@ examples() {
 }
 # Conformance of HTTP/2. Its releases since then are no Go modules.
 h2spec() {
-  have bin/h2spec || go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1
+  have bin/h2spec || go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
 }
 # Modules with `replace` lines cannot be installed by path@version; a wrapper module repeats those lines.
 wrapper() {
