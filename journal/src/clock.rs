@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::checksum::{crc32c, crc32c_append};
+
 use rustix::time::{ClockId, clock_gettime};
 
 /// A moment, on both clocks.
@@ -47,7 +49,7 @@ impl SystemClock {
     #[expect(clippy::new_without_default, reason = "reads a file")]
     pub fn new() -> Self {
         let id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let boot = u64::from(crc32c::crc32c(&id)) << 32 | u64::from(crc32c::crc32c_append(1, &id));
+        let boot = u64::from(crc32c(&id)) << 32 | u64::from(crc32c_append(1, &id));
         SystemClock { boot }
     }
 }

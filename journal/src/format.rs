@@ -16,6 +16,8 @@ pub(crate) mod watermark;
 #[cfg(test)]
 mod tests;
 
+use crate::checksum::{crc32c, crc32c_append};
+
 /// The format that this code writes, and the newest it reads.
 pub(crate) const VERSION: u32 = 1;
 /// What segments, slots and headers are aligned to.
@@ -64,11 +66,11 @@ pub(crate) struct Key(u32);
 
 impl Key {
     pub(crate) fn new(uuid: &Uuid, no: SegNo) -> Self {
-        Key(crc32c::crc32c_append(crc32c::crc32c(uuid), &no.0.to_le_bytes()))
+        Key(crc32c_append(crc32c(uuid), &no.0.to_le_bytes()))
     }
 
     pub(crate) fn crc(self, bytes: &[u8]) -> u32 {
-        crc32c::crc32c_append(self.0, bytes)
+        crc32c_append(self.0, bytes)
     }
 }
 

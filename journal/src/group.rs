@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::checksum::crc32c;
 use crate::format::barrier::Barrier;
 use crate::format::record::{DERIVED, HEADER, Header, Kind, ZSTD, record_size};
 use crate::format::watermark::Watermark;
@@ -104,7 +105,7 @@ fn plain(seq: u64, kind: Kind, route_set: u32, payload: &[u8]) -> Header {
     Header {
         seq,
         len: payload.len() as u32,
-        data_crc: crc32c::crc32c(payload),
+        data_crc: crc32c(payload),
         prev_hdr_crc: 0,
         kind,
         signal: 0,
@@ -223,8 +224,7 @@ pub(crate) fn encode(records: &[Outgoing], place: Place, mut small: Vec<u8>) -> 
         }
         last = record.header.seq;
     }
-    let barrier =
-        Barrier { records: records.len() as u32, crc: crc32c::crc32c(&crcs), items, routes: place.routes }.encode();
+    let barrier = Barrier { records: records.len() as u32, crc: crc32c(&crcs), items, routes: place.routes }.encode();
     put(plain(last, Kind::Barrier, 0, &barrier), [&Bytes::from(barrier), &Bytes::new()], &mut prev);
     Encoded { small, large, headers, last_crc: prev }
 }

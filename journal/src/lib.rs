@@ -28,6 +28,7 @@
 mod audit;
 mod bugs;
 mod chain_reader;
+mod checksum;
 pub mod clock;
 mod codec;
 mod compaction;

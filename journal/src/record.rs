@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::checksum::{crc32c, crc32c_append};
 use crate::route::RouteSet;
 
 /// Something that travels with a record in memory, for readers that keep up. Never on disk.
@@ -58,7 +59,7 @@ impl Summed {
 
 /// The checksum of what a record says, as it is on disk.
 pub(crate) fn data_crc(context: &[u8], payload: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(context), payload)
+    crc32c_append(crc32c(context), payload)
 }
 
 /// What a destination reads.

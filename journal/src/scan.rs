@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::bugs::{Bug, Bugs};
+use crate::checksum::crc32c;
 use crate::format::record::{HEADER, Header, find_magic};
 use crate::format::{ALIGN, Key};
 use crate::vfs::{VfsFile, read_full};
@@ -84,7 +85,7 @@ impl Scan {
         let trusting = self.bugs.has(Bug::TrustLengthBeforeChecksum);
         let len = header.len as usize;
         let bytes = self.window(offset + HEADER as u64, len)?;
-        Ok((bytes.len() == len && (trusting || crc32c::crc32c(bytes) == header.data_crc)).then_some(bytes))
+        Ok((bytes.len() == len && (trusting || crc32c(bytes) == header.data_crc)).then_some(bytes))
     }
 
     /// The next offset from `from` on with a valid header, valid contents, and a sequence above `after` and below `limit`.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use crate::checksum::crc32c;
 use crate::format::barrier::Barrier;
 use crate::format::footer::Contents;
 use crate::format::record::{Header, Kind};
@@ -181,7 +182,7 @@ impl Walk {
                 defined.extend(barrier.routes.iter().copied());
                 self.barrier = header.seq;
                 self.missing_at_barrier = less(&barrier.items, &self.contents.items());
-                let whole = barrier.records == group.records && barrier.crc == crc32c::crc32c(&group.crcs);
+                let whole = barrier.records == group.records && barrier.crc == crc32c(&group.crcs);
                 if whole && !group.broken {
                     self.watermarks.extend(group.watermarks);
                 }

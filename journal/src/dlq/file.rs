@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Cause, DeadLetter, Gone, Keep};
+use crate::checksum::crc32c;
 use crate::clock::Stamp;
 use crate::format::record::{GONE, HEADER, Header, Kind, record_size};
 use crate::format::segment::SegmentHeader;
@@ -54,7 +55,7 @@ pub(super) fn size(letter: &DeadLetter) -> u64 {
 }
 
 fn number(name: &str, file: u32) -> SegNo {
-    SegNo(DEAD_BIT | u64::from(crc32c::crc32c(name.as_bytes()) >> 2) << 32 | u64::from(file))
+    SegNo(DEAD_BIT | u64::from(crc32c(name.as_bytes()) >> 2) << 32 | u64::from(file))
 }
 
 impl LetterFile {
@@ -130,7 +131,7 @@ impl LetterFile {
             let header = Header {
                 seq: letter.id,
                 len: body.len() as u32,
-                data_crc: crc32c::crc32c(&body),
+                data_crc: crc32c(&body),
                 prev_hdr_crc: 0,
                 kind: Kind::Dead,
                 signal: letter.signal,
@@ -257,7 +258,7 @@ impl Place {
 /// Cause, context and payload, if the checksum is right.
 fn contents(handle: &dyn VfsFile, offset: u64, header: &Header) -> Option<(Cause, Bytes, Bytes)> {
     let body = Bytes::from(read_exactly(handle, offset + HEADER as u64, header.len as usize)?);
-    if crc32c::crc32c(&body) != header.data_crc {
+    if crc32c(&body) != header.data_crc {
         return None;
     }
     // What is remembered must not keep the payload in memory.

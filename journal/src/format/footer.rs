@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::record::{Header, Kind};
 use super::{SegNo, Uuid};
+use crate::checksum::crc32c;
 use crate::codec::{Get, Put};
 use crate::route::RouteSet;
 use crate::tally::{Items, SIGNALS, Tally, add_items};
@@ -127,7 +128,7 @@ impl Contents {
                 put.u64(offset).u64(other);
             });
         }
-        let crc = crc32c::crc32c(&put.0);
+        let crc = crc32c(&put.0);
         put.u32(crc);
         put.0
     }
@@ -136,7 +137,7 @@ impl Contents {
         let body = bytes.len().checked_sub(4)?;
         let mut get = Get(&bytes[..body]);
         let crc = Get(&bytes[body..]).u32()?;
-        if crc != crc32c::crc32c(get.0) || get.u32()? != MAGIC || get.array::<16>()? != *uuid || get.u64()? != no.0 {
+        if crc != crc32c(get.0) || get.u32()? != MAGIC || get.array::<16>()? != *uuid || get.u64()? != no.0 {
             return None;
         }
         let [end, first_seq, last_seq, oldest_ms, newest_ms, last_watermark] = get.u64s()?;

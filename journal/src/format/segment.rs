@@ -1,6 +1,7 @@
 //! The first 4 KiB of a segment, and its trailer in the last 4 KiB (delivery §3.2).
 
 use super::{Key, PAGE, SegNo, Uuid, VERSION};
+use crate::checksum::crc32c;
 use crate::clock::Stamp;
 use crate::codec::{Get, Put};
 use crate::tally::{Items, SIGNALS};
@@ -37,7 +38,7 @@ impl SegmentHeader {
         put.u32(self.flags).u32(self.generation);
         put.u64(self.created.boot).u64(nanos(self.created.wall)).u64(nanos(self.created.boottime));
         put.u64s(&self.before).u64s(&self.own);
-        let crc = crc32c::crc32c(&put.0);
+        let crc = crc32c(&put.0);
         put.u32(crc);
         put.0.resize(PAGE as usize, 0);
         put.0
@@ -63,7 +64,7 @@ impl SegmentHeader {
             own: get.u64s::<SIGNALS>()?,
         };
         let read = bytes.len() - get.0.len();
-        (get.u32()? == crc32c::crc32c(&bytes[..read])).then_some(header)
+        (get.u32()? == crc32c(&bytes[..read])).then_some(header)
     }
 }
 

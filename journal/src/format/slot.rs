@@ -1,6 +1,7 @@
 //! Two slots in one file, written in turn (delivery §3.1): a write that tears leaves the other one whole.
 
 use super::{Uuid, VERSION};
+use crate::checksum::crc32c;
 use crate::codec::{Get, Put};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"SLs1");
@@ -21,7 +22,7 @@ impl Slot {
         let mut rest = Put::default();
         rest.u32(VERSION).u64(generation).bytes(uuid).u32(0).count(payload.len()).bytes(payload);
         let mut put = Put::default();
-        put.u32(MAGIC).u32(crc32c::crc32c(&rest.0)).bytes(&rest.0);
+        put.u32(MAGIC).u32(crc32c(&rest.0)).bytes(&rest.0);
         put.0
     }
 
@@ -35,7 +36,7 @@ impl Slot {
         let len = Self::payload_len(bytes)?;
         let whole = bytes.get(..SLOT_HEADER.checked_add(len)?)?;
         let crc = Get(&whole[4..]).u32()?;
-        if crc != crc32c::crc32c(&whole[8..]) {
+        if crc != crc32c(&whole[8..]) {
             return None;
         }
         let mut get = Get(&whole[8..]);

@@ -1,6 +1,7 @@
 //! What a new process finds.
 
 use super::*;
+use crate::checksum::crc32c;
 
 #[test]
 fn a_newer_format_is_refused_and_left_alone() {
@@ -15,7 +16,7 @@ fn a_newer_format_is_refused_and_left_alone() {
         let file = rig.disk.open("META", Open::Write).unwrap();
         let mut slot = Slot::encode(99, &rig.journal.id(), b"");
         slot[8] = 2;
-        let crc = crc32c::crc32c(&slot[8..]);
+        let crc = crc32c(&slot[8..]);
         slot[4..8].copy_from_slice(&crc.to_le_bytes());
         write_full(&*file, &slot, 0).unwrap();
         file.sync().unwrap();
