@@ -79,7 +79,15 @@ pub struct Load {
     started: Instant,
     /// Sends claimed so far; at a fixed rate the number is a send's place in the timetable.
     claimed: AtomicU64,
+    timetable: watch::Sender<Timetable>,
     stopping: watch::Sender<bool>,
+}
+
+/// When the first place of the timetable is due, pauses left out, and since when there is one.
+#[derive(Debug, Clone, Copy)]
+struct Timetable {
+    begins: Instant,
+    paused: Option<Instant>,
 }
 
 /// Latencies above ten minutes are recorded as ten minutes.
@@ -104,6 +112,7 @@ impl Load {
             totals: Mutex::new(Totals { report, latencies }),
             started: Instant::now(),
             claimed: AtomicU64::new(0),
+            timetable: watch::Sender::new(Timetable { begins: Instant::now(), paused: None }),
             stopping: watch::Sender::new(false),
         })
     }
@@ -133,6 +142,18 @@ impl Load {
     /// No request is begun from now on.
     pub fn stop(&self) {
         self.stopping.send_replace(true);
+    }
+
+    /// No request is begun until [`Load::resume`]; what is in flight goes on.
+    pub fn pause(&self) {
+        self.timetable.send_modify(|timetable| _ = timetable.paused.get_or_insert_with(Instant::now));
+    }
+
+    /// Goes on as if there had been no pause.
+    pub fn resume(&self) {
+        self.timetable.send_modify(|timetable| {
+            timetable.begins += timetable.paused.take().map_or(Duration::ZERO, |since| since.elapsed());
+        });
     }
 
     /// Forgets the latencies so far.
@@ -182,18 +203,29 @@ impl Load {
     /// if the worker came too late for it, else the moment it woke, so that the timer's grain is not charged to the
     /// collector.
     async fn turn(&self, deadline: Option<Instant>) -> Option<Instant> {
-        let Some(rate) = self.plan.rate else { return Some(Instant::now()) };
         let place = self.claimed.fetch_add(1, Ordering::Relaxed);
-        let due = self.started + Duration::from_secs_f64(place as f64 * f64::from(self.plan.items) / rate);
-        if due <= Instant::now() {
-            return Some(due);
+        let after =
+            self.plan.rate.map(|rate| Duration::from_secs_f64(place as f64 * f64::from(self.plan.items) / rate));
+        let (mut stopping, mut timetable) = (self.stopping.subscribe(), self.timetable.subscribe());
+        loop {
+            let Timetable { begins, paused } = *timetable.borrow_and_update();
+            let now = Instant::now();
+            let due = match (paused, after) {
+                (Some(_), _) => None,
+                (None, None) => return Some(now),
+                (None, Some(after)) if begins + after <= now => return Some(begins + after),
+                (None, Some(after)) => Some(begins + after),
+            };
+            let until = deadline.into_iter().chain(due).min();
+            tokio::select! {
+                () = async { match until {
+                    Some(until) => sleep_until(until).await,
+                    None => std::future::pending().await,
+                } } => return (!self.ended(deadline)).then(Instant::now),
+                _ = stopping.wait_for(|stopping| *stopping) => return None,
+                _ = timetable.changed() => {}
+            }
         }
-        let mut stopping = self.stopping.subscribe();
-        tokio::select! {
-            () = sleep_until(deadline.map_or(due, |deadline| deadline.min(due))) => {}
-            _ = stopping.wait_for(|stopping| *stopping) => {}
-        }
-        (!self.ended(deadline)).then(Instant::now)
     }
 
     fn count(&self, outgoing: &Outgoing, outcome: Outcome, due: Instant) {

@@ -73,7 +73,7 @@ struct Options {
     /// Send again what was refused retryably or not answered
     #[arg(long)]
     retry: bool,
-    /// Serve GET /stats, POST /window and POST /stop here
+    /// Serve GET /stats, POST /window, POST /pause, POST /resume and POST /stop here
     #[arg(long)]
     control: Option<SocketAddr>,
 }
@@ -158,8 +158,12 @@ fn steering(load: Arc<Load>) -> Arc<control::Handler> {
                 load.open_window();
                 json(load.report())
             }
-            (&Method::POST, "/stop") => {
-                load.stop();
+            (&Method::POST, "/pause" | "/resume" | "/stop") => {
+                match path {
+                    "/pause" => load.pause(),
+                    "/resume" => load.resume(),
+                    _ => load.stop(),
+                }
                 Ok::<Value, Error>(json!({}))
             }
             _ => return None,

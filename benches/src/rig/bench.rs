@@ -311,6 +311,14 @@ impl LoadProcess {
         control::call(self.control, Method::POST, "/window", "").await
     }
 
+    pub(super) async fn pause(&self) -> Result<(), Error> {
+        control::call::<Value>(self.control, Method::POST, "/pause", "").await.map(drop)
+    }
+
+    pub(super) async fn resume(&self) -> Result<(), Error> {
+        control::call::<Value>(self.control, Method::POST, "/resume", "").await.map(drop)
+    }
+
     /// Stops it and returns its last report.
     pub(super) async fn finish(mut self) -> Result<load::Report, Error> {
         const IN_FLIGHT: Duration = Duration::from_secs(40);

@@ -33,6 +33,10 @@ pub struct Scenario {
     /// them, not with what was sent.
     #[serde(default)]
     pub samples: bool,
+    /// Whether the collectors run side by side on their core and get the load in short turns: what neighbours do to the machine
+    /// for seconds is then done to all of them alike. Otherwise one runs after the other.
+    #[serde(default)]
+    pub in_turns: bool,
     /// Whether the configured collectors mask e-mail addresses.
     #[serde(default)]
     pub masks: bool,
