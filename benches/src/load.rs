@@ -259,3 +259,65 @@ impl Load {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::Encoding;
+    use crate::payload::Shape;
+    use crate::ring::Preparation;
+    use crate::signal::Signal;
+
+    /// Ten requests a second.
+    fn load() -> Load {
+        let shape = Shape { signal: Signal::Traces, items: 10, drop_share: 0.0, tracked: false };
+        let preparation = Preparation {
+            encoding: Encoding::None,
+            grpc: true,
+            refresh: Duration::ZERO,
+            tracked: None,
+            trace_items: None,
+        };
+        let plan = Plan {
+            items: 10,
+            to_drop: 0,
+            rate: Some(100.0),
+            inflight: 4,
+            connections: 1,
+            timeout: Duration::from_secs(1),
+            retry: false,
+            tracked: None,
+        };
+        Load::new(plan, Ring::new(&shape, 1, preparation)).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_moves_the_timetable_and_nothing_is_made_up_for() {
+        let (load, begun) = (load(), Instant::now());
+        let mut at = Vec::new();
+        for place in 0..6 {
+            if place == 3 {
+                load.pause();
+                assert!(timeout(Duration::from_secs(5), load.turn(None)).await.is_err(), "nothing begins in a pause");
+                load.resume();
+            }
+            load.turn(None).await.unwrap();
+            at.push((begun.elapsed().as_secs_f64() * 10.0).round() as u64);
+        }
+        // The place that was claimed in the pause is gone with its worker.
+        assert_eq!(at, [0, 1, 2, 54, 55, 56], "in tenths of a second");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_can_be_ended_for_good() {
+        let load = load();
+        load.pause();
+        load.stop();
+        assert_eq!(load.turn(None).await, None);
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let paused = self::load();
+        paused.pause();
+        assert_eq!(paused.turn(Some(deadline)).await, None);
+        assert_eq!(Instant::now(), deadline);
+    }
+}
