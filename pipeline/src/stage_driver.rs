@@ -18,7 +18,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
 use crate::admission::{Class, MemBudget, Reservation};
-use crate::clock::{Clock, WallTime};
+use crate::clock::{Clock, Monotonic, WallTime};
 use crate::ledger::StageAccount;
 use crate::spine::{CursorRule, Destination, Spine};
 use crate::stage::{Stage, StageOutput};
@@ -78,6 +78,8 @@ struct Run {
     ports: Ports,
     notes: Option<Notes>,
     time: StageTime,
+    /// When the stage was last told what time it is.
+    told: Monotonic,
     /// What the stage holds, in the memory budget.
     memory: Option<Reservation>,
     /// Items handed over in this turn.
@@ -97,8 +99,10 @@ impl StageDriver {
         let ports = Ports::new(Arc::clone(&self.spine), &self.ports);
         let notes = self.notes.filter(|_| self.spine.cursor_rule() == CursorRule::Emitted);
         let notes = notes.map(|notes| Notes::new(Arc::clone(&self.spine), Arc::clone(&self.clock), notes));
+        let told = self.clock.now();
         let mut run = Run {
             driver: self,
+            told,
             orders,
             ports,
             notes,
@@ -180,6 +184,7 @@ impl Run {
         // At the end everything is read, room or not: it is bounded by what the log holds.
         let respects_room = matches!(orders.ending, Ending::Running);
         let reading = self.absorb(respects_room, out).await;
+        self.told = self.driver.clock.now();
         let now = match reading {
             Reading::CaughtUp => self.time.now(&*self.driver.clock),
             Reading::More => self.time.behind(),
@@ -240,7 +245,8 @@ impl Run {
         self.ports.all_survived();
         let clock = &self.driver.clock;
         let remaining = |deadline: WallTime| Duration::from_nanos(deadline.0.saturating_sub(now.0));
-        let deadline = self.driver.stage.next_deadline().map(|deadline| clock.now() + remaining(deadline));
+        // Not from now on: what came out of the turn took its time to be committed.
+        let deadline = self.driver.stage.next_deadline().map(|deadline| self.told + remaining(deadline));
         // Those that come one after the other are read together; one that comes alone, at once.
         let (turned, patience) = (clock.now(), self.driver.stage.patience());
         let readable = async {
