@@ -38,10 +38,13 @@ pub(super) async fn throughput(bench: &Bench, scenario: &Scenario) -> Result<Out
         outcome.rows.push(row);
     }
     for round in 1..=bench.options.runs {
-        let mut together = match scenario.in_turns {
-            true => in_turns(bench, scenario, &candidates, round).await?.into_iter(),
-            false => Vec::new().into_iter(),
+        let together = match scenario.in_turns {
+            true => in_turns(bench, scenario, &candidates, round).await,
+            false => Ok(Vec::new()),
         };
+        // What goes wrong before each has its figures is said of all.
+        let of_all = |error: Error| candidates.iter().map(|_| Err(Error::Invalid(error.to_string()))).collect();
+        let mut together = together.unwrap_or_else(of_all).into_iter();
         for spec in &candidates {
             let Some(row) = outcome.rows.iter_mut().find(|row| row.candidate == spec.name) else { continue };
             let measured = match together.next() {
