@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::checksum::crc32c;
+use crate::checksum::{crc32c, crc32c_append};
 use crate::format::barrier::Barrier;
 use crate::format::record::{DERIVED, HEADER, Header, Kind, ZSTD, record_size};
 use crate::format::watermark::Watermark;
@@ -191,9 +191,9 @@ pub(crate) struct Place {
 /// Encodes a group and its barrier.
 pub(crate) fn encode(records: &[Outgoing], place: Place, mut small: Vec<u8>) -> Encoded {
     small.clear();
-    let (mut large, mut written) = (Vec::new(), 0);
+    let (mut large, mut written) = (Vec::with_capacity(records.len()), 0);
     let mut headers = Vec::with_capacity(records.len() + 1);
-    let (mut prev, mut crcs, mut items) = (place.prev_crc, Vec::with_capacity(records.len() * 4), place.items);
+    let (mut prev, mut crcs, mut items) = (place.prev_crc, crc32c(&[]), place.items);
     let mut put = |mut header: Header, parts: [&Bytes; 2], prev: &mut u32| {
         header.prev_hdr_crc = *prev;
         let offset = place.offset + written as u64;
@@ -218,13 +218,13 @@ pub(crate) fn encode(records: &[Outgoing], place: Place, mut small: Vec<u8>) -> 
     let mut last = 0;
     for record in records {
         let crc = put(record.header, [&record.context, &record.payload], &mut prev);
-        crcs.extend_from_slice(&crc.to_le_bytes());
+        crcs = crc32c_append(crcs, &crc.to_le_bytes());
         if record.header.kind == Kind::Data {
             add_items(&mut items, &record.tally().items);
         }
         last = record.header.seq;
     }
-    let barrier = Barrier { records: records.len() as u32, crc: crc32c(&crcs), items, routes: place.routes }.encode();
+    let barrier = Barrier { records: records.len() as u32, crc: crcs, items, routes: place.routes }.encode();
     put(plain(last, Kind::Barrier, 0, &barrier), [&Bytes::from(barrier), &Bytes::new()], &mut prev);
     Encoded { small, large, headers, last_crc: prev }
 }

@@ -121,7 +121,10 @@ impl Inner {
     }
 
     /// Ids of route sets, made durable before any record uses them.
-    pub(crate) fn route_ids(&self, sets: impl Iterator<Item = RouteSet>) -> Result<Vec<u32>, Error> {
+    pub(crate) fn route_ids(&self, sets: impl ExactSizeIterator<Item = RouteSet>) -> Result<Vec<u32>, Error> {
+        if sets.len() == 0 {
+            return Ok(Vec::new());
+        }
         let mut file = lock(&self.routes);
         let trouble = |error: std::io::Error| {
             let event = Event::Trouble { what: format!("write {}", names::ROUTES), error: error.to_string() };
@@ -129,7 +132,7 @@ impl Inner {
             Error::AppendFailed
         };
         file.settle(&*self.vfs).map_err(trouble)?;
-        let mut ids = Vec::new();
+        let mut ids = Vec::with_capacity(sets.len());
         let changed = {
             let mut state = self.lock();
             let state = &mut *state;

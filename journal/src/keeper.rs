@@ -18,9 +18,13 @@ pub(crate) const SAVE_EVERY: Duration = Duration::from_millis(100);
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Completions after which cursors are saved earlier.
 pub(crate) const SAVE_AFTER: u64 = 1000;
+/// From this on they are saved in passing.
+const SAVE_SOONEST: Duration = Duration::from_millis(70);
 /// Between two looks at the clock.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);
-const SPACE_EVERY: Duration = Duration::from_millis(500);
+/// Between two looks at the disk: of a journal that takes records, and of one that waits for room.
+const SPACE_EVERY: Duration = Duration::from_secs(1);
+const SPACE_AGAIN: Duration = Duration::from_millis(500);
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 const SCRUB_EVERY: Duration = Duration::from_secs(60);
 /// Wall clock steps beyond this suspend expiry by age (delivery §9).
@@ -80,12 +84,13 @@ impl Keeper {
 }
 
 impl Inner {
-    /// Saves cursors for the case of a kill, if that is due and no upkeep is under way. Gives the time until it is again.
+    /// Saves cursors for the case of a kill, if that is due soon and no upkeep is under way: whoever is awake anyway spares
+    /// the thread a turn of its own. Gives the time until it is due.
     pub(crate) fn save_in_passing(&self) -> Duration {
         let Some(mut keeper) = self.try_keeper() else { return SAVE_EVERY };
         let now = self.clock.now();
         let passed = now.since(&keeper.saved);
-        if passed < SAVE_EVERY {
+        if passed < SAVE_SOONEST {
             return (SAVE_EVERY - passed).max(LEAST_PAUSE);
         }
         keeper.saved = now;
@@ -109,7 +114,7 @@ impl Inner {
             keeper.saved = now;
             self.save_cursors(Survive::Kill);
         }
-        if keeper.space.is_none_or(|last| now.since(&last) >= SPACE_EVERY) {
+        if keeper.space.is_none_or(|last| now.since(&last) >= self.space_every()) {
             keeper.space = Some(now);
             self.watch_space(&mut keeper);
             self.retire_detached(&now);
@@ -129,7 +134,11 @@ impl Inner {
             self.scrub(&mut keeper);
         }
         // A segment a turn is rewritten while there is little room.
-        if self.tight_chain().is_some() { SAVE_EVERY } else { SPACE_EVERY }
+        if self.tight_chain().is_some() { SAVE_EVERY } else { self.space_every() }
+    }
+
+    fn space_every(&self) -> Duration {
+        if self.lock().drain.is_on() { SPACE_AGAIN } else { SPACE_EVERY }
     }
 
     /// Gives up on destinations that have not been configured for the time of grace.

@@ -106,7 +106,8 @@ impl Inner {
 
     /// Decides about each request and gives its records their sequence. What is refused is answered.
     fn admit(&self, requests: Vec<Request>) -> (Vec<Admitted>, Vec<Outgoing>) {
-        let (mut admitted, mut outgoing) = (Vec::with_capacity(requests.len()), Vec::new());
+        let records = requests.iter().map(|request| request.records.len() + request.done.len()).sum();
+        let (mut admitted, mut outgoing) = (Vec::with_capacity(requests.len()), Vec::with_capacity(records));
         let mut ahead = Tally::default();
         for mut request in requests {
             match self.admit_one(&mut request, &mut outgoing, &ahead) {
@@ -214,10 +215,11 @@ impl Inner {
             let state = self.lock();
             let Some(segment) = state.segment(active.file.header.no) else { return Err(Error::AppendFailed) };
             let contents = &segment.contents;
-            let mut new: Vec<(u32, RouteSet)> = part.iter().map(|r| (r.header.route_set, r.routes)).collect();
+            let is_new = |record: &&Outgoing| !contents.routes.contains_key(&record.header.route_set);
+            let mut new: Vec<(u32, RouteSet)> =
+                part.iter().filter(is_new).map(|record| (record.header.route_set, record.routes)).collect();
             new.sort_unstable();
             new.dedup_by_key(|(id, _)| *id);
-            new.retain(|(id, _)| !contents.routes.contains_key(id));
             Place {
                 key: active.file.key(),
                 offset: contents.end,

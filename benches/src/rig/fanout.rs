@@ -10,6 +10,7 @@ pub(super) use verdict::Run;
 
 use super::bench::{Bench, LoadProcess, SinkProcess};
 use super::ledger::LedgerWatch;
+use super::measure::{AFTERWARDS, TURN};
 use super::process::Process;
 use super::report::{Outcome, Row};
 use super::scenario::{CandidateSpec, Program, Quota, Scenario};
@@ -51,6 +52,7 @@ pub(super) async fn fanout(bench: &Bench, scenario: &Scenario) -> Result<Outcome
             match one_run(bench, scenario, spec, round).await {
                 Ok(run) => {
                     run.phases.iter().for_each(|phase| eprintln!("   {round} {:<10} {}", spec.name, phase.line()));
+                    run.beside.iter().for_each(|phase| eprintln!("   {round} {:<10} {}", "beside it", phase.line()));
                     row.fanouts.push(run);
                 }
                 Err(error) => row.problems.push(error.to_string()),
@@ -71,6 +73,8 @@ struct Running<'r> {
     recoveries: Vec<Recovery>,
     /// Highest resident set of the phases so far, in bytes.
     peak: u64,
+    /// The same with backends that are all well. It has load while this one has none, and the other way around.
+    beside: Option<Box<Self>>,
 }
 
 /// The quota for the second backend, in bytes: it is full after about one phase, or never.
@@ -83,7 +87,52 @@ fn quota(bench: &Bench, scenario: &Scenario) -> u64 {
 
 async fn one_run(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round: u32) -> Result<Run, Error> {
     let name = format!("{}.{}.{round}", scenario.name, spec.name);
-    let run = name.as_str();
+    let other = format!("{name}.beside");
+    let mut running = start(bench, scenario, spec, &name).await?;
+    tokio::time::sleep(Duration::from_secs_f64(bench.options.warmup)).await;
+    if scenario.fanout.beside {
+        running.load.pause().await?;
+        let beside = start(bench, scenario, spec, &other).await?;
+        tokio::time::sleep(Duration::from_secs_f64(bench.options.warmup)).await;
+        beside.load.pause().await?;
+        running.load.resume().await?;
+        running.beside = Some(Box::new(beside));
+    }
+
+    let length = Duration::from_secs_f64(bench.options.seconds);
+    let calm = bench.options.calm.map_or(length, Duration::from_secs_f64);
+    let usual = if bench.options.smoke { 1 } else { scenario.fanout.cycles };
+    for _ in 0..bench.options.cycles.unwrap_or(usual).max(1) {
+        running.phase(Stage::AllWell, calm).await?;
+        running.set_mode(&scenario.fanout.outage).await?;
+        match scenario.fanout.quota {
+            None => running.phase(Stage::OneFails, length).await?,
+            Some(quota) => {
+                running.fill(quota, FILLING.max(4 * length)).await?;
+                running.phase(Stage::QuotaFull, length).await?;
+            }
+        }
+        running.recover(calm).await?;
+    }
+    let beside = match running.beside.take() {
+        Some(beside) => Some(beside.end().await?),
+        None => None,
+    };
+    let mut run = running.end().await?;
+    if let Some(beside) = beside {
+        run.beside_is_exact = beside.is_exact();
+        run.beside = beside.phases;
+    }
+    [name, other].iter().for_each(|run| bench.remove_storage(run));
+    Ok(run)
+}
+
+async fn start<'r>(
+    bench: &Bench,
+    scenario: &'r Scenario,
+    spec: &CandidateSpec,
+    run: &str,
+) -> Result<Running<'r>, Error> {
     let ports = bench.ports()?;
     let mut backends = Vec::new();
     for name in SINKS.iter().take(scenario.fanout.backends) {
@@ -103,27 +152,7 @@ async fn one_run(bench: &Bench, scenario: &Scenario, spec: &CandidateSpec, round
     };
     let load = bench.start_load(&bench.load(scenario), spec, run, ports, &["--track"]).await?;
     let (phases, recoveries) = (Vec::new(), Vec::new());
-    let mut running = Running { scenario, load, backends, collector, ledger, phases, recoveries, peak: 0 };
-    tokio::time::sleep(Duration::from_secs_f64(bench.options.warmup)).await;
-
-    let length = Duration::from_secs_f64(bench.options.seconds);
-    let calm = bench.options.calm.map_or(length, Duration::from_secs_f64);
-    let usual = if bench.options.smoke { 1 } else { scenario.fanout.cycles };
-    for _ in 0..bench.options.cycles.unwrap_or(usual).max(1) {
-        running.phase(Stage::AllWell, calm).await?;
-        running.set_mode(&scenario.fanout.outage).await?;
-        match scenario.fanout.quota {
-            None => running.phase(Stage::OneFails, length).await?,
-            Some(quota) => {
-                running.fill(quota, FILLING.max(4 * length)).await?;
-                running.phase(Stage::QuotaFull, length).await?;
-            }
-        }
-        running.recover(calm).await?;
-    }
-    let run = running.end().await?;
-    bench.remove_storage(&name);
-    Ok(run)
+    Ok(Running { scenario, load, backends, collector, ledger, phases, recoveries, peak: 0, beside: None })
 }
 
 impl Running<'_> {
@@ -149,11 +178,38 @@ impl Running<'_> {
         self.failing()?.set_mode(mode).await
     }
 
-    /// Watches for a while.
+    /// Watches for a while; this one and the one beside it in turns, if there is one.
     async fn phase(&mut self, stage: Stage, length: Duration) -> Result<(), Error> {
         let begun = self.open().await?;
-        tokio::time::sleep(length).await;
-        self.close(stage, begun).await
+        let Some(mut beside) = self.beside.take() else {
+            tokio::time::sleep(length).await;
+            let loaded = begun.at.elapsed();
+            return self.close(stage, begun, loaded).await;
+        };
+        let begun_beside = beside.open().await?;
+        self.load.pause().await?;
+        let (mut own, mut others) = (Duration::ZERO, Duration::ZERO);
+        while begun.at.elapsed() < length {
+            own += self.turn().await?;
+            others += beside.turn().await?;
+            others += beside.turn().await?;
+            own += self.turn().await?;
+        }
+        beside.close(stage, begun_beside, others).await?;
+        self.beside = Some(beside);
+        self.close(stage, begun, own).await?;
+        self.load.resume().await
+    }
+
+    /// Load for a while, and what is in flight then. Gives how long there was load.
+    async fn turn(&self) -> Result<Duration, Error> {
+        let begun = Instant::now();
+        self.load.resume().await?;
+        tokio::time::sleep(TURN).await;
+        self.load.pause().await?;
+        let loaded = begun.elapsed();
+        tokio::time::sleep(AFTERWARDS).await;
+        Ok(loaded)
     }
 
     /// Watches until the quota is full: requests are refused, or entries dropped.
@@ -166,7 +222,8 @@ impl Running<'_> {
                 _ => self.load.stats().await?.refused > begun.sent.refused,
             };
             if full {
-                return self.close(Stage::OneFails, begun).await;
+                let loaded = begun.at.elapsed();
+                return self.close(Stage::OneFails, begun, loaded).await;
             }
             if begun.at.elapsed() > within {
                 return Err(Error::Invalid(format!("the second backend's quota was not full after {within:?}")));
@@ -198,8 +255,9 @@ impl Running<'_> {
         })
     }
 
-    async fn close(&mut self, stage: Stage, begun: Begun) -> Result<(), Error> {
-        let seconds = begun.at.elapsed().as_secs_f64();
+    /// `loaded` is how long there was load.
+    async fn close(&mut self, stage: Stage, begun: Begun, loaded: Duration) -> Result<(), Error> {
+        let seconds = loaded.as_secs_f64();
         let (sent, cpu) = (self.load.stats().await?, self.collector.cpu()?);
         let mut others = Vec::new();
         for backend in self.others() {
@@ -231,7 +289,7 @@ impl Running<'_> {
 
     /// Ends the load, waits for all that was kept, and compares.
     async fn end(self) -> Result<Run, Error> {
-        let Running { scenario, load, backends, collector, ledger, phases, recoveries, peak } = self;
+        let Running { scenario, load, backends, collector, ledger, phases, recoveries, peak, beside: _ } = self;
         let sent = load.finish().await?;
         let counted = scenario.load.signal;
         let dropped = match &ledger {
@@ -277,6 +335,8 @@ impl Running<'_> {
         Ok(Run {
             phases,
             recoveries,
+            beside: Vec::new(),
+            beside_is_exact: true,
             durable: scenario.fanout.durable,
             quota: scenario.fanout.quota.is_some(),
             ambiguous: matches!(scenario.fanout.outage.as_str(), "hang" | "closed"),

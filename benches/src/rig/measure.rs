@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 /// Time for what is in flight to arrive after the generator has stopped.
 const SETTLE: Duration = Duration::from_secs(20);
 /// How long a collector gets the load before the next one does.
-const TURN: Duration = Duration::from_secs(1);
+pub(super) const TURN: Duration = Duration::from_secs(1);
 /// Behind a turn, what is in flight is answered, and upkeep that is due ten times a second done.
-const AFTERWARDS: Duration = Duration::from_millis(150);
+pub(super) const AFTERWARDS: Duration = Duration::from_millis(150);
 /// How long a peer that did not do its work has run, the next times, before it gets the load.
 const PEER_SETTLES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(6)];
 

@@ -73,11 +73,14 @@ pub struct Fanout {
     pub backends: usize,
     /// What is kept for the failing backend is on disk, and costs next to no memory.
     pub durable: bool,
+    /// A second collector runs beside the first, and none of its backends fails. The two get the load in turns, so that what
+    /// neighbours do to the machine is done to both.
+    pub beside: bool,
 }
 
 impl Default for Fanout {
     fn default() -> Self {
-        Self { outage: "fail".into(), quota: None, cycles: 1, backends: 2, durable: false }
+        Self { outage: "fail".into(), quota: None, cycles: 1, backends: 2, durable: false, beside: false }
     }
 }
 

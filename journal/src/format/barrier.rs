@@ -18,7 +18,7 @@ pub(crate) struct Barrier {
 
 impl Barrier {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut put = Put::default();
+        let mut put = Put(Vec::with_capacity(Self::len(self.routes.len()) as usize));
         put.u32(self.records).u32(self.crc).u64s(&self.items).count(self.routes.len());
         for (id, set) in &self.routes {
             put.u32(*id).u64s(&set.0);

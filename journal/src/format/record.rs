@@ -1,7 +1,9 @@
 //! The 64-byte header in front of every record (delivery §3.3).
 
+use bytes::BufMut;
+
 use super::{Key, aligned};
-use crate::codec::{Get, Put};
+use crate::codec::Get;
 
 /// Length of a header.
 pub(crate) const HEADER: usize = 64;
@@ -48,16 +50,25 @@ pub(crate) struct Header {
 impl Header {
     /// The bytes, and the checksum in them.
     pub(crate) fn encode(&self, key: Key) -> ([u8; HEADER], u32) {
-        let mut rest = Put(Vec::with_capacity(HEADER - 8));
-        rest.u64(self.seq).u32(self.len).u32(self.data_crc).u32(self.prev_hdr_crc);
-        rest.u8(self.kind as u8).u8(self.signal).u16(self.flags);
-        rest.u32(self.tenant).u32(self.route_set).u32(self.items).u16(self.ctx_len).u16(0);
-        rest.u64(self.ingest_ms).u64(self.request_id);
-        let crc = key.crc(&rest.0);
         let mut bytes = [0; HEADER];
+        let mut rest = &mut bytes[8..];
+        rest.put_u64_le(self.seq);
+        rest.put_u32_le(self.len);
+        rest.put_u32_le(self.data_crc);
+        rest.put_u32_le(self.prev_hdr_crc);
+        rest.put_u8(self.kind as u8);
+        rest.put_u8(self.signal);
+        rest.put_u16_le(self.flags);
+        rest.put_u32_le(self.tenant);
+        rest.put_u32_le(self.route_set);
+        rest.put_u32_le(self.items);
+        rest.put_u16_le(self.ctx_len);
+        rest.put_u16_le(0);
+        rest.put_u64_le(self.ingest_ms);
+        rest.put_u64_le(self.request_id);
+        let crc = key.crc(&bytes[8..]);
         bytes[..4].copy_from_slice(&MAGIC.to_le_bytes());
         bytes[4..8].copy_from_slice(&crc.to_le_bytes());
-        bytes[8..].copy_from_slice(&rest.0);
         (bytes, crc)
     }
 

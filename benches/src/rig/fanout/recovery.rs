@@ -35,7 +35,8 @@ impl Running<'_> {
             if at.elapsed() >= length
                 && let Some(begun) = open.take()
             {
-                self.close(Stage::AllAgain, begun).await?;
+                let loaded = begun.at.elapsed();
+                self.close(Stage::AllAgain, begun, loaded).await?;
             }
             if caught_up.is_none() && at.elapsed() > RECOVERY.max(length) {
                 return Err(Error::Invalid(format!("{waiting} items were still waiting after {RECOVERY:?}")));

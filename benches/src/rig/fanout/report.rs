@@ -20,6 +20,11 @@ fn of_stage(runs: &[Run], stage: Stage) -> impl Iterator<Item = &Phase> {
     runs.iter().flat_map(|run| &run.phases).filter(move |phase| phase.stage == stage)
 }
 
+/// The same times beside it, where all was well.
+fn beside(runs: &[Run], stage: Stage) -> impl Iterator<Item = &Phase> {
+    runs.iter().flat_map(|run| &run.beside).filter(move |phase| phase.stage == stage)
+}
+
 /// Writes the table and the verdicts of each candidate. `timed` says whether times mean anything.
 pub(in crate::rig) fn table(out: &mut String, rows: &[Row], timed: bool) {
     out.push_str(
@@ -29,28 +34,8 @@ pub(in crate::rig) fn table(out: &mut String, rows: &[Row], timed: bool) {
     let _ = writeln!(out, "|---|---|{}", "---:|".repeat(12));
     for row in rows {
         for stage in Stage::ALL {
-            let of = |field: fn(&Phase) -> f64| median(of_stage(&row.fanouts, stage).map(field)).unwrap_or_default();
-            if of_stage(&row.fanouts, stage).next().is_none() {
-                continue;
-            }
-            let _ = writeln!(
-                out,
-                "| {} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} |",
-                row.candidate,
-                stage.name(),
-                of(|phase| phase.seconds),
-                of(|phase| phase.accepted_per_second),
-                of(|phase| phase.refused_per_second),
-                of(|phase| phase.others_per_second),
-                of(|phase| phase.dropped as f64),
-                of(|phase| phase.p50_us as f64 / 1e3),
-                of(|phase| phase.p99_us as f64 / 1e3),
-                of(|phase| phase.delivery_p50_us as f64 / 1e3),
-                of(|phase| phase.delivery_p99_us as f64 / 1e3),
-                of(|phase| phase.cpu_ns_per_item),
-                of(|phase| phase.rss_mib),
-                of(|phase| phase.peak_rss_mib),
-            );
+            line(out, &row.candidate, stage, &of_stage(&row.fanouts, stage).collect::<Vec<_>>());
+            line(out, "beside it", stage, &beside(&row.fanouts, stage).collect::<Vec<_>>());
         }
     }
     for row in rows {
@@ -68,6 +53,32 @@ pub(in crate::rig) fn table(out: &mut String, rows: &[Row], timed: bool) {
         }
     }
     out.push('\n');
+}
+
+/// The medians of some phases of a kind, if there are any.
+fn line(out: &mut String, name: &str, stage: Stage, phases: &[&Phase]) {
+    if phases.is_empty() {
+        return;
+    }
+    let of = |field: fn(&Phase) -> f64| median(phases.iter().map(|phase| field(phase))).unwrap_or_default();
+    let _ = writeln!(
+        out,
+        "| {} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} |",
+        name,
+        stage.name(),
+        of(|phase| phase.seconds),
+        of(|phase| phase.accepted_per_second),
+        of(|phase| phase.refused_per_second),
+        of(|phase| phase.others_per_second),
+        of(|phase| phase.dropped as f64),
+        of(|phase| phase.p50_us as f64 / 1e3),
+        of(|phase| phase.p99_us as f64 / 1e3),
+        of(|phase| phase.delivery_p50_us as f64 / 1e3),
+        of(|phase| phase.delivery_p99_us as f64 / 1e3),
+        of(|phase| phase.cpu_ns_per_item),
+        of(|phase| phase.rss_mib),
+        of(|phase| phase.peak_rss_mib),
+    );
 }
 
 /// Peak memory while one fails against the phase before, in the worst of all outages.
@@ -104,7 +115,8 @@ fn catch_up(out: &mut String, runs: &[Run]) {
     verdict(out, resumed <= RESUMES, &text);
 }
 
-/// Compares the healthy backends' phases: the median over all phases of a kind in all runs.
+/// Compares the healthy backends' phases with those before, or with what was at the same times beside it: the median over all
+/// phases of a kind in all runs.
 fn isolation(out: &mut String, runs: &[Run]) {
     let rejects = of_stage(runs, Stage::QuotaFull).any(|phase| phase.refused_per_second > 0.0);
     for stage in [Stage::OneFails, Stage::QuotaFull] {
@@ -112,8 +124,11 @@ fn isolation(out: &mut String, runs: &[Run]) {
             continue;
         }
         let compare = |field: fn(&Phase) -> f64| {
-            let of = |stage| median(of_stage(runs, stage).map(field)).unwrap_or(f64::NAN);
-            of(stage) / of(Stage::AllWell)
+            let usual = match median(beside(runs, stage).map(field)) {
+                Some(beside) => Some(beside),
+                None => median(of_stage(runs, Stage::AllWell).map(field)),
+            };
+            median(of_stage(runs, stage).map(field)).zip(usual).map_or(f64::NAN, |(now, usual)| now / usual)
         };
         let rate = compare(|phase| phase.others_per_second);
         let text = format!("while {}, the others get {rate:.3} × the items", stage.name());

@@ -101,6 +101,10 @@ pub(in crate::rig) struct Backend {
 pub(in crate::rig) struct Run {
     pub(super) phases: Vec<Phase>,
     pub(super) recoveries: Vec<Recovery>,
+    /// The phases of a collector beside it whose backends are all well, at the same times. Empty without one.
+    pub(super) beside: Vec<Phase>,
+    /// It lost nothing, either.
+    pub(super) beside_is_exact: bool,
     /// What is held is on disk.
     pub(super) durable: bool,
     /// Whether the second backend's quota was to become full.
@@ -170,6 +174,9 @@ impl Run {
         ));
         if let Some(ledger) = &self.ledger {
             verdicts.extend(self.of_ledger(ledger));
+        }
+        if !self.beside.is_empty() {
+            verdicts.push(verdict(self.beside_is_exact, "all of this holds for the collector beside it".into()));
         }
         verdicts
     }
