@@ -32,7 +32,8 @@ impl Inner {
         let scan = Scan::new(Arc::clone(&handle), file.key(), self.config.bugs, PAGE, known.end);
         let mut scan = if unreadable { scan.lenient() } else { scan };
         let routes = |id| known.routes.get(&id).copied();
-        let rules = Rules { limit: u64::MAX, holes: &known.holes, verify: true, routes: &routes, sealed: true };
+        let rules =
+            Rules { limit: u64::MAX, failed: (0, 0), holes: &known.holes, verify: true, routes: &routes, sealed: true };
         let walked = walk(&mut scan, known.end, &rules).map_err(failed())?;
         if walked.damage.is_empty() {
             return Ok(());

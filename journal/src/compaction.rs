@@ -85,7 +85,14 @@ impl Inner {
         let handle = self.vfs.open(&file.path, Open::Read).map_err(failed())?;
         let mut scan = Scan::new(handle, file.key(), self.config.bugs, PAGE, contents.end);
         let routes = |id| contents.routes.get(&id).copied();
-        let rules = Rules { limit: u64::MAX, holes: &contents.holes, verify: true, routes: &routes, sealed: true };
+        let rules = Rules {
+            limit: u64::MAX,
+            failed: (0, 0),
+            holes: &contents.holes,
+            verify: true,
+            routes: &routes,
+            sealed: true,
+        };
         let walked = walk(&mut scan, contents.end, &rules).map_err(failed())?;
         if !walked.damage.is_empty() {
             self.audit(no, false)?;

@@ -61,6 +61,8 @@ pub(crate) struct Walk {
 pub(crate) struct Rules<'a> {
     /// Records from this sequence on are superseded.
     pub limit: u64,
+    /// As are those above the first of these and up to the second: they were not published when something behind them was.
+    pub failed: (u64, u64),
     /// Ranges to pass over.
     pub holes: &'a [(u64, u64)],
     /// Whether contents are compared with their checksums.
@@ -69,6 +71,12 @@ pub(crate) struct Rules<'a> {
     pub routes: &'a dyn Fn(u32) -> Option<RouteSet>,
     /// Of a sealed segment: no search for the end is needed, and anything invalid is damage.
     pub sealed: bool,
+}
+
+impl Rules<'_> {
+    fn supersede(&self, seq: u64) -> bool {
+        seq >= self.limit || (seq > self.failed.0 && seq <= self.failed.1)
+    }
 }
 
 /// Group being walked.
@@ -93,7 +101,7 @@ pub(crate) fn walk(scan: &mut Scan, end: u64, rules: &Rules<'_>) -> io::Result<W
         }
         match scan.next()? {
             Step::End => break,
-            Step::Record { offset, header } if walk.is_valid_next(&header, rules.limit) => {
+            Step::Record { offset, header } if walk.is_valid_next(&header, rules) => {
                 let crc = scan.header(offset)?.map_or(0, |(_, crc)| crc);
                 let needed = rules.verify || header.kind != Kind::Data;
                 let intact =
@@ -109,7 +117,7 @@ pub(crate) fn walk(scan: &mut Scan, end: u64, rules: &Rules<'_>) -> io::Result<W
                     }
                 }
             }
-            Step::Record { header, .. } if header.seq >= rules.limit => {
+            Step::Record { header, .. } if rules.supersede(header.seq) => {
                 walk.superseded = true;
                 break;
             }
@@ -146,9 +154,10 @@ impl Walk {
     }
 
     /// Sequences rise; a barrier repeats that of the record before it.
-    fn is_valid_next(&self, header: &Header, limit: u64) -> bool {
+    fn is_valid_next(&self, header: &Header, rules: &Rules<'_>) -> bool {
         let last = self.contents.last_seq;
-        header.seq < limit && if header.kind == Kind::Barrier { header.seq >= last } else { header.seq > last }
+        !rules.supersede(header.seq)
+            && if header.kind == Kind::Barrier { header.seq >= last } else { header.seq > last }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one record and what it changes")]

@@ -188,6 +188,7 @@ fn look(findings: &Findings, walked: &Walked, verify: bool) -> Option<Walk> {
     let key = Key::new(&findings.uuid, file.header.no);
     let mut scan = Scan::new(handle, key, findings.config.bugs, PAGE, contents.end).lenient();
     let routes = |id| contents.routes.get(&id).copied();
-    let rules = Rules { limit: u64::MAX, holes: &contents.holes, verify, routes: &routes, sealed: true };
+    let rules =
+        Rules { limit: u64::MAX, failed: (0, 0), holes: &contents.holes, verify, routes: &routes, sealed: true };
     walk(&mut scan, contents.end, &rules).ok()
 }

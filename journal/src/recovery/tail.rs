@@ -80,7 +80,11 @@ fn open(findings: &mut Findings, file: File, limit: u64, total: Option<Items>) -
     let mut scan = Scan::new(Arc::clone(&handle), key, findings.config.bugs, PAGE, end).lenient();
     let known = findings.routes.clone();
     let routes = |id| known.set(id);
-    let rules = Rules { limit, holes: &[], verify: true, routes: &routes, sealed: false };
+    let durable = findings.durable;
+    // Groups are published one after the other, and a cursor says how far that was in each chain. A group that failed may be on
+    // disk all the same; what went on behind it in the other chain lets destinations pass it, so nothing of it may count.
+    let failed = (durable[no.chain() as usize], durable[0].max(durable[1]));
+    let rules = Rules { limit, failed, holes: &[], verify: true, routes: &routes, sealed: false };
     let mut walked = walk(&mut scan, end, &rules).map_err(Error::io(path.clone()))?;
     walked.contents.routes.iter().filter(|(_, set)| !set.is_empty()).for_each(|(&id, &set)| {
         findings.routes.define(id, set);

@@ -68,6 +68,39 @@ fn a_stage_can_finish_while_the_disk_is_full() {
 }
 
 #[test]
+fn what_a_stage_could_not_commit_does_not_count_after_a_kill() {
+    let stage = DestSpec { stage: true, ..DestSpec::new("s") };
+    let mut rig = Rig::with(Config { stages: true, ..config() }, vec![DestSpec::new("a"), DestSpec::new("b"), stage]);
+    let emit = |rig: &Rig, seq| {
+        let routes = RouteSet::EMPTY.with(rig.dest("a")).with(rig.dest("b"));
+        let record = Record { routes, items: 1, payload: Bytes::from_static(b"out"), ..Record::default() };
+        let (tell, told) = std::sync::mpsc::channel();
+        let answer = Box::new(move |result: Result<_, Error>| tell.send(result.is_ok()).unwrap());
+        rig.journal.commit(vec![(rig.dest("s"), vec![seq])], vec![record], answer);
+        rig.journal.step_writer();
+        told.try_recv().unwrap()
+    };
+    let (first, second) = (rig.append(&["s"], 100).unwrap(), rig.append(&["s"], 100).unwrap());
+    assert_eq!(rig.read("s"), [first, second]);
+    assert!(emit(&rig, first));
+    rig.complete("s", &[first]);
+    // All of it is written, and the sync fails: it is in a segment that nothing follows.
+    rig.disk.set_faults(Faults { sync_error: 1000, ..Faults::default() });
+    assert!(!emit(&rig, second));
+    rig.disk.set_faults(Faults::default());
+    rig.keep(Duration::from_secs(1));
+    // What comes later passes: the cursor of `a` is then beyond what the stage made. `b` keeps the segment.
+    rig.append(&["a"], 100).unwrap();
+    let read = rig.read("a");
+    assert_eq!(read.len(), 2);
+    rig.complete("a", &read);
+    rig.keep(Duration::from_secs(1));
+    rig.restart();
+    assert_eq!(rig.read("a"), []);
+    assert_eq!(rig.read("s"), [second], "acknowledged, and nothing was made of it");
+}
+
+#[test]
 fn a_record_over_half_a_segment_is_refused_for_good() {
     let rig = Rig::new(specs(&["a"]));
     let refusal = rig.append(&["a"], SEGMENT as usize / 2).unwrap_err();
