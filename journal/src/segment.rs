@@ -78,7 +78,7 @@ pub(crate) fn seal(handle: &dyn VfsFile, header: &SegmentHeader, contents: &Cont
 }
 
 /// Seals what a process before this one wrote. Records from an offset on may be nothing but memory of the kernel, if a sync
-/// failed before that process ended: they are written once more.
+/// failed before that process ended: they are written once more, and durable before a footer says so.
 pub(crate) fn settle(file: &dyn VfsFile, from: u64, header: &SegmentHeader, contents: &Contents) -> io::Result<u64> {
     let mut buf = vec![0; REWRITE.min((contents.end - from) as usize)];
     let mut at = from;
@@ -90,6 +90,9 @@ pub(crate) fn settle(file: &dyn VfsFile, from: u64, header: &SegmentHeader, cont
         }
         write_full(file, &buf[..read], at)?;
         at += read as u64;
+    }
+    if from < contents.end {
+        file.sync()?;
     }
     seal(file, header, contents)
 }

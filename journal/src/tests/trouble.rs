@@ -101,6 +101,36 @@ fn what_a_stage_could_not_commit_does_not_count_after_a_kill() {
 }
 
 #[test]
+fn what_only_the_kernel_remembers_is_durable_before_a_footer_says_so() {
+    // The calls in which a start seals the segment are the 27th to the 32nd.
+    for (calls, seed) in (24..36).flat_map(|calls| (0..50).map(move |seed| (calls, seed))) {
+        let mut rig = Rig::new(specs(&["a"]));
+        let first = rig.append(&["a"], 100).unwrap();
+        // Half of the sectors are lost, and the pages count as clean.
+        rig.disk.set_faults(Faults { sync_error: 1000, ..Faults::default() });
+        assert!(rig.append(&["a"], 9000).is_err());
+        rig.disk.set_faults(Faults::default());
+        // The next process finds it whole in the kernel's memory, and the power goes while it seals the segment.
+        rig.disk.kill();
+        rig.disk.crash_after(calls);
+        drop(open(&rig.disk, &rig.clock, &rig.notes, &rig.config, &rig.specs));
+        rig.disk.crash(Random::seeded(seed));
+        rig.restart();
+        let mut read = Vec::new();
+        loop {
+            let more = rig.read("a");
+            if more.is_empty() {
+                break;
+            }
+            rig.complete("a", &more);
+            read.extend(more);
+        }
+        assert!(read.first() == Some(&first) && read.len() <= 2, "{read:?}");
+        assert_eq!(rig.journal.stats().corrupt_items, [0; 4], "nothing acknowledged is damaged, {calls} {seed}");
+    }
+}
+
+#[test]
 fn a_record_over_half_a_segment_is_refused_for_good() {
     let rig = Rig::new(specs(&["a"]));
     let refusal = rig.append(&["a"], SEGMENT as usize / 2).unwrap_err();
