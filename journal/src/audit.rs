@@ -97,8 +97,15 @@ impl Inner {
         let sequences: BTreeSet<u64> = intact.iter().map(|seen| seen.header.seq).collect();
         let dests: Vec<u8> = state.dests.keys().copied().collect();
         for index in dests {
-            let Some(destination) = state.dests.get(&index) else { continue };
+            let Some(destination) = state.dests.get_mut(&index) else { continue };
             let Some(pending) = destination.pending.get(&no).copied() else { continue };
+            for recent in state.tail.since(destination.read_from) {
+                let is_wanted = recent.no == no && recent.routes.contains(destination.index);
+                if is_wanted && !sequences.contains(&recent.entry.seq) && !destination.is_done(recent.entry.seq) {
+                    destination.awaits(recent.entry.seq, recent.held());
+                }
+            }
+            let Some(destination) = state.dests.get(&index) else { continue };
             let mut left = Tally::default();
             for seen in intact {
                 let set = state.resolve(&contents, seen.header.route_set);
@@ -106,7 +113,7 @@ impl Inner {
                     left.add(&seen.tally());
                 }
             }
-            // What was handed out before the damage will still be settled.
+            // What was handed out before the damage will still be settled, and what is in memory can still go out.
             let held = destination.handed().filter(|(seq, held)| held.no == no && !sequences.contains(seq));
             held.for_each(|(_, held)| left.add(&held.tally()));
             let mut lost = pending;

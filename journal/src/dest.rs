@@ -40,8 +40,8 @@ pub(crate) struct Destination {
     /// Everything before was handed out, done, or is not for this destination.
     pub read_from: u64,
     pub in_flight: BTreeMap<u64, Held>,
-    /// Handed out before a rewind, and not completed.
-    rewound: BTreeMap<u64, Held>,
+    /// Comes once more, or is missed: handed out before a rewind and not completed, or damaged on disk and still in memory.
+    awaited: BTreeMap<u64, Held>,
     /// Done, beyond the cursor.
     done: BTreeSet<u64>,
     /// What is not done, by segment. No entry without records.
@@ -86,7 +86,7 @@ impl Destination {
             detached: state.detached,
             read_from: state.committed + 1,
             in_flight: BTreeMap::new(),
-            rewound: BTreeMap::new(),
+            awaited: BTreeMap::new(),
             done: state.done,
             pending: BTreeMap::new(),
             backlog: Tally::default(),
@@ -188,27 +188,32 @@ impl Destination {
 
     /// A record goes out.
     pub(crate) fn hand_out(&mut self, seq: u64, held: Held) {
-        self.rewound.remove(&seq);
+        self.awaited.remove(&seq);
         self.in_flight.insert(seq, held);
         self.read_from = self.read_from.max(seq + 1);
         self.inflight_high = self.inflight_high.max(seq);
     }
 
-    /// What was handed out and is not done, before a rewind or after.
+    /// A record is damaged on disk, and may still come from memory.
+    pub(crate) fn awaits(&mut self, seq: u64, held: Held) {
+        self.awaited.insert(seq, held);
+    }
+
+    /// What was handed out and is not done, before a rewind or after, and what may still come from memory.
     pub(crate) fn handed(&self) -> impl Iterator<Item = (&u64, &Held)> {
-        self.in_flight.iter().chain(&self.rewound)
+        self.in_flight.iter().chain(&self.awaited)
     }
 
     /// A record is done.
     pub(crate) fn complete(&mut self, seq: u64) -> Option<Held> {
-        let held = self.in_flight.remove(&seq).or_else(|| self.rewound.remove(&seq))?;
+        let held = self.in_flight.remove(&seq).or_else(|| self.awaited.remove(&seq))?;
         self.finish(seq, &held);
         Some(held)
     }
 
     /// A record that was not handed out is done: evicted, expired, or put aside.
     pub(crate) fn finish(&mut self, seq: u64, held: &Held) {
-        self.rewound.remove(&seq);
+        self.awaited.remove(&seq);
         self.done.insert(seq);
         self.suspects.remove(&seq);
         self.watched.remove(&seq);
@@ -239,14 +244,14 @@ impl Destination {
             }
         }
         self.read_from = self.committed() + 1;
-        self.rewound.append(&mut self.in_flight);
+        self.awaited.append(&mut self.in_flight);
         self.epoch += 1;
     }
 
-    /// Records that were to be handed out again, and were not among those up to `passed`: they are damaged by now.
+    /// Records that were awaited, and were not among those up to `passed`: they are damaged by now.
     pub(crate) fn not_found(&mut self, passed: u64) -> Vec<(u64, Held)> {
-        let behind = self.rewound.split_off(&(passed + 1));
-        std::mem::replace(&mut self.rewound, behind).into_iter().collect()
+        let behind = self.awaited.split_off(&(passed + 1));
+        std::mem::replace(&mut self.awaited, behind).into_iter().collect()
     }
 
     /// Gives up everything up to `last`; what is pending is returned.
@@ -254,7 +259,7 @@ impl Destination {
         let dropped = std::mem::take(&mut self.backlog);
         self.pending.clear();
         self.in_flight.clear();
-        self.rewound.clear();
+        self.awaited.clear();
         self.done.clear();
         self.suspects.clear();
         self.watched.clear();

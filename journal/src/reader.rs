@@ -347,15 +347,7 @@ fn from_tail(state: &State, dest: Dest, from: u64, upto: u64, limit: ReadLimit) 
             if over && !found.is_empty() {
                 return (found, passed);
             }
-            let held = Held {
-                no: recent.no,
-                signal: entry.signal,
-                items: entry.items,
-                tenant: entry.tenant,
-                bytes: recent.bytes,
-                ingest_ms: entry.ingest_ms,
-            };
-            found.push(Found { held, entry: entry.clone() });
+            found.push(Found { held: recent.held(), entry: entry.clone() });
         }
         passed = entry.seq;
     }

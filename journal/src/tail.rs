@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use crate::dest::Held;
 use crate::format::SegNo;
 use crate::record::Entry;
 use crate::route::RouteSet;
@@ -20,6 +21,12 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
+    /// What a destination notes when it is handed this.
+    pub(crate) fn held(&self) -> Held {
+        let Entry { signal, items, tenant, ingest_ms, .. } = self.entry;
+        Held { no: self.no, signal, items, tenant, bytes: self.bytes, ingest_ms }
+    }
+
     fn charge(&self) -> u64 {
         self.bytes + self.attached + OVERHEAD
     }

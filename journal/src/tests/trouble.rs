@@ -1,6 +1,7 @@
 //! Disks that fail or fill up.
 
 use super::*;
+use crate::format::{Chain, PAGE};
 use crate::sim::Faults;
 
 #[test]
@@ -162,4 +163,28 @@ fn a_bad_sector_costs_what_overlaps_it_and_a_disk_that_is_gone_costs_nothing() {
     assert!((2..=4).contains(&lost), "{lost} records of 2 KiB overlap a block of 4 KiB");
     assert_eq!(rig.journal.stats().corrupt_items[0], lost as u64);
     assert_eq!(rig.dropped(DropReason::Corrupt), lost as u64);
+}
+
+#[test]
+fn what_is_damaged_on_disk_goes_out_from_memory_while_it_is_there() {
+    let rig = Rig::with(Config { tail_bytes: 8000, ..config() }, specs(&["a", "b"]));
+    let sequences: Vec<u64> = (0..3).map(|_| rig.append(&["a", "b"], 1000).unwrap()).collect();
+    rig.journal.0.roll(Chain::Main).unwrap();
+    let first = rig.disk.files().into_iter().find(|(path, _)| path.ends_with(".log")).unwrap().0;
+    rig.disk.flip(&first, PAGE + 1500, 1);
+    rig.journal.scrub().unwrap();
+    assert_eq!(rig.journal.stats().corrupt_items[0], 1);
+    assert_eq!(rig.read("a"), sequences);
+    rig.complete("a", &sequences);
+    assert_eq!(rig.journal.backlog(rig.dest("a")).records, 0);
+    assert_eq!(rig.dropped(DropReason::Corrupt), 0);
+    // The other one comes when it is not in memory any more.
+    let more: Vec<u64> = (0..8).map(|_| rig.append(&["b"], 1000).unwrap()).collect();
+    let left = [&[sequences[0], sequences[2]], &more[..]].concat();
+    let mut read = rig.read("b");
+    read.extend(rig.read("b"));
+    assert_eq!(read, left);
+    rig.complete("b", &left);
+    assert_eq!(rig.journal.backlog(rig.dest("b")).records, 0);
+    assert_eq!(rig.dropped(DropReason::Corrupt), 1);
 }
