@@ -178,7 +178,8 @@ impl Inner {
             routes.sort_unstable();
             routes.dedup_by_key(|(id, _)| *id);
             routes.retain(|(id, _)| !contents.routes.contains_key(id));
-            let place = Place { key, offset: contents.end, prev_crc, items: contents.items(), routes };
+            let place =
+                Place { key, offset: contents.end, prev_crc, items: contents.items(), routes, page_from: usize::MAX };
             let encoded = encode(&records, place, Vec::new());
             write_parts_full(&*handle, &encoded.parts(), contents.end).map_err(failed())?;
             prev_crc = encoded.last_crc;

@@ -35,6 +35,8 @@ pub struct Config {
     /// After an unclean stop, records this far behind the newest one handed out are read one by one, for the one that may
     /// have killed the process.
     pub suspect_range: u64,
+    /// Payloads from this length on begin at a page of the file: a disk can read them where they are in memory.
+    pub page_from: usize,
     /// Deliberate faults that the simulation must notice.
     pub bugs: Bugs,
 }
@@ -54,6 +56,7 @@ impl Config {
             detach_grace: Duration::from_secs(24 * 3600),
             quarantine_bytes: 64 * MIB,
             suspect_range: 1000,
+            page_from: 128 << 10,
             bugs: Bugs::default(),
         }
     }

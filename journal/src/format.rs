@@ -19,7 +19,7 @@ mod tests;
 use crate::checksum::{crc32c, crc32c_append};
 
 /// The format that this code writes, and the newest it reads.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// What segments, slots and headers are aligned to.
 pub(crate) const PAGE: u64 = 4096;
 /// Every record starts at a multiple of this.

@@ -6,7 +6,7 @@ use crate::checksum::{crc32c, crc32c_append};
 use crate::format::barrier::Barrier;
 use crate::format::record::{DERIVED, HEADER, Header, Kind, ZSTD, record_size};
 use crate::format::watermark::Watermark;
-use crate::format::{ALIGN, Chain, Key};
+use crate::format::{ALIGN, Chain, Key, PAGE};
 use crate::record::{self, Entry, Summed};
 use crate::route::{Dest, RouteSet};
 use crate::tally::{Items, Tally, add_items};
@@ -53,6 +53,7 @@ impl Outgoing {
             route_set,
             items: record.items,
             ctx_len: record.context.len() as u16,
+            lead: 0,
             ingest_ms: record.ingest_ms,
             request_id: record.request_id,
         };
@@ -89,11 +90,17 @@ impl Outgoing {
 
     /// A record as it is in another segment.
     pub(crate) fn copied(header: Header, routes: RouteSet, contents: Bytes) -> Self {
+        let header = Header { lead: 0, ..header };
         Outgoing { header, routes, context: Bytes::new(), payload: contents, entry: None, attached: 0, mark: None }
     }
 
     pub(crate) fn size(&self) -> u64 {
         self.header.size()
+    }
+
+    /// As [`Outgoing::size`], with the zeros that may come before its contents.
+    pub(crate) fn reach(&self, page_from: usize) -> u64 {
+        self.size() + if self.payload.len() < page_from { 0 } else { PAGE }
     }
 
     pub(crate) fn tally(&self) -> Tally {
@@ -114,6 +121,7 @@ fn plain(seq: u64, kind: Kind, route_set: u32, payload: &[u8]) -> Header {
         route_set,
         items: 0,
         ctx_len: 0,
+        lead: 0,
         ingest_ms: 0,
         request_id: 0,
     }
@@ -186,6 +194,8 @@ pub(crate) struct Place {
     pub items: Items,
     /// Route sets that the segment has not named.
     pub routes: Vec<(u32, RouteSet)>,
+    /// Payloads from this length on begin at a page of the file.
+    pub page_from: usize,
 }
 
 /// Encodes a group and its barrier.
@@ -197,9 +207,14 @@ pub(crate) fn encode(records: &[Outgoing], place: Place, mut small: Vec<u8>) -> 
     let mut put = |mut header: Header, parts: [&Bytes; 2], prev: &mut u32| {
         header.prev_hdr_crc = *prev;
         let offset = place.offset + written as u64;
+        if parts[1].len() >= place.page_from {
+            let before = offset + (HEADER + parts[0].len()) as u64;
+            header.lead = (before.next_multiple_of(PAGE) - before) as u16;
+        }
         let (encoded, crc) = header.encode(place.key);
         small.extend_from_slice(&encoded);
-        written += encoded.len();
+        small.resize(small.len() + usize::from(header.lead), 0);
+        written += encoded.len() + usize::from(header.lead);
         for part in parts {
             written += part.len();
             if part.len() < LARGE {

@@ -4,7 +4,7 @@ use crate::bugs::Bug;
 use crate::cursors::Survive;
 use crate::format::segment::COMPACTED;
 use crate::format::{Chain, PAGE, SegNo};
-use crate::journal::Inner;
+use crate::journal::{Inner, lock};
 use crate::names;
 use crate::observer::Event;
 use crate::state::{Segment, State};
@@ -75,6 +75,10 @@ impl Inner {
     fn dispose_of_garbage(&self, full: &[String]) {
         let garbage = self.lock().garbage.clone();
         if garbage.is_empty() {
+            return;
+        }
+        // Nor may the slot of `META` be that calls them garbage.
+        if lock(&self.meta).file.settle(&*self.vfs).is_err() {
             return;
         }
         if !self.lock().names_settled {

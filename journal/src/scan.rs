@@ -65,7 +65,7 @@ impl Scan {
         }
         match self.header(offset)? {
             Some((header, _)) => {
-                self.offset = offset + header.size();
+                self.offset = offset + header.extent();
                 Ok(Step::Record { offset, header })
             }
             None => Ok(Step::Damage { offset }),
@@ -77,14 +77,14 @@ impl Scan {
         let (key, bugs, end) = (self.key, self.bugs, self.end);
         let bytes = self.window(offset, HEADER)?;
         let decoded = decode(bytes, key, bugs);
-        Ok(decoded.filter(|(header, _)| offset.checked_add(header.size()).is_some_and(|behind| behind <= end)))
+        Ok(decoded.filter(|(header, _)| offset.checked_add(header.extent()).is_some_and(|behind| behind <= end)))
     }
 
     /// The contents of a record, if their checksum is right.
     pub(crate) fn contents(&mut self, offset: u64, header: &Header) -> io::Result<Option<&[u8]>> {
         let trusting = self.bugs.has(Bug::TrustLengthBeforeChecksum);
         let len = header.len as usize;
-        let bytes = self.window(offset + HEADER as u64, len)?;
+        let bytes = self.window(offset + header.contents(), len)?;
         Ok((bytes.len() == len && (trusting || crc32c(bytes) == header.data_crc)).then_some(bytes))
     }
 

@@ -7,6 +7,7 @@ pub mod disk;
 mod pages;
 mod probe;
 
+pub use pages::DiskPage;
 pub use probe::probe;
 
 use std::any::Any;

@@ -111,7 +111,7 @@ pub(crate) fn walk(scan: &mut Scan, end: u64, rules: &Rules<'_>) -> io::Result<W
                         walk.record(offset, &header, crc, &contents, &mut group, &mut defined, rules.routes);
                     }
                     None => {
-                        walk.damage(offset, header.size(), Some(header));
+                        walk.damage(offset, header.extent(), Some(header));
                         walk.contents.last_seq = walk.contents.last_seq.max(header.seq);
                         group.broken = true;
                     }

@@ -203,9 +203,13 @@ impl Inner {
             self.open_segment(writer, chain)?;
         }
         let mut room = self.room(writer, chain);
+        let page_from = self.config.page_from;
+        // One that fits only without zeros before it goes without.
+        let page_from =
+            if records.first().is_some_and(|first| first.reach(page_from) <= room) { page_from } else { usize::MAX };
         let fit = records.iter().take_while(|record| {
-            let fits = record.size() <= room;
-            room = room.saturating_sub(record.size() + FOOTER_SHARE);
+            let fits = record.reach(page_from) <= room;
+            room = room.saturating_sub(record.reach(page_from) + FOOTER_SHARE);
             fits
         });
         let part = &records[..fit.count().max(1)];
@@ -226,6 +230,7 @@ impl Inner {
                 prev_crc: active.prev_crc,
                 items: contents.items(),
                 routes: new,
+                page_from,
             }
         };
         let offset = place.offset;

@@ -1,14 +1,18 @@
 //! Large buffers kept for the next request. Bodies come in the same few sizes over and over; handing the same pages
 //! out again saves the page faults of fresh ones.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
+use crate::landing::{Landing, PageSource, Pages};
 use crate::turns::Turns;
 
 /// Buffers below this size are cheaper to take from the allocator.
 const SMALLEST: usize = 64 << 10;
+/// Kept by the usual pool, in bytes, and in one buffer.
+const MOST: usize = 16 << 20;
+const LARGEST: usize = 4 << 20;
 
 /// A bounded stock of byte buffers. Clones share the stock.
 #[derive(Clone)]
@@ -21,6 +25,7 @@ struct Shelf {
     most: usize,
     stock: Mutex<Stock>,
     turns: Turns,
+    pages: OnceLock<Pages>,
 }
 
 #[derive(Default)]
@@ -32,7 +37,18 @@ struct Stock {
 impl BufferPool {
     /// A pool that keeps at most `most` bytes, in buffers of at most `largest` bytes each.
     pub fn new(most: usize, largest: usize) -> Self {
-        BufferPool { shelf: Arc::new(Shelf { largest, most, stock: Mutex::default(), turns: Turns::new() }) }
+        let (stock, pages) = (Mutex::default(), OnceLock::new());
+        BufferPool { shelf: Arc::new(Shelf { largest, most, stock, turns: Turns::new(), pages }) }
+    }
+
+    /// From now on large bodies whose length is known come to pages, for a disk to read them there.
+    pub fn use_pages(&self, source: PageSource) {
+        self.shelf.pages.get_or_init(|| Pages::new(source));
+    }
+
+    /// A page for a body of `length`, if it is worth one and one is free.
+    pub(crate) fn land(&self, length: usize) -> Option<Landing> {
+        self.shelf.pages.get()?.land(length)
     }
 
     /// Who may inflate when. Whoever shares the buffers shares the turns.
@@ -78,11 +94,14 @@ impl BufferPool {
     /// Gives all kept buffers back to the allocator (memory is short, or nothing has arrived for a while).
     pub fn clear(&self) {
         *self.stock() = Stock::default();
+        if let Some(pages) = self.shelf.pages.get() {
+            pages.clear();
+        }
     }
 
     /// Bytes now kept for reuse.
     pub fn held_bytes(&self) -> usize {
-        self.stock().bytes
+        self.stock().bytes + self.shelf.pages.get().map_or(0, Pages::held_bytes)
     }
 
     fn stock(&self) -> std::sync::MutexGuard<'_, Stock> {
@@ -93,7 +112,7 @@ impl BufferPool {
 impl Default for BufferPool {
     /// 16 MiB at most, in buffers of at most 4 MiB.
     fn default() -> Self {
-        BufferPool::new(16 << 20, 4 << 20)
+        BufferPool::new(MOST, LARGEST)
     }
 }
 

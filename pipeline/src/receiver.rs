@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use sluice_config::service::Limits;
+use sluice_net::PageSource;
 use sluice_net::listen::Sockets;
 use tokio::time::Instant;
 
@@ -77,6 +78,8 @@ pub struct Ingress {
     pub memory: MemBudget,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
+    /// Where large bodies are best received.
+    pub pages: Option<PageSource>,
     /// Request headers to keep in the batch context.
     pub metadata_keys: MetadataKeys,
     /// What a request may be.
@@ -146,6 +149,7 @@ impl Ingress {
     pub fn new(memory: MemBudget, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>, metadata_keys: MetadataKeys) -> Self {
         Ingress {
             memory,
+            pages: None,
             clock,
             rng,
             metadata_keys,

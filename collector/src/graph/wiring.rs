@@ -74,6 +74,7 @@ impl Wires<'_> {
         let around = self.around;
         let mut ingress = Ingress::new(around.memory.clone(), Arc::clone(&around.clock), Arc::clone(&around.rng), keys);
         ingress.limits = RequestLimits::from(&self.plan.service.limits);
+        ingress.pages = self.spine.shared().pages();
         for signal in signals_of(&using(self.plan, |pipeline| &pipeline.receivers, id)) {
             let users = self.plan.pipelines.iter().filter(|pipeline| pipeline.receivers.contains(id));
             let users: Vec<_> = users.filter(|pipeline| pipeline.id.signal() == signal).collect();

@@ -140,6 +140,7 @@ impl LetterFile {
                 route_set: 0,
                 items: letter.items,
                 ctx_len: letter.context.len() as u16,
+                lead: 0,
                 ingest_ms: letter.ingest_ms,
                 request_id: letter.cause.origin_seq,
             };

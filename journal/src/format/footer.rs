@@ -59,7 +59,7 @@ impl Contents {
         if self.index.last().is_none_or(|&(last, _)| offset >= last + INDEX_STEP) {
             self.index.push((offset, header.seq));
         }
-        self.end = offset + header.size();
+        self.end = offset + header.extent();
         if self.first_seq == 0 {
             self.first_seq = header.seq;
         }

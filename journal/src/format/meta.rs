@@ -42,6 +42,15 @@ impl Meta {
         self.gaps.iter().any(|gap| gap.first <= no && no <= gap.last)
     }
 
+    /// Items of the segments between these two, if all of them were deleted.
+    pub(crate) fn deleted_between(&self, one: SegNo, other: SegNo) -> Option<Items> {
+        if other.0 == one.0 + 1 {
+            return Some([0; SIGNALS]);
+        }
+        let gap = self.gaps.iter().find(|gap| gap.first.0 == one.0 + 1 && gap.last.0 + 1 == other.0);
+        gap.map(|gap| gap.items)
+    }
+
     /// Notes a deletion, joining runs that touch. `false` without room for another run.
     pub(crate) fn delete(&mut self, no: SegNo, items: &Items) -> bool {
         if self.is_deleted(no) {

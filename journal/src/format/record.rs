@@ -2,7 +2,7 @@
 
 use bytes::BufMut;
 
-use super::{Key, aligned};
+use super::{Key, PAGE, aligned};
 use crate::codec::Get;
 
 /// Length of a header.
@@ -43,6 +43,8 @@ pub(crate) struct Header {
     pub route_set: u32,
     pub items: u32,
     pub ctx_len: u16,
+    /// Zeros between the header and what it covers, so that a payload begins at a page.
+    pub lead: u16,
     pub ingest_ms: u64,
     pub request_id: u64,
 }
@@ -63,7 +65,7 @@ impl Header {
         rest.put_u32_le(self.route_set);
         rest.put_u32_le(self.items);
         rest.put_u16_le(self.ctx_len);
-        rest.put_u16_le(0);
+        rest.put_u16_le(self.lead);
         rest.put_u64_le(self.ingest_ms);
         rest.put_u64_le(self.request_id);
         let crc = key.crc(&bytes[8..]);
@@ -115,15 +117,27 @@ impl Header {
             route_set: get.u32()?,
             items: get.u32()?,
             ctx_len: get.u16()?,
-            ingest_ms: get.u16().and_then(|_zero| get.u64())?,
+            lead: get.u16()?,
+            ingest_ms: get.u64()?,
             request_id: get.u64()?,
         };
-        (u32::from(header.ctx_len) <= header.len).then_some((header, crc))
+        let is_whole = u32::from(header.ctx_len) <= header.len && u64::from(header.lead) < PAGE;
+        is_whole.then_some((header, crc))
     }
 
-    /// Bytes of the whole record: header, contents, padding.
+    /// Bytes of the record wherever it lies: header, contents, padding to the next record.
     pub(crate) fn size(&self) -> u64 {
         record_size(u64::from(self.len))
+    }
+
+    /// Bytes from the beginning of its header to the next record, where it lies now.
+    pub(crate) fn extent(&self) -> u64 {
+        record_size(u64::from(self.lead) + u64::from(self.len))
+    }
+
+    /// Where its contents begin, behind the beginning of its header.
+    pub(crate) fn contents(&self) -> u64 {
+        HEADER as u64 + u64::from(self.lead)
     }
 }
 

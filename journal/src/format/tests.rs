@@ -33,6 +33,7 @@ fn header() -> Header {
         route_set: 4,
         items: 5,
         ctx_len: 6,
+        lead: 0,
         ingest_ms: 8,
         request_id: 9,
     }
@@ -161,4 +162,16 @@ fn any_changed_bit_of_a_header_is_noticed() {
         changed[bit / 8] ^= 1 << (bit % 8);
         assert_eq!(Header::decode(&changed, key), None, "bit {bit}");
     }
+}
+
+#[test]
+fn items_between_two_segments_are_known_if_all_of_them_were_deleted() {
+    let mut meta = Meta::default();
+    let no = |ordinal| SegNo::new(Chain::Main, ordinal);
+    assert_eq!(meta.deleted_between(no(1), no(2)), Some([0; 4]));
+    meta.delete(no(3), &[1, 0, 0, 0]);
+    assert_eq!(meta.deleted_between(no(2), no(4)), Some([1, 0, 0, 0]));
+    assert_eq!(meta.deleted_between(no(1), no(4)), None);
+    meta.delete(no(2), &[0, 5, 0, 0]);
+    assert_eq!(meta.deleted_between(no(1), no(4)), Some([1, 5, 0, 0]));
 }

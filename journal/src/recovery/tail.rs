@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::format::meta::Clean;
 use crate::format::segment::SegmentHeader;
 use crate::format::watermark::Watermark;
-use crate::format::{Key, PAGE};
+use crate::format::{Key, PAGE, SegNo};
 use crate::observer::Event;
 use crate::quarantine;
 use crate::scan::Scan;
@@ -45,9 +45,13 @@ pub(super) fn read(
         for (at, file) in files.into_iter().enumerate() {
             let next = ahead.get(at + 1);
             let limit = next.map_or(u64::MAX, |next| next.1);
-            let adjacent = next.filter(|next| next.0 == file.no.ordinal() + 1).and_then(|next| next.2);
+            let behind = next.and_then(|&(ordinal, _, before)| {
+                // As many as its header says, but for those of deleted segments in between.
+                let deleted = findings.meta.deleted_between(file.no, SegNo::new(file.no.chain(), ordinal))?;
+                Some(less(&before?, &deleted))
+            });
             let is_last = next.is_none() && file.no.ordinal() >= findings.meta.last[index];
-            let total = adjacent.or_else(|| clean.filter(|_| is_last).map(|clean| clean.items[index]));
+            let total = behind.or_else(|| clean.filter(|_| is_last).map(|clean| clean.items[index]));
             read[index].extend(open(findings, file, limit, total)?);
         }
     }

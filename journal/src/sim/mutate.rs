@@ -79,6 +79,7 @@ fn stop(random: &mut Random) -> Result<Stopped, String> {
         detach_grace: Duration::from_secs(60),
         quarantine_bytes: 1 << 20,
         suspect_range: 10,
+        page_from: 1000,
         bugs: Bugs::default(),
     };
     let disk = SimDisk::new(random.fork(), 32 << 20);

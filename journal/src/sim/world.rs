@@ -111,6 +111,7 @@ impl World {
             detach_grace: Duration::from_secs(60),
             quarantine_bytes: 256 << 10,
             suspect_range: random.below(10),
+            page_from: [usize::MAX, 500, 3000][random.below(3) as usize],
             bugs: plan.bugs,
         };
         let disk = SimDisk::new(random.fork(), DISK);

@@ -15,7 +15,7 @@ fn a_newer_format_is_refused_and_left_alone() {
         use crate::vfs::{Open, Vfs, write_full};
         let file = rig.disk.open("META", Open::Write).unwrap();
         let mut slot = Slot::encode(99, &rig.journal.id(), b"");
-        slot[8] = 2;
+        slot[8] = 3;
         let crc = crc32c(&slot[8..]);
         slot[4..8].copy_from_slice(&crc.to_le_bytes());
         write_full(&*file, &slot, 0).unwrap();
@@ -23,7 +23,7 @@ fn a_newer_format_is_refused_and_left_alone() {
         rig.disk.files()
     };
     let refused = open(&rig.disk, &rig.clock, &rig.notes, &rig.config, &rig.specs);
-    assert!(matches!(refused, Err(Error::Newer(2))));
+    assert!(matches!(refused, Err(Error::Newer(3))));
     assert_eq!(rig.disk.files(), before);
 }
 
@@ -212,4 +212,28 @@ fn a_cursor_that_is_lost_starts_at_the_oldest_record() {
     assert_eq!(rig.read("a"), sequences);
     assert_eq!(rig.journal.stats().cursor_resets, 1);
     assert!(rig.saw(|event| *event == Event::CursorReset { name: "a".to_owned() }));
+}
+
+#[test]
+fn a_large_payload_begins_at_a_page_of_the_file() {
+    use crate::vfs::{Open, Vfs, read_full};
+    let mut rig = Rig::with(Config { page_from: 1000, tail_bytes: 0, ..config() }, specs(&["a"]));
+    let sequences: Vec<u64> = [100, 5000, 999, 1000].iter().map(|&len| rig.append(&["a"], len).unwrap()).collect();
+    let check = |rig: &Rig| {
+        let entries = rig.journal.read(rig.dest("a"), ALL).unwrap();
+        assert!(entries.iter().all(|entry| entry.payload.iter().all(|&byte| byte == 7)));
+        let lengths: Vec<_> = entries.iter().map(|entry| (entry.seq, entry.payload.len())).collect();
+        assert_eq!(lengths, sequences.iter().copied().zip([100, 5000, 999, 1000]).collect::<Vec<_>>());
+    };
+    check(&rig);
+    let (path, len) = rig.disk.files().into_iter().find(|(path, _)| path.ends_with(".log")).unwrap();
+    let mut bytes = vec![0; len as usize];
+    read_full(&*rig.disk.open(&path, Open::Read).unwrap(), &mut bytes, 0).unwrap();
+    let page = crate::format::PAGE as usize;
+    let begins = |at: &usize| bytes[*at..*at + 1000].iter().all(|&byte| byte == 7) && bytes[at - 8..*at] != [7; 8];
+    assert_eq!((page..bytes.len() - page).step_by(page).filter(begins).count(), 2);
+    rig.restart();
+    check(&rig);
+    // The largest record that a segment takes has no room before it.
+    rig.append(&["a"], SEGMENT as usize / 2 - 64).unwrap();
 }

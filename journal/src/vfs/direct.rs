@@ -6,6 +6,7 @@
 //! them. Everything else (reading, writing elsewhere, a file system that does not know the flag) goes through the cache.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +18,8 @@ use super::pages::Pages;
 
 /// What addresses, lengths and offsets are multiples of: no disk wants more.
 const BLOCK: usize = 4096;
+/// Shorter parts are copied: the system looks up the memory of each.
+const IN_PLACE: usize = 64 << 10;
 
 /// A file of zeros in which every byte is written once, from the beginning on.
 pub(super) struct DirectFile {
@@ -42,69 +45,113 @@ impl DirectFile {
     }
 }
 
+/// What goes out together, in order: copies in memory of our own, and parts where they are.
+enum Piece<'a> {
+    Copied(Range<usize>),
+    InPlace(&'a [u8]),
+}
+
 impl Append {
     /// Writes whole blocks. `None` if that is not possible here: nothing was written then.
     fn write(&mut self, parts: &[&[u8]], offset: u64, pages: &mut Pages) -> Option<io::Result<()>> {
         let direct = self.direct.as_ref().filter(|_| offset == self.end)?;
         let buffer = pages.get()?;
         let start = self.end - self.tail.len() as u64;
-        let (mut at, mut filled) = (start, self.tail.len());
-        buffer[..filled].copy_from_slice(&self.tail);
-        let mut len = 0;
+        let mut batch = Batch { at: start, filled: self.tail.len(), run: 0, pieces: Vec::with_capacity(3) };
+        buffer[..self.tail.len()].copy_from_slice(&self.tail);
         for part in parts {
-            len += part.len() as u64;
             let mut rest = *part;
-            while !rest.is_empty() {
-                let (now, later) = rest.split_at(rest.len().min(buffer.len() - filled));
-                buffer[filled..filled + now.len()].copy_from_slice(now);
-                filled += now.len();
+            if let Some(blocks) = batch.in_place(rest) {
+                let (blocks, later) = rest.split_at(blocks);
+                batch.end_run();
+                batch.pieces.push(Piece::InPlace(blocks));
                 rest = later;
-                if filled == buffer.len() {
-                    match write_blocks(direct, buffer, at) {
-                        Err(error) if at == start && is_refusal(&error) => return None,
+            }
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(rest.len().min(buffer.len() - batch.filled));
+                buffer[batch.filled..batch.filled + now.len()].copy_from_slice(now);
+                batch.filled += now.len();
+                rest = later;
+                if batch.filled == buffer.len() {
+                    batch.end_run();
+                    match batch.write(direct, buffer) {
+                        Err(error) if batch.at == start && is_refusal(&error) => return None,
                         Err(error) => return Some(Err(error)),
                         Ok(()) => {}
                     }
-                    at += buffer.len() as u64;
-                    filled = 0;
                 }
             }
         }
-        let blocks = filled.next_multiple_of(BLOCK);
-        buffer[filled..blocks].fill(0);
-        match write_blocks(direct, &buffer[..blocks], at) {
-            Err(error) if at == start && is_refusal(&error) => return None,
+        let filled = batch.filled;
+        batch.filled = filled.next_multiple_of(BLOCK);
+        buffer[filled..batch.filled].fill(0);
+        self.tail.clear();
+        self.tail.extend_from_slice(&buffer[filled - filled % BLOCK..filled]);
+        batch.end_run();
+        match batch.write(direct, buffer) {
+            Err(error) if batch.at == start && is_refusal(&error) => return None,
             Err(error) => return Some(Err(error)),
             Ok(()) => {}
         }
-        self.end += len;
-        self.tail.clear();
-        self.tail.extend_from_slice(&buffer[filled - filled % BLOCK..filled]);
+        self.end += parts.iter().map(|part| part.len() as u64).sum::<u64>();
         Some(Ok(()))
+    }
+}
+
+/// What was not written yet.
+struct Batch<'a> {
+    /// Where its first piece goes.
+    at: u64,
+    /// Copied so far, and from where on that is no piece yet.
+    filled: usize,
+    run: usize,
+    pieces: Vec<Piece<'a>>,
+}
+
+impl Batch<'_> {
+    /// How much of a part can be written from where it is: whole blocks at the beginning of one, both in memory and in the file.
+    fn in_place(&self, part: &[u8]) -> Option<usize> {
+        let is_aligned = self.filled.is_multiple_of(BLOCK) && (part.as_ptr() as usize).is_multiple_of(BLOCK);
+        (part.len() >= IN_PLACE && is_aligned).then(|| part.len() - part.len() % BLOCK)
+    }
+
+    fn end_run(&mut self) {
+        if self.filled > self.run {
+            self.pieces.push(Piece::Copied(self.run..self.filled));
+            self.run = self.filled;
+        }
+    }
+
+    /// Writes all pieces, in one call of the system unless that stops half way. What was copied can be overwritten then. A refusal
+    /// that comes after some were written is none.
+    fn write(&mut self, direct: &OwnedFd, buffer: &[u8]) -> io::Result<()> {
+        let bytes = self.pieces.iter().map(|piece| match piece {
+            Piece::Copied(range) => &buffer[range.clone()],
+            Piece::InPlace(blocks) => blocks,
+        });
+        let mut slices: Vec<IoSlice<'_>> = bytes.map(IoSlice::new).collect();
+        let (mut at, mut left) = (self.at, &mut slices[..]);
+        while !left.is_empty() {
+            match rustix::io::pwritev(direct, &left[..left.len().min(PARTS)], at) {
+                Ok(wrote) if wrote > 0 && wrote % BLOCK == 0 => {
+                    at += wrote as u64;
+                    IoSlice::advance_slices(&mut left, wrote);
+                }
+                Ok(_) => return Err(io::ErrorKind::WriteZero.into()),
+                Err(Errno::INTR) => {}
+                Err(error) if at > self.at => return Err(io::Error::other(error)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        (self.at, self.filled, self.run) = (at, 0, 0);
+        self.pieces.clear();
+        Ok(())
     }
 }
 
 /// Whether the file system does not do this at all.
 fn is_refusal(error: &io::Error) -> bool {
     [Errno::INVAL, Errno::OPNOTSUPP].map(Errno::raw_os_error).map(Some).contains(&error.raw_os_error())
-}
-
-/// Writes whole blocks, all of them. A refusal that comes after some were written is none.
-fn write_blocks(direct: &OwnedFd, blocks: &[u8], mut at: u64) -> io::Result<()> {
-    let mut left = blocks;
-    while !left.is_empty() {
-        match rustix::io::pwrite(direct, left, at) {
-            Ok(wrote) if wrote > 0 && wrote % BLOCK == 0 => {
-                at += wrote as u64;
-                left = &left[wrote..];
-            }
-            Ok(_) => return Err(io::ErrorKind::WriteZero.into()),
-            Err(Errno::INTR) => {}
-            Err(error) if left.len() < blocks.len() => return Err(io::Error::other(error)),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 impl VfsFile for DirectFile {
@@ -156,6 +203,8 @@ pub(super) fn write_parts(fd: &OwnedFd, parts: &[&[u8]], offset: u64) -> io::Res
 
 #[cfg(test)]
 mod tests {
+    use super::{BLOCK, IN_PLACE};
+    use crate::vfs::DiskPage;
     use crate::vfs::disk::DiskVfs;
     use crate::vfs::{Open, Vfs, read_full, write_full, write_parts_full};
 
@@ -183,11 +232,26 @@ mod tests {
                     // More than goes out at once.
                     sizes.push(3 << 20);
                 }
-                let parts: Vec<Vec<u8>> =
+                let mut parts: Vec<Vec<u8>> =
                     sizes.iter().map(|&size| vec![1 + below(255) as u8; below(size + 1) as usize]).collect();
-                let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+                let mut aligned = DiskPage::new().unwrap();
+                let mut in_place = None;
+                if below(3) == 0 {
+                    // One that can be written from where it is, if what comes before it ends with a block.
+                    let len = IN_PLACE + below(200_000) as usize;
+                    aligned.as_mut()[..len].fill(1 + below(255) as u8);
+                    let before = end + parts.iter().map(Vec::len).sum::<usize>();
+                    let lead = if below(4) == 0 { 100 } else { before.next_multiple_of(BLOCK) - before };
+                    parts.push(vec![9; lead]);
+                    in_place = Some(&aligned.as_ref()[..len]);
+                }
+                let mut parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+                parts.extend(in_place);
+                if below(2) == 0 {
+                    parts.push(&[5; 200]);
+                }
                 write_parts_full(&*log, &parts, end as u64).unwrap();
-                for part in parts {
+                for part in &parts {
                     wanted[end..end + part.len()].copy_from_slice(part);
                     end += part.len();
                 }

@@ -1,10 +1,14 @@
 //! A body as it grows. Memory is promised in proportion to what has come and not to what was announced: a peer that announces
 //! much and sends little would otherwise keep the room of those who send.
 
+use std::ops::Deref;
+
 use bytes::Bytes;
 
 use super::{Memory, ReadError, Received};
 use crate::compression::{Beginning, DecompressError, Encoding, look};
+use crate::landing::Landing;
+use crate::pool::BufferPool;
 use crate::reserve::Reservation;
 use crate::turns::Unseen;
 
@@ -21,13 +25,58 @@ const LITTLE: usize = 1 << 10;
 /// So much of a compressed body is never looked at before it is whole.
 const SMALL: usize = 32 << 10;
 
+/// Where bytes come together.
+enum Buffer {
+    Heap(Vec<u8>),
+    Page(Landing),
+}
+
+impl Buffer {
+    fn capacity(&self) -> usize {
+        match self {
+            Buffer::Heap(buffer) => buffer.capacity(),
+            Buffer::Page(landing) => landing.capacity(),
+        }
+    }
+
+    fn extend_from_slice(&mut self, data: &[u8]) {
+        match self {
+            Buffer::Heap(buffer) => buffer.extend_from_slice(data),
+            Buffer::Page(landing) => landing.extend_from_slice(data),
+        }
+    }
+
+    fn move_to(&mut self, mut larger: Buffer, pool: &BufferPool) {
+        larger.extend_from_slice(self);
+        drop(std::mem::replace(self, larger).seal(pool));
+    }
+
+    fn seal(self, pool: &BufferPool) -> Bytes {
+        match self {
+            Buffer::Heap(buffer) => pool.seal(buffer),
+            Buffer::Page(landing) => Bytes::from_owner(landing),
+        }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Buffer::Heap(buffer) => buffer,
+            Buffer::Page(landing) => landing,
+        }
+    }
+}
+
 pub(super) struct Growing<'a> {
     memory: &'a Memory<'a>,
     reservation: Box<dyn Reservation>,
     /// What came before `buffer`, and how much that is.
     pieces: Vec<Bytes>,
     in_pieces: usize,
-    buffer: Vec<u8>,
+    buffer: Buffer,
     /// The body is no longer than this.
     most: usize,
     announced: bool,
@@ -55,7 +104,7 @@ impl<'a> Growing<'a> {
             reservation,
             pieces: Vec::new(),
             in_pieces: 0,
-            buffer: Vec::new(),
+            buffer: Buffer::Heap(Vec::new()),
             most,
             announced: announced.is_some(),
             encoding,
@@ -117,21 +166,19 @@ impl<'a> Growing<'a> {
             let pool = &self.memory.pool;
             if held <= LITTLE {
                 // It may never be more.
-                let mut larger = Vec::with_capacity(held.next_power_of_two());
-                larger.extend_from_slice(&self.buffer);
-                self.buffer = larger;
+                self.buffer.move_to(Buffer::Heap(Vec::with_capacity(held.next_power_of_two())), pool);
             } else if !self.announced && held > WHOLE {
-                let full = std::mem::replace(&mut self.buffer, pool.take(WHOLE.max(data.len())));
+                let full = std::mem::replace(&mut self.buffer, Buffer::Heap(pool.take(WHOLE.max(data.len()))));
                 self.in_pieces += full.len();
-                self.pieces.push(pool.seal(full));
+                self.pieces.push(full.seal(pool));
             } else {
                 // Most of what is compressed is small, and of the rest some is refused before it is whole.
                 let is_taken_whole = self.announced && self.encoding.is_none();
                 let whole = if is_taken_whole { self.most.min(WHOLE) } else { 0 };
                 let size = if self.announced { self.reservation.bytes() } else { self.reservation.bytes().min(WHOLE) };
-                let mut larger = pool.take(size.max(held).max(whole));
-                larger.extend_from_slice(&self.buffer);
-                drop(pool.seal(std::mem::replace(&mut self.buffer, larger)));
+                let landing = if is_taken_whole { pool.land(self.most) } else { None };
+                let heap = || Buffer::Heap(pool.take(size.max(held).max(whole)));
+                self.buffer.move_to(landing.map_or_else(heap, Buffer::Page), pool);
             }
         }
         self.buffer.extend_from_slice(data);
@@ -146,10 +193,10 @@ impl<'a> Growing<'a> {
             // Each piece goes as soon as it is copied.
             self.pieces.drain(..).for_each(|piece| whole.extend_from_slice(&piece));
             whole.extend_from_slice(&self.buffer);
-            self.buffer = whole;
+            self.buffer = Buffer::Heap(whole);
         }
         self.reservation.shrink_to(length);
-        let bytes = self.memory.pool.seal(self.buffer);
+        let bytes = self.buffer.seal(self.memory.pool);
         Received { bytes, reservation: self.reservation, unseen: self.unseen }
     }
 

@@ -153,6 +153,28 @@ fn a_large_message_in_one_frame_is_not_copied_and_a_small_one_is() {
     }
 }
 
+#[test]
+fn a_large_body_of_known_length_comes_to_a_page_while_there_is_one() {
+    let pool = BufferPool::default();
+    pool.use_pages(|| Some(Box::new(vec![0; 1 << 20])));
+    let read = |length: usize| {
+        let payload: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let script = frames(cut(&payload, &[1, 20_000, 90_000]), TIMES);
+        let received = run(read_plain(script, Some(length as u64), None, &memory(&pool, 4 << 20)));
+        let bytes = received.unwrap_or_else(|_| panic!()).bytes;
+        assert_eq!(bytes, payload);
+        bytes
+    };
+    let (one, other) = (read(300_000), read(300_000));
+    // Both pages are taken, and this one comes to the heap, as do those that do not fit.
+    drop((read(300_000), read(2_000_000)));
+    let on_heap = pool.held_bytes();
+    drop(one.slice(5..));
+    assert_eq!(pool.held_bytes(), on_heap);
+    drop((one, other));
+    assert_eq!(pool.held_bytes(), on_heap + (2 << 20));
+}
+
 /// Polls a read against a body that never ends while time passes; returns the error and when it came.
 async fn starved(bytes: usize, times: BodyTimes) -> (ReadError, Duration) {
     let start = Instant::now();

@@ -17,8 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sluice_journal::threads::{Running, run};
-use sluice_journal::vfs::Vfs;
+use sluice_journal::vfs::{DiskPage, Vfs};
 use sluice_journal::{Config, Dest, DestSpec, Journal, Parts, Quota, Recovered};
+use sluice_net::{Page, PageSource};
 use sluice_pdata::pass::Reason;
 
 use super::{
@@ -192,6 +193,10 @@ impl Spine for DurableSpine {
 
     fn append_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> BoxFuture<'static, Result<Waiting, Refusal>> {
         self.write_awaited(records, awaited)
+    }
+
+    fn pages(&self) -> Option<PageSource> {
+        Some(|| Some(Box::new(DiskPage::new()?) as Box<dyn Page>))
     }
 
     fn confirmations(&self) -> &Confirmations {

@@ -23,6 +23,7 @@ use crate::blocks::DeadLetter;
 use crate::context::Arrival;
 use crate::outcome::Refusal;
 use crate::processor::Sizer;
+use sluice_net::PageSource;
 
 pub use confirm::{Confirmation, Confirmations, Waiting};
 
@@ -290,6 +291,11 @@ pub trait Spine: Send + Sync {
 
     /// As [`Spine::append`], and gives what tells when the destinations in `awaited` are done with the records.
     fn append_awaited(&self, records: Vec<Record>, awaited: RouteSet) -> BoxFuture<'static, Result<Waiting, Refusal>>;
+
+    /// Memory in which large bodies are best received, because what keeps them can take them from there.
+    fn pages(&self) -> Option<PageSource> {
+        None
+    }
 
     /// Takes back the records of a request that was refused after all, from every destination that has not read them yet:
     /// as if they had never been routed there. What was read is sent.

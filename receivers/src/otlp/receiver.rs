@@ -45,6 +45,8 @@ pub struct OtlpReceiver {
 
 /// What listens and does not accept yet.
 struct Bound {
+    /// Of both listeners.
+    pool: BufferPool,
     grpc: Option<Listener>,
     http: Option<(Listener, Vec<(HeaderName, HeaderValue)>)>,
 }
@@ -115,13 +117,13 @@ impl OtlpReceiver {
                     bind: bind(http.endpoint(), &http.server.transport),
                     limits: http_listener(&http.server),
                     tls: self.tls(http.server.tls.as_ref(), Versions::Both, Transport::HTTP)?,
-                    pool,
+                    pool: pool.clone(),
                 };
                 let headers = response_headers(http)?;
                 Some((Listener::bind_or_take(settings, sockets).await.map_err(failed)?, headers))
             }
         };
-        Ok(Bound { grpc, http })
+        Ok(Bound { pool, grpc, http })
     }
 
     /// Loads what a `tls` block names, and shows from now on how it is doing.
@@ -146,6 +148,9 @@ impl OtlpReceiver {
             return Err(Error::config("the receiver is not part of any pipeline"));
         };
         let reserve: Arc<dyn Reserve> = Arc::new(Bodies(ingress.get().memory.clone()));
+        if let Some(pages) = ingress.get().pages {
+            bound.pool.use_pages(pages);
+        }
         let (mut servers, mut counters) = (Vec::new(), Vec::new());
         if let (Some(listener), Some(grpc)) = (bound.grpc, self.config.protocols.grpc.as_ref()) {
             let service = GrpcService {
