@@ -16,8 +16,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]> + Send + Sync> Page for T {}
 /// Gives a page; `None` if there is none to be had.
 pub type PageSource = fn() -> Option<Box<dyn Page>>;
 
-/// The pages. Clones share them.
-#[derive(Clone)]
+/// The pages of a pool.
 pub(crate) struct Pages(Arc<Shared>);
 
 struct Shared {

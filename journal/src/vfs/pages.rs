@@ -19,9 +19,6 @@ pub struct DiskPage {
 }
 
 impl DiskPage {
-    /// Length in bytes.
-    pub const LEN: usize = LEN;
-
     /// Takes it from the system. `None` if that gives none.
     pub fn new() -> Option<Self> {
         let mut map = MmapOptions::new().len(2 * LEN).map_anon().ok()?;

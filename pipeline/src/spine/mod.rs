@@ -14,6 +14,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use sluice_net::PageSource;
 use sluice_pdata::pass::Reason;
 use smallvec::SmallVec;
 
@@ -23,7 +24,6 @@ use crate::blocks::DeadLetter;
 use crate::context::Arrival;
 use crate::outcome::Refusal;
 use crate::processor::Sizer;
-use sluice_net::PageSource;
 
 pub use confirm::{Confirmation, Confirmations, Waiting};
 
