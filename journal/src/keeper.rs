@@ -114,11 +114,10 @@ impl Inner {
             keeper.saved = now;
             self.save_cursors(Survive::Kill);
         }
-        if keeper.space.is_none_or(|last| now.since(&last) >= self.space_every()) {
+        let looks = keeper.space.is_none_or(|last| now.since(&last) >= self.space_every());
+        if looks {
             keeper.space = Some(now);
-            self.watch_space(&mut keeper);
             self.retire_detached(&now);
-            self.warn(&mut keeper);
         }
         if now.since(&keeper.expired) >= EXPIRE_EVERY {
             keeper.expired = now;
@@ -127,7 +126,12 @@ impl Inner {
             }
             self.expire_dead(&now);
         }
+        // First: a segment that is done with is a better spare one than a fresh one.
         self.reclaim();
+        if looks {
+            self.watch_space(&mut keeper);
+            self.warn(&mut keeper);
+        }
         self.compact(&mut keeper);
         if now.since(&keeper.scrubbed) >= SCRUB_EVERY {
             keeper.scrubbed = now;

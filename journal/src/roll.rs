@@ -35,9 +35,13 @@ impl Inner {
 
     /// Seals the segment being written, if there is one.
     pub(crate) fn roll(&self, chain: Chain) -> Result<(), Error> {
-        self.roll_locked(&mut self.lock_writer(), chain)
+        let rolled = self.roll_locked(&mut self.lock_writer(), chain);
+        // Its records may all be done.
+        self.upkeep.ask();
+        rolled
     }
 
+    /// The same for who has the writer, and asks for upkeep when nothing else is to be done first.
     pub(crate) fn roll_locked(&self, writer: &mut Writer, chain: Chain) -> Result<(), Error> {
         let Some(active) = writer.active[chain as usize].take() else { return Ok(()) };
         let no = active.file.header.no;
@@ -56,8 +60,6 @@ impl Inner {
             let event = Event::Trouble { what: format!("seal {}", active.file.path), error: error.to_string() };
             self.observer.event(&event);
         }
-        // Its records may all be done.
-        self.upkeep.ask();
         Ok(())
     }
 

@@ -1,8 +1,10 @@
 //! On a real disk, with the threads of the product.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::collections::BTreeSet;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::mpsc;
+use std::time::Instant;
 
 use super::*;
 use crate::clock::SystemClock;
@@ -98,4 +100,55 @@ fn a_preallocated_file_is_zeros_and_can_be_cut() {
     vfs.rename("x", "y").unwrap();
     vfs.sync_dir("").unwrap();
     assert!(vfs.open("x", Open::Read).is_err() && vfs.open("y", Open::Read).is_ok());
+}
+
+/// Deleting files of this size, and taking new ones, costs syncs their time; with the same ones nobody waits.
+#[test]
+fn who_keeps_up_is_given_the_same_segments_over_and_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = open_real(dir.path().join("journal").as_path()).unwrap();
+    let (journal, segments) = (running.journal(), dir.path().join("journal/seg"));
+    let spare_is_there = || {
+        let begun = Instant::now();
+        while !segments.join("spare").exists() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "no spare segment");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let mut files = BTreeSet::new();
+    for _ in 0..12 {
+        spare_is_there();
+        for _ in 0..8 {
+            let (tell, told) = mpsc::channel();
+            let payload = Bytes::from(vec![1; 1 << 20]);
+            let record = Record { routes: RouteSet::EMPTY.with(Dest(0)), items: 1, payload, ..Record::default() };
+            journal.append(vec![record], Box::new(move |result| tell.send(result.is_ok()).unwrap()));
+            assert!(told.recv().unwrap());
+            for entry in journal.read(Dest(0), ALL).unwrap() {
+                journal.complete(Dest(0), entry.seq, |_, _| {});
+            }
+        }
+        let newest = std::fs::read_dir(&segments).unwrap().map(|file| file.unwrap());
+        let newest = newest.filter(|file| file.file_name() != "spare").max_by_key(|file| file.file_name()).unwrap();
+        files.insert(newest.metadata().unwrap().ino());
+    }
+    assert!((2..=4).contains(&files.len()), "{} files", files.len());
+}
+
+#[test]
+fn a_large_file_is_deleted_in_slices_unless_it_has_another_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let vfs = DiskVfs::open(&dir.path().join("j"), true).unwrap();
+    for linked in [false, true] {
+        let file = vfs.open("x", Open::Create).unwrap();
+        file.allocate(5 << 20).unwrap();
+        if linked {
+            std::fs::hard_link(dir.path().join("j/x"), dir.path().join("backup")).unwrap();
+        }
+        vfs.unlink("x").unwrap();
+        assert!(vfs.open("x", Open::Read).is_err());
+        let left = file.size().unwrap();
+        assert!(if linked { left == 5 << 20 } else { left <= 2 << 20 }, "{left}");
+    }
+    assert!(vfs.unlink("x").is_err());
 }

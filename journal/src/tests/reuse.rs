@@ -32,6 +32,18 @@ fn a_deleted_segment_becomes_the_spare_one_without_header_and_trailer() {
 }
 
 #[test]
+fn it_does_even_if_the_disk_is_looked_at_in_the_same_turn() {
+    let rig = with_used_spare();
+    for _ in 0..9 {
+        rig.append(&["a"], 8000).unwrap();
+    }
+    assert!(spare(&rig).is_none(), "taken");
+    rig.complete("a", &rig.read("a"));
+    rig.keep(Duration::from_secs(1));
+    assert!(spare(&rig).unwrap().contains(&7), "written before");
+}
+
+#[test]
 fn old_records_behind_the_end_are_no_records() {
     for seed in 0..200 {
         let mut rig = with_used_spare();
@@ -64,6 +76,8 @@ fn old_records_behind_the_end_are_no_records() {
 #[test]
 fn without_meta_a_spare_segment_is_not_trusted() {
     let mut rig = with_used_spare();
+    // The only other segment stays needed, and cannot become the spare one.
+    rig.append(&["a"], 100).unwrap();
     rig.disk.remove("META");
     rig.restart();
     assert!(rig.journal.0.lock().lacks_spare());

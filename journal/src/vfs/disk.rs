@@ -140,8 +140,24 @@ impl Vfs for DiskVfs {
         Ok(fs::renameat(&self.root, from, &self.root, to)?)
     }
 
+    /// A large file goes in slices. A file system may tell the disk of all blocks that became free (`discard`), and the disk
+    /// does nothing else meanwhile: for 64 MiB that can take as long as many syncs.
     fn unlink(&self, path: &str) -> io::Result<()> {
-        Ok(fs::unlinkat(&self.root, path, AtFlags::empty())?)
+        // What cannot be opened goes at once.
+        let opened = self.at(path, OFlags::RDWR).ok();
+        let large = opened.and_then(|fd| Some((fs::fstat(&fd).ok().filter(|stat| stat.st_nlink == 1)?.st_size, fd)));
+        fs::unlinkat(&self.root, path, AtFlags::empty())?;
+        if let Some((size, fd)) = large {
+            let mut left = u64::try_from(size).unwrap_or(0);
+            while left > SLICE {
+                left -= SLICE;
+                if fs::ftruncate(&fd, left).is_err() {
+                    // Without its name it goes anyway.
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
@@ -178,6 +194,9 @@ impl Vfs for DiskVfs {
 
 #[derive(Debug)]
 pub(super) struct DiskFile(OwnedFd);
+
+/// Most that becomes free at once of a file that is deleted.
+const SLICE: u64 = 2 << 20;
 
 /// Written where a file system cannot preallocate.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
