@@ -12,9 +12,13 @@ use crate::observer::Unobserved;
 use crate::rng::SystemRng;
 use crate::threads::{Running, run};
 use crate::vfs::disk::DiskVfs;
-use crate::vfs::{Open, Vfs};
+use crate::vfs::{Open, Vfs, VfsFile, write_full};
 
 fn open_real(dir: &Path) -> Result<Running, Error> {
+    open_to(dir, &["a", "b"])
+}
+
+fn open_to(dir: &Path, names: &[&str]) -> Result<Running, Error> {
     let parts = Parts {
         vfs: Arc::new(DiskVfs::open(dir, true).unwrap()),
         clock: Arc::new(SystemClock::new()),
@@ -22,7 +26,7 @@ fn open_real(dir: &Path) -> Result<Running, Error> {
         observer: Arc::new(Unobserved),
         config: Config { segment_size: 8 << 20, ballast: 8 << 20, ..Config::sized(256 << 20) },
     };
-    let (journal, _) = Journal::open(parts, &specs(&["a", "b"]))?;
+    let (journal, _) = Journal::open(parts, &specs(names))?;
     Ok(run(journal).unwrap())
 }
 
@@ -151,4 +155,52 @@ fn a_large_file_is_deleted_in_slices_unless_it_has_another_name() {
         assert!(if linked { left == 5 << 20 } else { left <= 2 << 20 }, "{left}");
     }
     assert!(vfs.unlink("x").is_err());
+}
+
+/// What a build wrote whose format was 1: three requests on their way to a backend that was away, and an orderly end. Each file
+/// by its name and length, then its bytes from an offset on; the rest is zeros.
+const FORMAT_1: &str = include_str!("format1.txt");
+
+/// Spans of each of its records.
+const ITEMS: &[u32] = &[2, 2, 2];
+
+#[test]
+fn a_journal_of_the_first_format_is_read_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let vfs = DiskVfs::open(&path, true).unwrap();
+    ["cur", "seg"].iter().for_each(|dir| vfs.create_dir(dir).unwrap());
+    let mut file = None;
+    for line in FORMAT_1.lines() {
+        let (first, second) = line.split_once(' ').unwrap();
+        if let Ok(offset) = first.parse() {
+            let digits = second.as_bytes().chunks(2).map(|digits| std::str::from_utf8(digits).unwrap());
+            let bytes: Vec<u8> = digits.map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect();
+            let file: &Arc<dyn VfsFile> = file.as_ref().unwrap();
+            write_full(&**file, &bytes, offset).unwrap();
+        } else {
+            let created = vfs.open(first, Open::Create).unwrap();
+            created.allocate(second.parse().unwrap()).unwrap();
+            file = Some(created);
+        }
+    }
+    for turn in 0..2 {
+        let running = open_to(&path, &["otlp"]).unwrap();
+        let journal = running.journal();
+        let entries = journal.read(Dest(0), ALL).unwrap();
+        let items: Vec<u32> = entries.iter().map(|entry| entry.items).collect();
+        assert_eq!(items, if turn == 0 { ITEMS.to_vec() } else { [ITEMS, &[7]].concat() });
+        let name = b"telemetrygen";
+        let told = |entry: &Entry| entry.payload.windows(name.len()).any(|part| part == name);
+        assert!(entries.iter().take(ITEMS.len()).all(told));
+        let stats = journal.stats();
+        assert_eq!((stats.corrupt_ranges, stats.corrupt_items), (0, [0; SIGNALS]));
+        // Large enough to begin at a page.
+        let payload = Bytes::from(vec![1; 1 << 20]);
+        let record = Record { routes: RouteSet::EMPTY.with(Dest(0)), items: 7, payload, ..Record::default() };
+        let (tell, told) = mpsc::channel();
+        journal.append(vec![record], Box::new(move |result| tell.send(result.is_ok()).unwrap()));
+        assert!(told.recv().unwrap());
+        running.stop().unwrap();
+    }
 }
