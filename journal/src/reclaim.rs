@@ -1,14 +1,17 @@
 //! Deleting segments that nobody needs (delivery §3.6): cursors are on disk first, then `META`, then the name goes.
 
+use std::collections::BTreeSet;
+
 use crate::bugs::Bug;
 use crate::cursors::Survive;
+use crate::format::meta::Meta;
 use crate::format::segment::COMPACTED;
 use crate::format::{Chain, PAGE, SegNo};
 use crate::journal::{Inner, lock};
 use crate::names;
 use crate::observer::Event;
 use crate::state::{Segment, State};
-use crate::tally::Items;
+use crate::tally::{Items, SIGNALS};
 use crate::vfs::{Open, write_full};
 
 impl State {
@@ -24,14 +27,31 @@ pub(crate) fn original_items(segment: &Segment) -> Items {
     if header.flags & COMPACTED == 0 { segment.contents.original_items() } else { header.own }
 }
 
+/// Notes the numbers next to a deleted segment which nothing came of: what was before them and what is behind them tell how much
+/// there was in between only if all of them are known to be gone.
+fn note_unused(meta: &mut Meta, deleted: SegNo, kept: &BTreeSet<SegNo>) {
+    let of_chain = |no: &SegNo| no.chain() == deleted.chain();
+    let is_unused = |no: &SegNo| !kept.contains(no) && !meta.is_deleted(*no);
+    let before = (1..deleted.ordinal()).rev().map(|ordinal| SegNo::new(deleted.chain(), ordinal)).take_while(is_unused);
+    let next = kept.range(deleted..).next().filter(|no| of_chain(no)).map_or(0, |no| no.ordinal());
+    let behind =
+        (deleted.ordinal() + 1..next).map(|ordinal| SegNo::new(deleted.chain(), ordinal)).take_while(is_unused);
+    let unused: Vec<SegNo> = before.chain(behind).collect();
+    // They touch what was deleted, so there is room for them.
+    unused.iter().for_each(|no| _ = meta.delete(*no, &[0; SIGNALS]));
+}
+
 impl Inner {
     /// Deletes what can be deleted.
     pub(crate) fn reclaim(&self) {
-        let unneeded: Vec<(SegNo, Items)> = {
+        let (unneeded, kept): (Vec<(SegNo, Items)>, BTreeSet<SegNo>) = {
             let state = self.lock();
             let sealed = state.segments().filter(|segment| !segment.active);
             let unneeded = sealed.filter(|segment| !state.is_needed(segment.no()));
-            unneeded.map(|segment| (segment.no(), original_items(segment))).collect()
+            let unneeded: Vec<_> = unneeded.map(|segment| (segment.no(), original_items(segment))).collect();
+            let is_kept = |no: &SegNo| !unneeded.iter().any(|(other, _)| other == no);
+            let kept = state.segments().map(Segment::no).filter(is_kept).collect();
+            (unneeded, kept)
         };
         let mut full = Vec::new();
         if !unneeded.is_empty() {
@@ -41,6 +61,7 @@ impl Inner {
             let mut deleted = Vec::new();
             let noted = self.update_meta(|meta| {
                 deleted.extend(unneeded.iter().filter(|(no, items)| meta.delete(*no, items)).map(|(no, _)| *no));
+                deleted.iter().for_each(|no| note_unused(meta, *no, &kept));
                 !deleted.is_empty()
             });
             if noted {

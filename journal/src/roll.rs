@@ -26,7 +26,7 @@ impl Inner {
         let Some(segment) = state.segment_mut(no) else { return };
         segment.active = false;
         if segment.contents.last_seq == 0 {
-            // Nothing in it counts. Its number is used again, by a newer generation.
+            // Nothing in it counts. Its number is never used again.
             let size = segment.size;
             state.chains[chain as usize].retain(|segment| segment.no() != no);
             state.garbage.push((active.file.path.clone(), size));

@@ -52,14 +52,20 @@ pub(super) fn read(
             });
             let is_last = next.is_none() && file.no.ordinal() >= findings.meta.last[index];
             let total = behind.or_else(|| clean.filter(|_| is_last).map(|clean| clean.items[index]));
-            read[index].extend(open(findings, file, limit, total)?);
+            read[index].extend(open(findings, file, limit, total, is_last)?);
         }
     }
     Ok(read)
 }
 
-/// One segment. `total`: items of the chain up to its end, where something else tells.
-fn open(findings: &mut Findings, file: File, limit: u64, total: Option<Items>) -> Result<Option<Walked>, Error> {
+/// One segment. `total`: items of the chain up to its end, where something else tells. `is_last`: there was none behind it.
+fn open(
+    findings: &mut Findings,
+    file: File,
+    limit: u64,
+    total: Option<Items>,
+    is_last: bool,
+) -> Result<Option<Walked>, Error> {
     let File { path, no, base_seq, generation, flags, opened, handle } = file;
     let before = opened.header.as_ref().map(|header| header.before);
     let header = opened.header.unwrap_or(SegmentHeader {
@@ -120,7 +126,8 @@ fn open(findings: &mut Findings, file: File, limit: u64, total: Option<Items>) -
     }
     let known = findings.durable[no.chain() as usize];
     let doubtful = walked.records.iter().find(|seen| seen.header.seq > known).map(|seen| seen.offset);
-    let from = doubtful.unwrap_or(walked.contents.end);
+    // One that was given up ends with what failed, which is older than what is known of those behind it.
+    let from = if is_last { doubtful.unwrap_or(walked.contents.end) } else { PAGE };
     let size = match settle(&*handle, from, &header, &walked.contents) {
         Ok(size) => size,
         Err(error) => {

@@ -101,6 +101,19 @@ fn what_a_stage_could_not_commit_does_not_count_after_a_kill() {
     assert_eq!(rig.read("s"), [second], "acknowledged, and nothing was made of it");
 }
 
+/// Reads everything for `a`, and completes it.
+fn all(rig: &Rig) -> Vec<u64> {
+    let mut read = Vec::new();
+    loop {
+        let more = rig.read("a");
+        if more.is_empty() {
+            return read;
+        }
+        rig.complete("a", &more);
+        read.extend(more);
+    }
+}
+
 #[test]
 fn what_only_the_kernel_remembers_is_durable_before_a_footer_says_so() {
     // The calls in which a start seals the segment are the 27th to the 32nd.
@@ -117,15 +130,33 @@ fn what_only_the_kernel_remembers_is_durable_before_a_footer_says_so() {
         drop(open(&rig.disk, &rig.clock, &rig.notes, &rig.config, &rig.specs));
         rig.disk.crash(Random::seeded(seed));
         rig.restart();
-        let mut read = Vec::new();
-        loop {
-            let more = rig.read("a");
-            if more.is_empty() {
-                break;
-            }
-            rig.complete("a", &more);
-            read.extend(more);
-        }
+        let read = all(&rig);
+        assert!(read.first() == Some(&first) && read.len() <= 2, "{read:?}");
+        assert_eq!(rig.journal.stats().corrupt_items, [0; 4], "nothing acknowledged is damaged, {calls} {seed}");
+    }
+}
+
+#[test]
+fn what_another_segment_superseded_is_not_taken_for_durable_when_that_one_is_gone() {
+    for (calls, seed) in (24..60).flat_map(|calls| (0..20).map(move |seed| (calls, seed))) {
+        let mut rig = Rig::new(specs(&["a"]));
+        let first = rig.append(&["a"], 100).unwrap();
+        rig.disk.set_faults(Faults { sync_error: 1000, ..Faults::default() });
+        assert!(rig.append(&["a"], 9000).is_err());
+        rig.disk.set_faults(Faults::default());
+        rig.keep(Duration::from_secs(1));
+        // The segment that goes on behind it comes and goes; the next one stays.
+        let others: Vec<u64> = (0..10).map(|_| rig.append(&["a"], 9000).unwrap()).collect();
+        assert_eq!(rig.read("a"), [&[first], &others[..]].concat());
+        rig.complete("a", &others);
+        rig.keep(Duration::from_secs(1));
+        assert_eq!(rig.journal.stats().segments, 2, "the failed one and the newest");
+        rig.disk.kill();
+        rig.disk.crash_after(calls);
+        drop(open(&rig.disk, &rig.clock, &rig.notes, &rig.config, &rig.specs));
+        rig.disk.crash(Random::seeded(seed));
+        rig.restart();
+        let read = all(&rig);
         assert!(read.first() == Some(&first) && read.len() <= 2, "{read:?}");
         assert_eq!(rig.journal.stats().corrupt_items, [0; 4], "nothing acknowledged is damaged, {calls} {seed}");
     }
