@@ -101,8 +101,20 @@ fn what_a_stage_could_not_commit_does_not_count_after_a_kill() {
     assert_eq!(rig.read("s"), [second], "acknowledged, and nothing was made of it");
 }
 
-/// Reads everything for `a`, and completes it.
-fn all(rig: &Rig) -> Vec<u64> {
+/// A record that is refused, as its sync fails: half of its sectors are lost, and the pages count as clean.
+fn append_half(rig: &Rig) {
+    rig.disk.set_faults(Faults { sync_error: 1000, ..Faults::default() });
+    assert!(rig.append(&["a"], 9000).is_err());
+    rig.disk.set_faults(Faults::default());
+}
+
+/// The process is killed, the power goes at this call of the next one, and a third one reads everything for `a`.
+fn all_after_a_start_that_dies(rig: &mut Rig, calls: u64, seed: u64) -> Vec<u64> {
+    rig.disk.kill();
+    rig.disk.crash_after(calls);
+    drop(open(&rig.disk, &rig.clock, &rig.notes, &rig.config, &rig.specs));
+    rig.disk.crash(Random::seeded(seed));
+    rig.restart();
     let mut read = Vec::new();
     loop {
         let more = rig.read("a");
@@ -120,17 +132,9 @@ fn what_only_the_kernel_remembers_is_durable_before_a_footer_says_so() {
     for (calls, seed) in (24..36).flat_map(|calls| (0..50).map(move |seed| (calls, seed))) {
         let mut rig = Rig::new(specs(&["a"]));
         let first = rig.append(&["a"], 100).unwrap();
-        // Half of the sectors are lost, and the pages count as clean.
-        rig.disk.set_faults(Faults { sync_error: 1000, ..Faults::default() });
-        assert!(rig.append(&["a"], 9000).is_err());
-        rig.disk.set_faults(Faults::default());
+        append_half(&rig);
         // The next process finds it whole in the kernel's memory, and the power goes while it seals the segment.
-        rig.disk.kill();
-        rig.disk.crash_after(calls);
-        drop(open(&rig.disk, &rig.clock, &rig.notes, &rig.config, &rig.specs));
-        rig.disk.crash(Random::seeded(seed));
-        rig.restart();
-        let read = all(&rig);
+        let read = all_after_a_start_that_dies(&mut rig, calls, seed);
         assert!(read.first() == Some(&first) && read.len() <= 2, "{read:?}");
         assert_eq!(rig.journal.stats().corrupt_items, [0; 4], "nothing acknowledged is damaged, {calls} {seed}");
     }
@@ -141,9 +145,7 @@ fn what_another_segment_superseded_is_not_taken_for_durable_when_that_one_is_gon
     for (calls, seed) in (24..60).flat_map(|calls| (0..20).map(move |seed| (calls, seed))) {
         let mut rig = Rig::new(specs(&["a"]));
         let first = rig.append(&["a"], 100).unwrap();
-        rig.disk.set_faults(Faults { sync_error: 1000, ..Faults::default() });
-        assert!(rig.append(&["a"], 9000).is_err());
-        rig.disk.set_faults(Faults::default());
+        append_half(&rig);
         rig.keep(Duration::from_secs(1));
         // The segment that goes on behind it comes and goes; the next one stays.
         let others: Vec<u64> = (0..10).map(|_| rig.append(&["a"], 9000).unwrap()).collect();
@@ -151,12 +153,7 @@ fn what_another_segment_superseded_is_not_taken_for_durable_when_that_one_is_gon
         rig.complete("a", &others);
         rig.keep(Duration::from_secs(1));
         assert_eq!(rig.journal.stats().segments, 2, "the failed one and the newest");
-        rig.disk.kill();
-        rig.disk.crash_after(calls);
-        drop(open(&rig.disk, &rig.clock, &rig.notes, &rig.config, &rig.specs));
-        rig.disk.crash(Random::seeded(seed));
-        rig.restart();
-        let read = all(&rig);
+        let read = all_after_a_start_that_dies(&mut rig, calls, seed);
         assert!(read.first() == Some(&first) && read.len() <= 2, "{read:?}");
         assert_eq!(rig.journal.stats().corrupt_items, [0; 4], "nothing acknowledged is damaged, {calls} {seed}");
     }
