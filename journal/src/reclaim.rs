@@ -29,11 +29,11 @@ pub(crate) fn original_items(segment: &Segment) -> Items {
 
 /// Notes the numbers next to a deleted segment which nothing came of: what was before them and what is behind them tell how much
 /// there was in between only if all of them are known to be gone.
-fn note_unused(meta: &mut Meta, deleted: SegNo, kept: &BTreeSet<SegNo>) {
+fn note_unused(meta: &mut Meta, deleted: SegNo, made: &BTreeSet<SegNo>) {
     let of_chain = |no: &SegNo| no.chain() == deleted.chain();
-    let is_unused = |no: &SegNo| !kept.contains(no) && !meta.is_deleted(*no);
+    let is_unused = |no: &SegNo| !made.contains(no) && !meta.is_deleted(*no);
     let before = (1..deleted.ordinal()).rev().map(|ordinal| SegNo::new(deleted.chain(), ordinal)).take_while(is_unused);
-    let next = kept.range(deleted..).next().filter(|no| of_chain(no)).map_or(0, |no| no.ordinal());
+    let next = made.range(deleted..).nth(1).filter(|no| of_chain(no)).map_or(0, |no| no.ordinal());
     let behind =
         (deleted.ordinal() + 1..next).map(|ordinal| SegNo::new(deleted.chain(), ordinal)).take_while(is_unused);
     let unused: Vec<SegNo> = before.chain(behind).collect();
@@ -44,14 +44,12 @@ fn note_unused(meta: &mut Meta, deleted: SegNo, kept: &BTreeSet<SegNo>) {
 impl Inner {
     /// Deletes what can be deleted.
     pub(crate) fn reclaim(&self) {
-        let (unneeded, kept): (Vec<(SegNo, Items)>, BTreeSet<SegNo>) = {
+        let (unneeded, made): (Vec<(SegNo, Items)>, BTreeSet<SegNo>) = {
             let state = self.lock();
             let sealed = state.segments().filter(|segment| !segment.active);
             let unneeded = sealed.filter(|segment| !state.is_needed(segment.no()));
-            let unneeded: Vec<_> = unneeded.map(|segment| (segment.no(), original_items(segment))).collect();
-            let is_kept = |no: &SegNo| !unneeded.iter().any(|(other, _)| other == no);
-            let kept = state.segments().map(Segment::no).filter(is_kept).collect();
-            (unneeded, kept)
+            let unneeded = unneeded.map(|segment| (segment.no(), original_items(segment))).collect();
+            (unneeded, state.segments().map(Segment::no).collect())
         };
         let mut full = Vec::new();
         if !unneeded.is_empty() {
@@ -61,7 +59,7 @@ impl Inner {
             let mut deleted = Vec::new();
             let noted = self.update_meta(|meta| {
                 deleted.extend(unneeded.iter().filter(|(no, items)| meta.delete(*no, items)).map(|(no, _)| *no));
-                deleted.iter().for_each(|no| note_unused(meta, *no, &kept));
+                deleted.iter().for_each(|no| note_unused(meta, *no, &made));
                 !deleted.is_empty()
             });
             if noted {
