@@ -199,9 +199,12 @@ impl Inner {
     fn write_part(&self, writer: &mut Writer, chain: Chain, records: &[Outgoing]) -> Result<usize, Error> {
         let first = records.first().map_or(0, Outgoing::size);
         if writer.active[chain as usize].is_none() || self.room(writer, chain) < first {
+            let rolls = writer.active[chain as usize].is_some();
             let opened = self.roll_locked(writer, chain).and_then(|()| self.open_segment(writer, chain));
-            // Only now: a segment that is done with becomes the next spare one, if this one is taken.
-            self.upkeep.ask();
+            if rolls {
+                // Only now: a segment that is done with becomes the next spare one, if this one is taken.
+                self.upkeep.ask();
+            }
             opened?;
         }
         let mut room = self.room(writer, chain);
